@@ -1,0 +1,98 @@
+//! Dataset readers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Client, answer, unknown};
+use crate::{
+    error::Result,
+    frame::{BBox, Native},
+    image::{GrayImage, Mask},
+    manifest::Kind,
+    message::Message,
+};
+
+/// Reads annotated images in a stable order.
+pub trait DatasetReader: Send + Sync {
+    /// What the dataset is.
+    fn info(&self) -> Result<DatasetInfo>;
+
+    /// Sample `index` of `0..len`.
+    ///
+    /// # Errors
+    ///
+    /// A sample that cannot be read fails alone; the others keep their numbers.
+    fn sample(&self, index: u64) -> Result<Sample>;
+}
+
+/// What a dataset is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetInfo {
+    /// Its name in results.
+    pub name: String,
+    /// Its samples are numbered `0..len`.
+    pub len: u64,
+    /// Digest of what determines its samples.
+    pub digest: String,
+}
+
+/// Names a sample for good.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SampleKey {
+    /// [`DatasetInfo::name`].
+    pub dataset: String,
+    /// Its number.
+    pub index: u64,
+}
+
+/// An image, a question about it, and the evidence.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sample {
+    /// Which sample this is.
+    pub key: SampleKey,
+    /// The image at its own size.
+    pub image: GrayImage,
+    /// What the question asks about, as `pleural effusion`.
+    pub finding: String,
+    /// The full question without suffix.
+    pub question: String,
+    /// Whether the finding is there, where known.
+    #[serde(default)]
+    pub present: Option<bool>,
+    /// Where it is.
+    pub boxes: Vec<BBox<Native>>,
+    /// Exact regions by name, where known: the finding and the anatomical concepts.
+    #[serde(default)]
+    pub masks: BTreeMap<String, Mask>,
+    /// Name of the patient's cluster, for statistics; never a patient's real name.
+    #[serde(default)]
+    pub patient: Option<String>,
+}
+
+/// Operation of [`DatasetReader::info`].
+pub const INFO: &str = "info";
+/// Operation of [`DatasetReader::sample`].
+pub const SAMPLE: &str = "sample";
+
+/// What these components are.
+pub const KIND: Kind = Kind::Dataset;
+
+/// Performs an operation of a reader.
+pub fn serve(reader: &dyn DatasetReader, op: &str, message: Message) -> Result<Message> {
+    match op {
+        INFO => answer(message, |()| reader.info()),
+        SAMPLE => answer(message, |index| reader.sample(index)),
+        _ => Err(unknown(op)),
+    }
+}
+
+impl DatasetReader for Client {
+    fn info(&self) -> Result<DatasetInfo> {
+        self.ask(INFO, &())
+    }
+
+    fn sample(&self, index: u64) -> Result<Sample> {
+        self.ask(SAMPLE, &index)
+    }
+}

@@ -1,0 +1,70 @@
+//! Counterfactual editors.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Client, answer, unknown};
+use crate::{
+    error::Result,
+    frame::{BBox, Native},
+    image::{GrayImage, Mask},
+    manifest::Kind,
+    message::Message,
+    protocol::dataset::SampleKey,
+};
+
+/// Changes part of an image and keeps the rest.
+pub trait CounterfactualEditor: Send + Sync {
+    /// Edits one image; the result has its size.
+    fn edit(&self, request: &EditRequest) -> Result<GrayImage>;
+}
+
+/// Which side of the boxes is edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Inside the boxes.
+    Foreground,
+    /// Everything else.
+    Background,
+}
+
+/// One edit.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EditRequest {
+    /// What is edited.
+    pub image: GrayImage,
+    /// The annotated region.
+    pub boxes: Vec<BBox<Native>>,
+    /// The region exactly, where known; takes precedence over the boxes.
+    #[serde(default)]
+    pub mask: Option<Mask>,
+    /// Which side of it changes.
+    pub side: Side,
+    /// What the edited part should show, as `No pleural effusion`.
+    pub prompt: String,
+    /// For every random choice.
+    pub seed: u64,
+    /// The sample this is, for editors that know the dataset.
+    #[serde(default)]
+    pub sample: Option<SampleKey>,
+}
+
+/// Operation of [`CounterfactualEditor::edit`].
+pub const EDIT: &str = "edit";
+
+/// What these components are.
+pub const KIND: Kind = Kind::Editor;
+
+/// Performs an operation of an editor.
+pub fn serve(editor: &dyn CounterfactualEditor, op: &str, message: Message) -> Result<Message> {
+    match op {
+        EDIT => answer(message, |request: EditRequest| editor.edit(&request)),
+        _ => Err(unknown(op)),
+    }
+}
+
+impl CounterfactualEditor for Client {
+    fn edit(&self, request: &EditRequest) -> Result<GrayImage> {
+        self.ask(EDIT, request)
+    }
+}

@@ -1,0 +1,127 @@
+//! Attribution methods.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Client, answer, unknown};
+use crate::{
+    error::Result,
+    frame::{BBox, Letterbox, Working},
+    heat::HeatMap,
+    image::{GrayImage, Mask},
+    manifest::Kind,
+    message::Message,
+    protocol::dataset::SampleKey,
+    tensor::Tensor,
+};
+
+/// Says which part of an image made a model give an answer.
+pub trait AttributionMethod: Send + Sync {
+    /// Explains one answer.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from a result; finding no evidence is not an error but an empty result.
+    fn attribute(&self, task: &Task) -> Result<Attribution>;
+}
+
+/// How the question asks to be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Yes or no, without explanation.
+    #[default]
+    Direct,
+    /// Step by step, then yes or no.
+    Reasoning,
+}
+
+impl Mode {
+    /// What is appended to a question (paper, section 5.1).
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Direct => " Answer directly with yes or no without any explanation.",
+            Self::Reasoning => " Think step by step and answer with yes or no.",
+        }
+    }
+}
+
+/// One answer to explain.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// What the model saw: 224 x 224.
+    pub image: GrayImage,
+    /// The image as it was read.
+    pub native: GrayImage,
+    /// How the second lies in the first.
+    pub letterbox: Letterbox,
+    /// The full question, suffix included.
+    pub question: String,
+    /// The answer to explain.
+    pub answer: String,
+    /// How the question asks to be answered.
+    pub mode: Mode,
+    /// For every random choice.
+    pub seed: u64,
+    /// The finding the question is about, if known.
+    #[serde(default)]
+    pub finding: Option<String>,
+    /// The sample this is, for editors and pools that know the dataset.
+    #[serde(default)]
+    pub sample: Option<SampleKey>,
+}
+
+/// A region with its score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoredBox {
+    /// Where.
+    pub bbox: BBox<Working>,
+    /// How strongly, on the method's own scale; higher is stronger.
+    pub score: f64,
+    /// What it is, where the method says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// What a method found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Attribution {
+    /// The evidence as a map; the host makes boxes of it where the method gives none.
+    #[serde(default)]
+    pub heat: Option<HeatMap>,
+    /// The evidence as boxes; an empty list says that there is none.
+    #[serde(default)]
+    pub boxes: Option<Vec<ScoredBox>>,
+    /// The evidence as an exact region of the working image.
+    #[serde(default)]
+    pub mask: Option<Mask>,
+    /// A map for each answer token: (T, 224, 224), f32.
+    #[serde(default)]
+    pub token_heat: Option<Tensor>,
+    /// Whatever else the method knows, as JSON.
+    #[serde(default)]
+    pub evidence: Map<String, Value>,
+    /// What the user should know about this result.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// Operation of [`AttributionMethod::attribute`].
+pub const ATTRIBUTE: &str = "attribute";
+
+/// What these components are.
+pub const KIND: Kind = Kind::Method;
+
+/// Performs an operation of a method.
+pub fn serve(method: &dyn AttributionMethod, op: &str, message: Message) -> Result<Message> {
+    match op {
+        ATTRIBUTE => answer(message, |task: Task| method.attribute(&task)),
+        _ => Err(unknown(op)),
+    }
+}
+
+impl AttributionMethod for Client {
+    fn attribute(&self, task: &Task) -> Result<Attribution> {
+        self.ask(ATTRIBUTE, task)
+    }
+}

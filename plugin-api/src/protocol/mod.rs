@@ -1,0 +1,84 @@
+//! The six kinds of component: their traits, their requests and responses, and how these travel.
+//!
+//! Each file holds one kind: the trait an author implements, the types it speaks, `serve` (from
+//! messages to the trait) and the trait's implementation for [`Client`] (from the trait to
+//! messages). A request may gain optional fields, a kind may gain operations; nothing is ever
+//! taken away or changed in meaning.
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    manifest::{Ability, Slot},
+    message::Message,
+    params::Params,
+};
+
+pub mod dataset;
+pub mod detector;
+pub mod editor;
+pub mod method;
+pub mod model;
+pub mod segmenter;
+
+/// What every component declares, whatever its kind.
+pub trait Component: Sized + Send + Sync + 'static {
+    /// Name in configs and on the command line.
+    const NAME: &'static str;
+    /// One line on what it does, with its source.
+    const SUMMARY: &'static str;
+    /// What it calls.
+    const SLOTS: &'static [Slot] = &[];
+    /// What it can do, for a model.
+    const ABILITIES: &'static [Ability] = &[];
+    /// Its parameters.
+    type Params: Params;
+
+    /// Makes the component. Called once a configuration; long loading belongs here.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from working: a missing file, a parameter that does not fit another.
+    fn new(params: Self::Params, context: Context) -> Result<Self>;
+}
+
+/// Something that performs operations.
+pub trait Caller: Send + Sync {
+    /// Performs operation `op`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operation fails with.
+    fn call(&self, op: &str, message: Message) -> Result<Message>;
+}
+
+/// A component somewhere else, seen through the trait of its kind.
+#[derive(Clone)]
+pub struct Client(Arc<dyn Caller>);
+
+impl Client {
+    /// A client of whatever performs the operations.
+    pub fn new(caller: impl Caller + 'static) -> Self {
+        Self(Arc::new(caller))
+    }
+
+    fn ask<Q: Serialize, R: DeserializeOwned>(&self, op: &str, request: &Q) -> Result<R> {
+        self.0.call(op, Message::pack(request)?)?.unpack()
+    }
+}
+
+/// Answers one operation in a `serve` function.
+fn answer<Q: DeserializeOwned, R: Serialize>(
+    message: Message,
+    perform: impl FnOnce(Q) -> Result<R>,
+) -> Result<Message> {
+    Message::pack(&perform(message.unpack()?)?)
+}
+
+/// The error for an operation of a later version of this crate.
+fn unknown(op: &str) -> Error {
+    Error::unsupported(format!("operation `{op}` is not known to this component"))
+}

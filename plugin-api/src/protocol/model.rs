@@ -1,0 +1,450 @@
+//! Vision-language models.
+
+use std::{fmt, ops::Range, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::{Client, answer, unknown};
+use crate::{
+    error::{Error, Result},
+    image::GrayImage,
+    manifest::{Ability, Kind},
+    message::Message,
+    tensor::Tensor,
+};
+
+/// A model that answers a question about an image.
+///
+/// A backend offers what its [`Component::ABILITIES`](super::Component::ABILITIES) say; the other
+/// operations keep their default, which refuses.
+pub trait VisionLanguageModel: Send + Sync {
+    /// What the model is.
+    fn info(&self) -> Result<ModelInfo>;
+
+    /// Answers greedily.
+    fn generate(&self, request: &GenerateRequest) -> Result<Generation> {
+        let _ = request;
+        Err(Error::unsupported("this model does not generate"))
+    }
+
+    /// Log-probabilities of a given answer, for many images at once.
+    fn score(&self, request: &ScoreRequest) -> Result<Scores> {
+        let _ = request;
+        Err(Error::unsupported(
+            "this model does not score given answers",
+        ))
+    }
+
+    /// Attention maps, hidden states and gradients of one teacher-forced pass.
+    fn trace(&self, request: &TraceRequest) -> Result<Trace> {
+        let _ = request;
+        Err(Error::unsupported("this model does not show its inside"))
+    }
+}
+
+/// What a model is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Architecture, as `gemma3`.
+    pub family: String,
+    /// What this instance offers.
+    pub abilities: Vec<Ability>,
+    /// Digest of weights and settings: the same digest gives the same answers.
+    pub digest: String,
+    /// Parameters.
+    pub parameters: u64,
+    /// Device it runs on, as `cpu` or `cuda:0`.
+    pub device: String,
+    /// Type it computes in, as `f32` or `bf16`.
+    pub dtype: String,
+    /// Height and width of the vision tower's input, where it is fixed.
+    #[serde(default)]
+    pub input: Option<(u32, u32)>,
+    /// Rows and columns of image tokens for a working image.
+    pub grid: (u32, u32),
+    /// How the model writes boxes.
+    pub coordinates: Coordinates,
+    /// Decoder layers, in order.
+    pub layers: Vec<AttentionKind>,
+    /// Attention heads of a layer.
+    pub heads: u32,
+    /// Width of a hidden state.
+    pub hidden: u32,
+}
+
+/// How far a decoder layer sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttentionKind {
+    /// Everything before.
+    Full,
+    /// This many tokens before.
+    Sliding(u32),
+}
+
+/// The convention in which a model writes boxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coordinates {
+    /// `[y1, x1, y2, x2]`, each 0 to 1000.
+    YxyxThousand,
+    /// `[x1, y1, x2, y2]` in pixels of the image the model sees.
+    XyxyPixels,
+}
+
+/// A token of the model's vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its number.
+    pub id: u32,
+    /// Its text, white space included.
+    pub text: String,
+}
+
+/// A question to answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GenerateRequest {
+    /// What the model sees.
+    pub image: GrayImage,
+    /// The user's turn.
+    pub question: String,
+    /// Where to stop at the latest.
+    pub max_new_tokens: u32,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generation {
+    /// The answer without its closing tokens.
+    pub text: String,
+    /// Its tokens, the closing one included where the model wrote it.
+    pub tokens: Vec<Token>,
+    /// Natural log-probability of each token.
+    pub log_probs: Vec<f32>,
+    /// Whether the model closed its turn itself, not the limit.
+    pub complete: bool,
+}
+
+/// Which tokens of the assistant's turn count as the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerSpan {
+    /// The answer's own tokens.
+    #[default]
+    Answer,
+    /// These and the tokens that close the turn, as the published code counts.
+    Turn,
+}
+
+/// An answer to score on many images.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScoreRequest {
+    /// N images.
+    pub images: Vec<GrayImage>,
+    /// The user's turn.
+    pub question: String,
+    /// The assistant's turn.
+    pub answer: String,
+    /// Which of its tokens count.
+    #[serde(default)]
+    pub span: AnswerSpan,
+}
+
+/// How likely an answer is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Scores {
+    /// The T tokens of the answer.
+    pub tokens: Vec<Token>,
+    /// Natural log-probability of each on each image: (N, T), f32.
+    pub log_probs: Tensor,
+}
+
+/// What a trace starts from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TraceRequest {
+    /// What the model sees.
+    pub image: GrayImage,
+    /// The user's turn.
+    pub question: String,
+    /// The assistant's turn.
+    pub answer: String,
+    /// Which of its tokens count.
+    #[serde(default)]
+    pub span: AnswerSpan,
+    /// What is wanted.
+    pub wants: Vec<Want>,
+    /// What gradients are taken of.
+    #[serde(default)]
+    pub objective: Objective,
+    /// Pixel gradients at these inputs instead of at the image.
+    #[serde(default)]
+    pub path: Option<PixelPath>,
+}
+
+/// What a gradient is taken of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Objective {
+    /// What is read of the answer's distributions.
+    pub quantity: Quantity,
+    /// Only these tokens of the answer, counted from its first; all if nothing.
+    #[serde(default)]
+    pub tokens: Option<Range<usize>>,
+}
+
+/// A scalar of the answer's distributions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// The sum over tokens of log p (methods: L).
+    #[default]
+    LogProb,
+    /// The mean over tokens of p.
+    MeanProbability,
+    /// log p(first) - log p(second) where the answer's first token is predicted; each word counts
+    /// by its first token.
+    Margin(String, String),
+}
+
+/// Straight line in pixel space, for integrated gradients: baseline + alpha (image - baseline).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PixelPath {
+    /// Where the line begins.
+    pub baseline: PixelBaseline,
+    /// Where on it the gradient is taken: 0 baseline, 1 image.
+    pub alphas: Vec<f64>,
+}
+
+/// The beginning of a [`PixelPath`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelBaseline {
+    /// Zero in the model's own normalised pixel space.
+    NormalisedZero,
+    /// Another image, prepared as the first.
+    Image(GrayImage),
+}
+
+/// One thing to capture.
+///
+/// Written `attention:L`, `attention:L:heads`, `hidden:L`, `features`, and `gradient:` before
+/// `attention:L`, `hidden:L`, `features` or `pixels`; a negative L counts from the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Want {
+    /// Attention probabilities of layer L: the heads' mean (S, S), or each head (heads, S, S).
+    Attention {
+        /// Decoder layer, negative from the end.
+        layer: i64,
+        /// Each head, not their mean.
+        heads: bool,
+    },
+    /// The hidden state that enters layer L, (S, hidden); L = number of layers, or -1, is the
+    /// state after the final norm.
+    Hidden {
+        /// State number, negative from the end.
+        layer: i64,
+    },
+    /// The projected image features, (gh gw, hidden), as they enter the decoder.
+    Features,
+    /// The objective's gradient with respect to something.
+    Gradient(Wrt),
+}
+
+/// What a gradient is taken with respect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wrt {
+    /// Attention probabilities of a layer, each head: (heads, S, S).
+    Attention {
+        /// Decoder layer, negative from the end.
+        layer: i64,
+    },
+    /// A hidden state, (S, hidden).
+    Hidden {
+        /// State number, negative from the end.
+        layer: i64,
+    },
+    /// The projected image features, (gh gw, hidden).
+    Features,
+    /// The normalised pixels in image layout: (3, H, W), or (A, 3, H, W) along a [`PixelPath`].
+    Pixels,
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attention {
+                layer,
+                heads: false,
+            } => write!(f, "attention:{layer}"),
+            Self::Attention { layer, heads: true } => write!(f, "attention:{layer}:heads"),
+            Self::Hidden { layer } => write!(f, "hidden:{layer}"),
+            Self::Features => write!(f, "features"),
+            Self::Gradient(Wrt::Attention { layer }) => write!(f, "gradient:attention:{layer}"),
+            Self::Gradient(Wrt::Hidden { layer }) => write!(f, "gradient:hidden:{layer}"),
+            Self::Gradient(Wrt::Features) => write!(f, "gradient:features"),
+            Self::Gradient(Wrt::Pixels) => write!(f, "gradient:pixels"),
+        }
+    }
+}
+
+impl FromStr for Want {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::invalid(format!("`{text}` is nothing a model can show")).with_hint(
+                "write attention:L, attention:L:heads, hidden:L, features, or gradient: before attention:L, hidden:L, features or pixels",
+            )
+        };
+        let number = |text: &str| text.parse::<i64>().map_err(|_| wrong());
+        let parts: Vec<_> = text.split(':').collect();
+        Ok(match parts[..] {
+            ["attention", layer] => Self::Attention {
+                layer: number(layer)?,
+                heads: false,
+            },
+            ["attention", layer, "heads"] => Self::Attention {
+                layer: number(layer)?,
+                heads: true,
+            },
+            ["hidden", layer] => Self::Hidden {
+                layer: number(layer)?,
+            },
+            ["features"] => Self::Features,
+            ["gradient", "attention", layer] => Self::Gradient(Wrt::Attention {
+                layer: number(layer)?,
+            }),
+            ["gradient", "hidden", layer] => Self::Gradient(Wrt::Hidden {
+                layer: number(layer)?,
+            }),
+            ["gradient", "features"] => Self::Gradient(Wrt::Features),
+            ["gradient", "pixels"] => Self::Gradient(Wrt::Pixels),
+            _ => return Err(wrong()),
+        })
+    }
+}
+
+impl Serialize for Want {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Want {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+/// What was captured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trace {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// What was wanted, in the order asked.
+    pub captures: Vec<Capture>,
+    /// Log-probability of each answer token on the image: (T), f32.
+    pub log_probs: Tensor,
+    /// The objective on the image.
+    pub objective: f64,
+    /// The normalised pixels: (3, H, W), f32.
+    pub pixel_values: Tensor,
+    /// Along a [`PixelPath`]: the normalised pixels of the baseline, (3, H, W), f32.
+    #[serde(default)]
+    pub baseline_values: Option<Tensor>,
+    /// Along a [`PixelPath`]: the objective at the baseline.
+    #[serde(default)]
+    pub baseline_objective: Option<f64>,
+}
+
+impl Trace {
+    /// The captured tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::protocol`] if the model left it out.
+    pub fn capture(&self, want: Want) -> Result<&Tensor> {
+        self.captures
+            .iter()
+            .find(|capture| capture.want == want)
+            .map(|capture| &capture.tensor)
+            .ok_or_else(|| {
+                Error::protocol(format!(
+                    "the model was asked for {want} and did not give it"
+                ))
+            })
+    }
+}
+
+/// One captured tensor, f32.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Capture {
+    /// What was asked for, as it was asked.
+    pub want: Want,
+    /// Its values.
+    pub tensor: Tensor,
+}
+
+/// Where image and answer lie in the sequence of S tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// All S token numbers.
+    pub input_ids: Vec<u32>,
+    /// Positions of the image tokens, row by row over the grid.
+    pub image_positions: Vec<usize>,
+    /// Rows and columns of image tokens.
+    pub grid: (u32, u32),
+    /// Positions of the answer's tokens; token t is predicted by row t - 1.
+    pub answer: Range<usize>,
+    /// The answer's tokens.
+    pub tokens: Vec<Token>,
+}
+
+impl Layout {
+    /// The rows that predict the answer: one before each of its tokens.
+    pub fn predicting_rows(&self) -> Range<usize> {
+        self.answer.start.saturating_sub(1)..self.answer.end.saturating_sub(1)
+    }
+}
+
+/// Operation of [`VisionLanguageModel::info`].
+pub const INFO: &str = "info";
+/// Operation of [`VisionLanguageModel::generate`].
+pub const GENERATE: &str = "generate";
+/// Operation of [`VisionLanguageModel::score`].
+pub const SCORE: &str = "score";
+/// Operation of [`VisionLanguageModel::trace`].
+pub const TRACE: &str = "trace";
+
+/// What these components are.
+pub const KIND: Kind = Kind::Model;
+
+/// Performs an operation of a model.
+pub fn serve(model: &dyn VisionLanguageModel, op: &str, message: Message) -> Result<Message> {
+    match op {
+        INFO => answer(message, |()| model.info()),
+        GENERATE => answer(message, |request| model.generate(&request)),
+        SCORE => answer(message, |request| model.score(&request)),
+        TRACE => answer(message, |request| model.trace(&request)),
+        _ => Err(unknown(op)),
+    }
+}
+
+impl VisionLanguageModel for Client {
+    fn info(&self) -> Result<ModelInfo> {
+        self.ask(INFO, &())
+    }
+
+    fn generate(&self, request: &GenerateRequest) -> Result<Generation> {
+        self.ask(GENERATE, request)
+    }
+
+    fn score(&self, request: &ScoreRequest) -> Result<Scores> {
+        self.ask(SCORE, request)
+    }
+
+    fn trace(&self, request: &TraceRequest) -> Result<Trace> {
+        self.ask(TRACE, request)
+    }
+}
