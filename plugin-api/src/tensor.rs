@@ -216,6 +216,23 @@ impl Tensor {
         })
     }
 
+    /// A copy of the elements in row-major order, as little-endian bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        fn bytes<T: Element, const N: usize>(tensor: &Tensor, write: fn(T) -> [u8; N]) -> Vec<u8> {
+            let view = tensor
+                .view::<T>()
+                .expect("called for the tensor's own type");
+            view.iter().flat_map(|&element| write(element)).collect()
+        }
+        match self.dtype() {
+            Dtype::U8 => bytes(self, u8::to_le_bytes),
+            Dtype::I32 => bytes(self, i32::to_le_bytes),
+            Dtype::I64 => bytes(self, i64::to_le_bytes),
+            Dtype::F32 => bytes(self, f32::to_le_bytes),
+            Dtype::F64 => bytes(self, f64::to_le_bytes),
+        }
+    }
+
     pub(crate) fn to_handle(&self) -> TensorHandle {
         extern "C" fn release(owner: *mut u8) {
             // Made by `Arc::into_raw` below, given back once.

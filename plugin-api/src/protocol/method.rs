@@ -34,6 +34,8 @@ pub enum Mode {
     Direct,
     /// Step by step, then yes or no.
     Reasoning,
+    /// Freely.
+    Open,
 }
 
 impl Mode {
@@ -42,6 +44,7 @@ impl Mode {
         match self {
             Self::Direct => " Answer directly with yes or no without any explanation.",
             Self::Reasoning => " Think step by step and answer with yes or no.",
+            Self::Open => " Answer with a letter, word, phrase, or sentence.",
         }
     }
 }

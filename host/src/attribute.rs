@@ -1,0 +1,273 @@
+//! One image, one question, one answer, one method: the whole way to a record.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use medfocus_plugin_api::{
+    AnswerSpan, Attribution, AttributionMethod, BBox, Error, GenerateRequest, HeatMap, Mode,
+    ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Token, VisionLanguageModel, Working,
+};
+use ndarray::Ix2;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    plugin::Calls,
+    study::{ImageRecord, Study},
+    workbench::{Provenance, Ready, Workbench},
+};
+
+/// What is asked.
+pub struct Query<'a> {
+    /// About what.
+    pub study: &'a Study,
+    /// The question; the mode's suffix is added unless it is there.
+    pub question: &'a str,
+    /// The answer to explain; the model's own if nothing.
+    pub answer: Option<&'a str>,
+    /// How the question asks to be answered.
+    pub mode: Mode,
+}
+
+/// Everything about one attribution; the content of `attribution.json`.
+#[derive(Debug, Serialize)]
+pub struct Record {
+    /// Version of this program.
+    pub medfocus: &'static str,
+    /// The full question, suffix included.
+    pub question: String,
+    /// The explained answer.
+    pub answer: String,
+    /// Whether the answer was given or is the model's own.
+    pub answer_source: AnswerSource,
+    /// How the question asks to be answered.
+    pub mode: Mode,
+    /// The answer's tokens, with log-probabilities where the model can score.
+    pub tokens: Vec<ScoredToken>,
+    /// The evidence, strongest first.
+    pub boxes: Vec<BoxRecord>,
+    /// File with the heat map, if the method makes one: (224, 224) f32 in the working frame.
+    pub heatmap: Option<&'static str>,
+    /// File with the picture.
+    pub overlay: &'static str,
+    /// Whatever else the method said.
+    pub evidence: Map<String, Value>,
+    /// What to know before trusting this result.
+    pub warnings: Vec<String>,
+    /// The image.
+    pub image: ImageRecord,
+    /// The method.
+    pub method: Provenance,
+    /// The model's plugin and parameters.
+    pub model: Provenance,
+    /// What the model is; its digest covers weights and settings.
+    pub model_info: ModelInfo,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Calls between plugins by `slot.operation`.
+    pub calls: BTreeMap<String, Calls>,
+    /// Wall-clock seconds of each stage.
+    pub seconds: BTreeMap<&'static str, f64>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerSource {
+    /// The user.
+    Given,
+    /// The model.
+    Generated,
+}
+
+/// A token and how likely the model held it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScoredToken {
+    /// The token.
+    #[serde(flatten)]
+    pub token: Token,
+    /// Natural log-probability.
+    pub log_prob: f32,
+}
+
+/// A region in both frames.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BoxRecord {
+    /// In the image as it was read; nothing if it lies wholly in the padding.
+    pub native: Option<BBox<Native>>,
+    /// In the working image.
+    pub working: BBox<Working>,
+    /// The method's score.
+    pub score: f64,
+    /// What it is, where the method says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// A record and the map that goes into a file of its own.
+pub struct Outcome {
+    /// All but the map.
+    pub record: Record,
+    /// The map, if the method makes one.
+    pub heat: Option<HeatMap>,
+}
+
+/// Runs one attribution.
+///
+/// # Errors
+///
+/// What model or method fail with, or [`Error::cancelled`].
+pub fn attribute(
+    bench: &Workbench,
+    model: &Ready,
+    method: &Ready,
+    query: &Query<'_>,
+) -> Result<Outcome> {
+    let config = &bench.layers.config;
+    let study = query.study;
+    let mut stages = Stages::default();
+    let client = model.client();
+    bench.session.take_ledger();
+
+    let model_info = VisionLanguageModel::info(&client)?;
+    let question = with_suffix(query.question, query.mode);
+    let (answer, answer_source, mut tokens) = match query.answer {
+        Some(answer) => (answer.to_owned(), AnswerSource::Given, Vec::new()),
+        None => {
+            let generation = stages.time("answer", || {
+                client.generate(&GenerateRequest {
+                    image: study.working.clone(),
+                    question: question.clone(),
+                    max_new_tokens: config.answer.max_new_tokens,
+                })
+            })?;
+            let tokens = generation.tokens.into_iter().zip(generation.log_probs);
+            let tokens = tokens
+                .map(|(token, log_prob)| ScoredToken { token, log_prob })
+                .collect();
+            (generation.text, AnswerSource::Generated, tokens)
+        }
+    };
+    if answer.trim().is_empty() {
+        return Err(Error::invalid("there is no answer to explain: it is empty"));
+    }
+    if model
+        .manifest
+        .abilities
+        .contains(&medfocus_plugin_api::Ability::Score)
+    {
+        tokens = stages.time("score", || score(&client, study, &question, &answer))?;
+    }
+
+    let task = Task {
+        image: study.working.clone(),
+        native: study.native.clone(),
+        letterbox: study.letterbox,
+        question,
+        answer,
+        mode: query.mode,
+        seed: config.seed,
+        finding: None,
+        sample: None,
+    };
+    let attribution = stages.time("attribute", || method.client().attribute(&task))?;
+    let Attribution {
+        heat,
+        boxes,
+        evidence,
+        warnings: said,
+        ..
+    } = attribution;
+    let mut warnings = study.warnings.clone();
+    warnings.extend(said);
+    let boxes = match (boxes, &heat) {
+        (Some(boxes), _) => boxes,
+        (None, Some(heat)) => {
+            let found = config.boxes.apply(heat);
+            warnings.extend(found.warnings);
+            found.boxes
+        }
+        (None, None) => {
+            return Err(Error::protocol(format!(
+                "method `{}` gave neither a heat map nor boxes",
+                method.manifest.name
+            )));
+        }
+    };
+    Ok(Outcome {
+        record: Record {
+            medfocus: env!("CARGO_PKG_VERSION"),
+            question: task.question,
+            answer: task.answer,
+            answer_source,
+            mode: task.mode,
+            tokens,
+            boxes: in_both_frames(boxes, study),
+            heatmap: heat.as_ref().map(|_| "heatmap.npy"),
+            overlay: "overlay.png",
+            evidence,
+            warnings,
+            image: study.source.clone(),
+            method: method.provenance.clone(),
+            model: model.provenance.clone(),
+            model_info,
+            seed: config.seed,
+            calls: bench.session.take_ledger(),
+            seconds: stages.0,
+        },
+        heat,
+    })
+}
+
+/// The question with the mode's suffix, once.
+pub fn with_suffix(question: &str, mode: Mode) -> String {
+    let question = question.trim();
+    if question.ends_with(mode.suffix().trim()) {
+        question.to_owned()
+    } else {
+        format!("{question}{}", mode.suffix())
+    }
+}
+
+fn score(
+    model: &impl VisionLanguageModel,
+    study: &Study,
+    question: &str,
+    answer: &str,
+) -> Result<Vec<ScoredToken>> {
+    let scores = model.score(&ScoreRequest {
+        images: vec![study.working.clone()],
+        question: question.to_owned(),
+        answer: answer.to_owned(),
+        span: AnswerSpan::Answer,
+    })?;
+    let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
+    let scored = scores.tokens.into_iter().zip(log_probs.iter().copied());
+    Ok(scored
+        .map(|(token, log_prob)| ScoredToken { token, log_prob })
+        .collect())
+}
+
+fn in_both_frames(mut boxes: Vec<ScoredBox>, study: &Study) -> Vec<BoxRecord> {
+    boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
+    boxes
+        .into_iter()
+        .map(|scored| BoxRecord {
+            native: study.letterbox.to_native(&scored.bbox),
+            working: scored.bbox,
+            score: scored.score,
+            label: scored.label,
+        })
+        .collect()
+}
+
+#[derive(Default)]
+struct Stages(BTreeMap<&'static str, f64>);
+
+impl Stages {
+    fn time<R>(&mut self, stage: &'static str, f: impl FnOnce() -> R) -> R {
+        let start = Instant::now();
+        let result = f();
+        self.0.insert(stage, start.elapsed().as_secs_f64());
+        result
+    }
+}

@@ -1,0 +1,142 @@
+//! `medfocus attribute`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, ValueEnum};
+use medfocus_plugin_api::{Mode, Result};
+
+use super::terminal;
+use crate::{
+    attribute::{self, BoxRecord, Query, Record},
+    output::OutDir,
+    overlay::{self, NativeBox, Overlay},
+    study::Study,
+    workbench::Workbench,
+};
+
+#[derive(Args)]
+pub struct Attribute {
+    /// COMPONENT=FOLDER, as gemma3=path/to/checkpoint, or a name from the model folders
+    #[arg(long)]
+    model: String,
+    /// Attribution method
+    #[arg(long)]
+    method: String,
+    /// PNG, JPEG, TIFF or DICOM
+    #[arg(long, value_name = "FILE")]
+    image: PathBuf,
+    /// What to ask about it
+    #[arg(long, value_name = "TEXT")]
+    question: String,
+    /// The answer to explain [default: the model answers first]
+    #[arg(long, value_name = "TEXT")]
+    answer: Option<String>,
+    /// How to ask for the answer: a suffix to the question
+    #[arg(long, value_enum, default_value_t = ModeArg::Direct)]
+    mode: ModeArg,
+    /// cpu or cuda:N [default: the model's own choice]
+    #[arg(long)]
+    device: Option<String>,
+    /// Folder for attribution.json, heatmap.npy and overlay.png
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ModeArg {
+    Direct,
+    Reasoning,
+    Open,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Direct => Self::Direct,
+            ModeArg::Reasoning => Self::Reasoning,
+            ModeArg::Open => Self::Open,
+        }
+    }
+}
+
+impl Attribute {
+    pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        // What needs no model is checked before one is loaded.
+        bench
+            .registry
+            .find(medfocus_plugin_api::Kind::Method, &self.method)?;
+        let study = Study::read(&self.image)?;
+        let out = OutDir::create(&self.out)?;
+        terminal::attend(&bench.session);
+
+        let model = bench.model(&self.model, self.device.as_deref())?;
+        let method = bench.method(&self.method, &model)?;
+        let query = Query {
+            study: &study,
+            question: &self.question,
+            answer: self.answer.as_deref(),
+            mode: self.mode.into(),
+        };
+        let outcome = attribute::attribute(bench, &model, &method, &query)?;
+        let record = &outcome.record;
+        let boxes: Vec<_> = record.boxes.iter().filter_map(in_native).collect();
+        let picture = overlay::render(&Overlay {
+            native: &study.native,
+            letterbox: &study.letterbox,
+            heat: outcome.heat.as_ref(),
+            boxes: &boxes,
+            question: &record.question,
+            answer: &record.answer,
+            method: &self.method,
+            model: &self.model,
+            notes: &record.warnings,
+        });
+        if let Some(heat) = &outcome.heat {
+            out.npy("heatmap.npy", heat.view())?;
+        }
+        out.png_rgb(record.overlay, &picture)?;
+        // Last, so that a record never names a file that is not there.
+        out.json("attribution.json", record)?;
+        summarise(record);
+        println!("  written   {}", self.out.display());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A box as it is drawn; those in the padding are not.
+fn in_native(found: &BoxRecord) -> Option<NativeBox> {
+    Some(NativeBox {
+        bbox: found.native?,
+        score: found.score,
+        label: found.label.clone(),
+    })
+}
+
+fn summarise(record: &Record) {
+    println!("  question  {}", record.question);
+    println!("  answer    {}", record.answer);
+    if record.boxes.is_empty() {
+        println!("  evidence  none found");
+    }
+    for (i, found) in record.boxes.iter().enumerate() {
+        let corners = found.native.map(|bbox| bbox.corners());
+        let place = corners.map_or("in the padding".into(), |[x1, y1, x2, y2]| {
+            format!("x {x1}-{x2}  y {y1}-{y2}")
+        });
+        let label = found.label.as_deref().unwrap_or_default();
+        println!(
+            "  box {:<5} {place}  score {:.4}  {label}",
+            i + 1,
+            found.score
+        );
+    }
+    for warning in &record.warnings {
+        println!("  warning   {warning}");
+    }
+    let images = record
+        .calls
+        .get("model.score")
+        .map_or(0, |calls| calls.tensors);
+    let seconds: f64 = record.seconds.values().sum();
+    println!("  cost      {images} images scored, {seconds:.2} s");
+}

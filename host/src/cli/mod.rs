@@ -1,0 +1,133 @@
+//! The command line.
+
+mod attribute;
+mod doctor;
+mod image;
+mod model;
+mod plugins;
+mod sample;
+mod terminal;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use medfocus_plugin_api::{Error, Result};
+
+use crate::{config::Layers, output::OutDir, workbench::Workbench};
+
+/// Why did the model say so? Visual attribution for chest X-ray models.
+#[derive(Parser)]
+#[command(name = "medfocus", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Common {
+    /// Config file [default: medfocus.toml here, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one config value; a plain KEY is a parameter of the method
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Plugin folder or file, instead of the config's
+    #[arg(long, global = true, value_name = "PATH")]
+    plugins: Vec<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Explain an answer: which region made the model say so, how strongly
+    Attribute(attribute::Attribute),
+    /// Write the 8-bit image as the pipeline sees it
+    Image(image::Image),
+    /// Write one image of a dataset with its question and its annotated boxes
+    Sample(sample::Sample),
+    /// Look at plugins without running them, or check one
+    #[command(subcommand)]
+    Plugins(plugins::Plugins),
+    /// Ask a model directly
+    #[command(subcommand)]
+    Model(model::Model),
+    /// Check this installation: plugins, libtorch, models
+    Doctor,
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Runs the program: 0 done, 1 done with something to look at, 2 could not run.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::start_logging();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("medfocus: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let common = &cli.common;
+    match cli.command {
+        Command::Attribute(command) => command.run(&common.workbench()?),
+        Command::Image(command) => command.run(),
+        Command::Sample(command) => command.run(&common.workbench()?),
+        Command::Plugins(command) => command.run(&common.workbench()?),
+        Command::Model(command) => command.run(&common.workbench()?),
+        Command::Doctor => doctor::run(&common.workbench()?),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "medfocus",
+                &mut std::io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            let page = clap_mangen::Man::new(Cli::command());
+            page.render(&mut std::io::stdout()).map_err(|error| {
+                Error::internal(format!("the manual page cannot be printed: {error}"))
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+impl Common {
+    fn workbench(&self) -> Result<Workbench> {
+        let mut layers = Layers::load(self.config.as_deref(), &self.settings)?;
+        if !self.plugins.is_empty() {
+            layers.config.plugins.paths.clone_from(&self.plugins);
+        }
+        terminal::limit_threads(layers.config.threads);
+        Ok(Workbench::new(layers))
+    }
+}
+
+/// Where a file is to be written: its folder, made if need be, and its name.
+fn place(file: &Path) -> Result<(OutDir, String)> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name =
+        name.ok_or_else(|| Error::invalid(format!("{} names no file to write", file.display())))?;
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    Ok((
+        OutDir::create(folder.unwrap_or(Path::new(".")))?,
+        name.to_owned(),
+    ))
+}

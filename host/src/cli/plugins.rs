@@ -1,0 +1,226 @@
+//! `medfocus plugins`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Subcommand;
+use medfocus_plugin_api::{
+    Error, Result,
+    manifest::{ComponentManifest, Kind},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    plugin::{Inspected, PluginId, inspect},
+    workbench::Workbench,
+};
+
+#[derive(Subcommand)]
+pub enum Plugins {
+    /// List plugins and what they offer; loads none
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Describe a component or a plugin: parameters, slots, abilities; loads none
+    Describe {
+        /// Name of a component or a plugin
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a plugin file as the host would before using it, and open it; prints its digest for pinning
+    Check {
+        /// The library
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+impl Plugins {
+    pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        match self {
+            Self::List { json } => list(bench, json),
+            Self::Describe { name, json } => describe(bench, &name, json),
+            Self::Check { files } => check(bench, &files),
+        }
+    }
+}
+
+fn list(bench: &Workbench, as_json: bool) -> Result<ExitCode> {
+    let (plugins, refused) = (bench.registry.plugins(), bench.registry.refused());
+    if as_json {
+        let plugins: Vec<_> = plugins
+            .iter()
+            .map(|plugin| json!({"path": plugin.path, "manifest": plugin.manifest}))
+            .collect();
+        let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+        print_json(&json!({"plugins": plugins, "refused": refused}))?;
+    } else {
+        for plugin in plugins {
+            let manifest = &plugin.manifest;
+            println!("{} {}", manifest.name, manifest.version);
+            for component in &manifest.components {
+                println!(
+                    "  {:<10} {:<16} {}",
+                    component.kind.name(),
+                    component.name,
+                    component.summary
+                );
+            }
+        }
+        for error in refused {
+            println!("refused: {error}");
+        }
+        if plugins.is_empty() && refused.is_empty() {
+            let paths: Vec<_> = bench
+                .layers
+                .config
+                .plugins
+                .paths
+                .iter()
+                .map(|p| p.display().to_string())
+                .collect();
+            println!("no plugins in {}", paths.join(", "));
+        }
+    }
+    Ok(ExitCode::from(u8::from(!refused.is_empty())))
+}
+
+fn describe(bench: &Workbench, name: &str, as_json: bool) -> Result<ExitCode> {
+    let plugins = bench.registry.plugins().iter();
+    let matching = |plugin: &&Inspected| {
+        plugin.manifest.name == name
+            || plugin
+                .manifest
+                .components
+                .iter()
+                .any(|component| component.name == name)
+    };
+    let found: Vec<_> = plugins.filter(matching).collect();
+    if found.is_empty() {
+        return Err(
+            Error::missing(format!("there is no plugin or component `{name}`"))
+                .with_hint("see `medfocus plugins list`"),
+        );
+    }
+    for plugin in found {
+        let id = PluginId::of(plugin)?;
+        let whole = plugin.manifest.name == name;
+        let components = plugin
+            .manifest
+            .components
+            .iter()
+            .filter(|component| whole || component.name == name);
+        if as_json {
+            let components: Vec<_> = components.collect();
+            print_json(&json!({"plugin": id, "path": plugin.path, "components": components}))?;
+            continue;
+        }
+        for component in components {
+            print_component(component);
+        }
+        println!(
+            "from {} {} ({})\n     {}",
+            id.name,
+            id.version,
+            plugin.path.display(),
+            id.digest
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_component(component: &ComponentManifest) {
+    println!(
+        "{} `{}`\n{}\n",
+        component.kind.name(),
+        component.name,
+        component.summary
+    );
+    for slot in &component.slots {
+        let need = if slot.required { "needs" } else { "may use" };
+        let abilities: Vec<_> = slot
+            .abilities
+            .iter()
+            .map(|ability| ability.name())
+            .collect();
+        let that = if abilities.is_empty() {
+            String::new()
+        } else {
+            format!(" that can {}", abilities.join(" and "))
+        };
+        println!(
+            "{need} a {}{that} in slot `{}`",
+            slot.kind.name(),
+            slot.name
+        );
+    }
+    if component.kind == Kind::Model {
+        let abilities: Vec<_> = component
+            .abilities
+            .iter()
+            .map(|ability| ability.name())
+            .collect();
+        println!("can {}", abilities.join(", "));
+    }
+    let properties = component.params["properties"].as_object();
+    for (name, property) in properties.into_iter().flatten() {
+        let range = match (
+            &property["minimum"],
+            &property["maximum"],
+            &property["enum"],
+        ) {
+            (Value::Null, Value::Null, Value::Null) => String::new(),
+            (low, high, Value::Null) => format!(", {low} to {high}"),
+            (_, _, choices) => {
+                let names: Vec<_> = choices
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                format!(": {}", names.join(" | "))
+            }
+        };
+        println!("  {name} = {}{range}", property["default"]);
+        println!(
+            "      {}",
+            property["description"].as_str().unwrap_or_default()
+        );
+    }
+}
+
+fn check(bench: &Workbench, files: &[PathBuf]) -> Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        let opened = inspect(file).and_then(|plugin| {
+            let plugin = plugin.ok_or_else(|| {
+                Error::invalid(format!(
+                    "{} is a library but no plugin: it has no manifest",
+                    file.display()
+                ))
+            })?;
+            bench.library(&plugin)
+        });
+        match opened {
+            Ok(library) => println!(
+                "ok {} {} {}",
+                library.id.name, library.id.version, library.id.digest
+            ),
+            Err(error) => {
+                println!("refused: {error}");
+                code = ExitCode::from(1);
+            }
+        }
+    }
+    Ok(code)
+}
+
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::internal(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

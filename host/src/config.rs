@@ -1,0 +1,255 @@
+//! The config: defaults, a file, `MEDFOCUS_*`, `--set`, in this order, the later over the earlier.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Map, Value},
+};
+use medfocus_plugin_api::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::{boxes::BoxRule, plugin::PluginId};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where plugins come from.
+    pub plugins: Plugins,
+    /// Where libtorch is.
+    pub libtorch: LibtorchConfig,
+    /// Folders with one TOML file a model, for `--model NAME`.
+    pub model_folders: Vec<PathBuf>,
+    /// Threads for libtorch; all cores if nothing.
+    pub threads: Option<usize>,
+    /// Parameters of the method.
+    pub method: Dict,
+    /// Parameters of the model, over those of its file.
+    pub model: Dict,
+    /// Parameters of the dataset.
+    pub dataset: Dict,
+    /// What fills the other slots, by their names.
+    pub slots: BTreeMap<String, Filling>,
+    /// How answers are made.
+    pub answer: AnswerConfig,
+    /// How heat maps become boxes.
+    pub boxes: BoxRule,
+    /// Seed of every random choice.
+    pub seed: u64,
+}
+
+/// Where plugins come from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plugins {
+    /// Folders or files.
+    pub paths: Vec<PathBuf>,
+    /// Digest of each allowed plugin, by its name, as `medfocus plugins check` prints it.
+    pub pins: Pins,
+}
+
+/// Digests by plugin name. Where there are any, nothing else is loaded.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pins(BTreeMap<String, String>);
+
+impl Pins {
+    /// Whether this build of a plugin may be loaded.
+    ///
+    /// # Errors
+    ///
+    /// There are pins, and the plugin's is missing or differs.
+    pub fn check(&self, plugin: &PluginId) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        match self.0.get(&plugin.name) {
+            Some(pin) if *pin == plugin.digest => Ok(()),
+            Some(pin) => Err(Error::invalid(format!(
+                "has digest {}, the config pins {pin}; restore the file or change `plugins.pins.{}`",
+                plugin.digest, plugin.name
+            ))),
+            None => Err(Error::invalid(format!(
+                "is not pinned; to allow it set `plugins.pins.{}` to {}",
+                plugin.name, plugin.digest
+            ))),
+        }
+    }
+}
+
+/// Where libtorch is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LibtorchConfig {
+    /// Folder whose `lib` holds `libtorch_cpu.so`; found by itself if nothing.
+    pub dir: Option<PathBuf>,
+}
+
+/// A component and its parameters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filling {
+    /// Its name.
+    pub component: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub params: Dict,
+}
+
+/// How answers are made.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerConfig {
+    /// Tokens at most.
+    pub max_new_tokens: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let beside = std::env::current_exe()
+            .ok()
+            .and_then(|exe| Some(exe.parent()?.join("plugins")))
+            .unwrap_or_else(|| "plugins".into());
+        Self {
+            plugins: Plugins {
+                paths: vec![beside],
+                pins: Pins::default(),
+            },
+            libtorch: LibtorchConfig::default(),
+            model_folders: vec!["configs/models".into()],
+            threads: None,
+            method: Dict::new(),
+            model: Dict::new(),
+            dataset: Dict::new(),
+            slots: BTreeMap::new(),
+            answer: AnswerConfig {
+                max_new_tokens: 256,
+            },
+            boxes: BoxRule::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// A config that remembers where each value came from.
+pub struct Layers {
+    figment: Figment,
+    /// The merged values.
+    pub config: Config,
+}
+
+impl Layers {
+    /// Merges the layers: defaults, `file` (or `medfocus.toml` here, if there is one),
+    /// `MEDFOCUS_*` with `__` between levels, then each `key=value`.
+    ///
+    /// A key without a dot that names no section is a parameter of the method.
+    ///
+    /// # Errors
+    ///
+    /// The file is missing or broken, a setting has no `=`, a key is unknown or a value of the
+    /// wrong type; the sentence names the key and where it was set.
+    pub fn load(file: Option<&Path>, settings: &[String]) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Config::default()));
+        match file {
+            Some(file) if !file.is_file() => {
+                return Err(Error::missing(format!(
+                    "config {} does not exist",
+                    file.display()
+                )));
+            }
+            Some(file) => figment = figment.merge(Toml::file_exact(file)),
+            None => figment = figment.merge(Toml::file("medfocus.toml")),
+        }
+        figment = figment.merge(Env::prefixed("MEDFOCUS_").ignore(&["log"]).split("__"));
+        for setting in settings {
+            figment = figment.merge(Setting::parse(setting)?);
+        }
+        let config = figment.extract().map_err(|error| sentence(&error))?;
+        Ok(Self { figment, config })
+    }
+
+    /// Where a value was set, unless it is a default.
+    pub fn source(&self, key: &str) -> Option<String> {
+        let metadata = self.figment.find_metadata(key)?;
+        Some(match &metadata.source {
+            Some(source) => format!("{} {source}", metadata.name),
+            None => metadata.name.to_string(),
+        })
+        .filter(|_| !metadata.name.contains("defaults") && !metadata.name.contains("Config"))
+    }
+
+    /// Adds to an error about a parameter where the parameter was set.
+    pub fn explain(&self, section: &str, mut error: Error) -> Error {
+        let source = error
+            .message
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .find_map(|name| self.source(&format!("{section}.{name}")));
+        if let Some(source) = source {
+            error.message += &format!(" (set in {source})");
+        }
+        error
+    }
+}
+
+/// One figment error as a sentence with key and source.
+fn sentence(error: &figment::Error) -> Error {
+    Error::invalid(format!("config: {error}"))
+}
+
+/// One `--set key=value`.
+struct Setting {
+    text: String,
+    key: String,
+    value: Value,
+}
+
+impl Setting {
+    fn parse(text: &str) -> Result<Self> {
+        let (key, value) = text
+            .split_once('=')
+            .filter(|(key, _)| !key.trim().is_empty())
+            .ok_or_else(|| {
+                Error::invalid(format!(
+                    "`--set {text}` has no value; write --set KEY=VALUE"
+                ))
+            })?;
+        let key = key.trim();
+        let sections = Serialized::defaults(Config::default())
+            .data()
+            .unwrap_or_default();
+        let is_section = sections.values().any(|section| section.contains_key(key));
+        let key = if key.contains('.') || is_section {
+            key.to_owned()
+        } else {
+            format!("method.{key}")
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            key,
+            // Anything that is no number, boolean, array or table is a string.
+            value: value
+                .trim()
+                .parse()
+                .unwrap_or_else(|never: std::convert::Infallible| match never {}),
+        })
+    }
+}
+
+impl Provider for Setting {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(format!("`--set {}`", self.text))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let nested = figment::util::nest(&self.key, self.value.clone());
+        let dict = nested.into_dict().unwrap_or_default();
+        Ok(Profile::Default.collect(dict))
+    }
+}

@@ -1,0 +1,5 @@
+//! The `medfocus` program.
+
+fn main() -> std::process::ExitCode {
+    medfocus::cli::main()
+}

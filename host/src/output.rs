@@ -1,0 +1,165 @@
+//! Result files: each appears whole or not at all.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, BufWriter, ErrorKind, IntoInnerError, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Component, Path, PathBuf},
+};
+
+use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage, codecs::png::PngEncoder};
+use medfocus_plugin_api::{Error, GrayImage, Result};
+use ndarray::ArrayView2;
+use ndarray_npy::{WriteNpyError, WriteNpyExt};
+use serde::Serialize;
+use tempfile::Builder;
+
+/// A folder of result files.
+///
+/// A file is written beside its place, brought to the disk and then renamed into its place. So a
+/// reader, a crash or a full disk meets the former file or the new one, never a part; a failed
+/// write leaves nothing behind. (A killed process may leave a hidden `.writing-*` file, which is
+/// safe to delete.)
+#[derive(Clone, Debug)]
+pub struct OutDir {
+    path: PathBuf,
+}
+
+impl OutDir {
+    /// Opens a folder and creates it, with its parents, where it is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// An error naming the folder if it cannot be created.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        fs::create_dir_all(&path).map_err(|error| failed("create the folder", &path, &error))?;
+        Ok(Self { path })
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file of whatever `fill` writes, in the place of a former one; returns its path.
+    ///
+    /// # Errors
+    ///
+    /// An error naming the file if `fill` or the disk fails, or if `name` is not a plain file name.
+    pub fn write(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<PathBuf> {
+        let place = self.place(name)?;
+        self.replace(&place, fill)
+            .map_err(|error| failed("write", &place, &error))?;
+        Ok(place)
+    }
+
+    /// Writes JSON for people to read; see [`OutDir::write`].
+    ///
+    /// # Errors
+    ///
+    /// Also if the value cannot be said in JSON.
+    pub fn json(&self, name: &str, value: &impl Serialize) -> Result<PathBuf> {
+        self.write(name, |out| {
+            serde_json::to_writer_pretty(&mut *out, value)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Writes a NumPy `.npy` file of f32, rows x columns; see [`OutDir::write`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OutDir::write`].
+    pub fn npy(&self, name: &str, values: ArrayView2<'_, f32>) -> Result<PathBuf> {
+        self.write(name, |out| {
+            values.write_npy(out).map_err(|error| match error {
+                WriteNpyError::Io(error) => error,
+                other => io::Error::other(other),
+            })
+        })
+    }
+
+    /// Writes a colour picture as PNG; see [`OutDir::write`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OutDir::write`].
+    pub fn png_rgb(&self, name: &str, image: &RgbImage) -> Result<PathBuf> {
+        self.png(name, image, image.dimensions(), ExtendedColorType::Rgb8)
+    }
+
+    /// Writes a grey image as PNG; see [`OutDir::write`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OutDir::write`].
+    pub fn png_grey(&self, name: &str, image: &GrayImage) -> Result<PathBuf> {
+        let size = (image.width(), image.height());
+        self.png(name, image.bytes(), size, ExtendedColorType::L8)
+    }
+
+    fn png(
+        &self,
+        name: &str,
+        pixels: &[u8],
+        (width, height): (u32, u32),
+        colour: ExtendedColorType,
+    ) -> Result<PathBuf> {
+        self.write(name, |out| {
+            PngEncoder::new(out)
+                .write_image(pixels, width, height, colour)
+                .map_err(|error| match error {
+                    ImageError::IoError(error) => error,
+                    other => io::Error::other(other),
+                })
+        })
+    }
+
+    fn place(&self, name: &str) -> Result<PathBuf> {
+        let mut parts = Path::new(name).components();
+        match (parts.next(), parts.next()) {
+            (Some(Component::Normal(part)), None) if part == name => Ok(self.path.join(name)),
+            _ => Err(Error::invalid(format!(
+                "`{name}` is not a plain file name for `{}`",
+                self.path.display()
+            ))),
+        }
+    }
+
+    fn replace(
+        &self,
+        place: &Path,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        // Less what the user's umask takes away, like any new file; the crate's own default is 600.
+        let new = Builder::new()
+            .prefix(".writing-")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(&self.path)?;
+        let mut out = BufWriter::new(new);
+        fill(&mut out)?;
+        let new = out.into_inner().map_err(IntoInnerError::into_error)?;
+        new.as_file().sync_all()?;
+        new.persist(place)?;
+        // The new name is on the disk only when the folder is.
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn failed(action: &str, path: &Path, error: &io::Error) -> Error {
+    let sentence = Error::internal(format!("cannot {action} `{}`: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            sentence.with_hint("free some space on that disk")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            sentence.with_hint("choose a folder that you may write to")
+        }
+        _ => sentence,
+    }
+}

@@ -1,0 +1,68 @@
+//! An image as the pipeline sees it.
+
+use std::path::Path;
+
+use medfocus_plugin_api::{Error, GrayImage, Letterbox, Result, WORKING_SIDE};
+use serde::Serialize;
+
+/// An image read from a file, and its working image.
+pub struct Study {
+    /// At its own size.
+    pub native: GrayImage,
+    /// Letterboxed.
+    pub working: GrayImage,
+    /// How the first lies in the second.
+    pub letterbox: Letterbox,
+    /// For the record.
+    pub source: ImageRecord,
+    /// What the user should know about how it was read.
+    pub warnings: Vec<String>,
+}
+
+/// Which image a result is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageRecord {
+    /// `blake3:` and the hex digest of the file.
+    pub digest: String,
+    /// What the file held, as `PNG, 16-bit grey`.
+    pub format: String,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// How it lies in the working image.
+    pub letterbox: Letterbox,
+}
+
+impl Study {
+    /// Reads PNG, JPEG, TIFF or DICOM.
+    ///
+    /// # Errors
+    ///
+    /// The file is missing or cannot be read as an image; the sentence holds nothing of its
+    /// content.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::missing(format!("image {} cannot be read: {error}", path.display()))
+        })?;
+        let decoded = medfocus_imaging::decode::decode(&bytes)
+            .map_err(|error| Error::invalid(format!("image {}: {error}", path.display())))?;
+        let working =
+            medfocus_imaging::working::letterbox(decoded.pixels.view(), WORKING_SIDE as usize);
+        let native = GrayImage::from_array(decoded.pixels)?;
+        let letterbox = Letterbox::new(native.width(), native.height(), WORKING_SIDE)?;
+        Ok(Self {
+            source: ImageRecord {
+                digest: format!("blake3:{}", blake3::hash(&bytes).to_hex()),
+                format: decoded.source,
+                width: native.width(),
+                height: native.height(),
+                letterbox,
+            },
+            native,
+            working: GrayImage::from_array(working)?,
+            letterbox,
+            warnings: decoded.warnings,
+        })
+    }
+}

@@ -1,0 +1,326 @@
+//! The program as its users meet it, on a model without libtorch.
+
+use std::path::Path;
+
+use medfocus_tests::{Ran, bright_cell, built, medfocus, outside_plugin, run};
+use serde_json::Value;
+
+fn attribute(out: &Path, image: &Path, more: &[&str]) -> Ran {
+    run(medfocus()
+        .args([
+            "attribute",
+            "--model",
+            "toy=nowhere",
+            "--question",
+            "Is there evidence of a bright spot in the image?",
+        ])
+        .arg("--plugins")
+        .arg(outside_plugin())
+        .arg("--plugins")
+        .arg(built().join("plugins"))
+        .arg("--image")
+        .arg(image)
+        .arg("--out")
+        .arg(out)
+        .args(more))
+}
+
+fn record(out: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(out.join("attribution.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn occlusion_finds_the_cell_the_model_looks_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = bright_cell(folder.path(), 2, 5);
+    let out = folder.path().join("out");
+    let ran = attribute(&out, &image, &["--method", "occlusion"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let record = record(&out);
+    assert_eq!(record["answer"], "Yes");
+    assert_eq!(record["answer_source"], "generated");
+    assert!(
+        record["question"]
+            .as_str()
+            .unwrap()
+            .ends_with("without any explanation.")
+    );
+    let corners = &record["boxes"][0]["native"]["corners"];
+    assert_eq!(*corners, serde_json::json!([140, 56, 168, 84]), "{record}");
+    assert_eq!(record["boxes"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        record["method"]["params"]["cells"], 8,
+        "defaults are recorded"
+    );
+    assert!(record["calls"]["model.score"]["tensors"].as_u64().unwrap() >= 2);
+    let heat: ndarray::Array2<f32> = read_npy(&out.join("heatmap.npy"));
+    assert_eq!(heat.dim(), (224, 224));
+    assert!(heat[(70, 150)] > 0.0 && heat[(10, 10)] == 0.0);
+    let overlay = image::open(out.join("overlay.png")).unwrap();
+    assert!(overlay.width() >= 224 && overlay.height() >= 224);
+}
+
+/// The values of a version 1 `.npy` file of f32 in row-major order.
+fn read_npy(path: &Path) -> ndarray::Array2<f32> {
+    let bytes = std::fs::read(path).unwrap();
+    assert_eq!(&bytes[..6], b"\x93NUMPY");
+    let header = u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
+    let text = std::str::from_utf8(&bytes[10..10 + header]).unwrap();
+    assert!(
+        text.contains("'<f4'") && text.contains("(224, 224)"),
+        "{text}"
+    );
+    let values = bytes[10 + header..]
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect();
+    ndarray::Array2::from_shape_vec((224, 224), values).unwrap()
+}
+
+#[test]
+fn a_given_answer_is_not_generated() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = bright_cell(folder.path(), 0, 0);
+    let out = folder.path().join("out");
+    let ran = attribute(
+        &out,
+        &image,
+        &["--method", "whole_image", "--answer", "Yes"],
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let record = record(&out);
+    assert_eq!(record["answer_source"], "given");
+    assert!(record["calls"].get("model.generate").is_none());
+    assert_eq!(record["heatmap"], Value::Null);
+    assert!(!out.join("heatmap.npy").exists());
+    assert_eq!(
+        record["boxes"][0]["native"]["corners"],
+        serde_json::json!([0, 0, 224, 224])
+    );
+}
+
+#[test]
+fn equal_runs_give_equal_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = bright_cell(folder.path(), 4, 4);
+    let outs = ["a", "b"].map(|name| folder.path().join(name));
+    for out in &outs {
+        assert_eq!(attribute(out, &image, &["--method", "gradcam"]).code, 0);
+    }
+    for file in ["heatmap.npy", "overlay.png"] {
+        let [a, b] = outs
+            .each_ref()
+            .map(|out| std::fs::read(out.join(file)).unwrap());
+        assert!(a == b, "{file} differs");
+    }
+    let timeless = |out: &Path| {
+        let mut record = record(out);
+        record["seconds"] = Value::Null;
+        for calls in record["calls"].as_object_mut().unwrap().values_mut() {
+            calls["seconds"] = Value::Null;
+        }
+        record
+    };
+    assert_eq!(timeless(&outs[0]), timeless(&outs[1]));
+}
+
+#[test]
+fn wrong_input_gets_one_sentence_and_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = bright_cell(folder.path(), 0, 0);
+    let out = folder.path().join("out");
+    let fails = |more: &[&str], words: &[&str]| attribute(&out, &image, more).one_sentence(words);
+    fails(
+        &["--method", "oclusion"],
+        &["no method `oclusion`", "did you mean `occlusion`"],
+    );
+    fails(
+        &["--method", "occlusion", "--set", "cells=0"],
+        &["`cells` must lie in", "--set cells=0"],
+    );
+    fails(
+        &["--method", "occlusion", "--set", "method.clels=4"],
+        &["unknown parameter `clels`", "`cells`"],
+    );
+    fails(
+        &["--method", "occlusion", "--set", "boxes.quantile=high"],
+        &["quantile", "--set boxes.quantile=high"],
+    );
+    fails(
+        &["--method", "occlusion", "--set", "cells"],
+        &["write --set KEY=VALUE"],
+    );
+    fails(
+        &["--method", "gives_nothing"],
+        &["`gives_nothing` gave neither a heat map nor boxes"],
+    );
+    fails(
+        &["--method", "panics_in_call"],
+        &["panicked", "report it to its author"],
+    );
+    fails(
+        &["--method", "occlusion", "--answer", " "],
+        &["no answer to explain"],
+    );
+    fails(
+        &["--method", "occlusion", "--config", "nowhere.toml"],
+        &["nowhere.toml does not exist"],
+    );
+    let missing = attribute(&out, Path::new("nowhere.png"), &["--method", "occlusion"]);
+    missing.one_sentence(&["nowhere.png cannot be read"]);
+    let text = folder.path().join("text.png");
+    std::fs::write(&text, "I am no picture").unwrap();
+    attribute(&out, &text, &["--method", "occlusion"]).one_sentence(&["text.png"]);
+    assert!(!out.join("attribution.json").exists());
+}
+
+#[test]
+fn a_config_file_is_named_in_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = bright_cell(folder.path(), 0, 0);
+    let config = folder.path().join("mine.toml");
+    let with = |text: &str, words: &[&str]| {
+        std::fs::write(&config, text).unwrap();
+        attribute(
+            &folder.path().join("out"),
+            &image,
+            &[
+                "--method",
+                "occlusion",
+                "--config",
+                config.to_str().unwrap(),
+            ],
+        )
+        .one_sentence(words);
+    };
+    with(
+        "[method]\ncells = 1000\n",
+        &["`cells` must lie in", "mine.toml"],
+    );
+    with("seeed = 1\n", &["seeed", "mine.toml"]);
+    with("seed = \n", &["mine.toml"]);
+}
+
+#[test]
+fn an_impossible_pairing_is_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = bright_cell(folder.path(), 0, 0);
+    let refused = run(medfocus()
+        .args([
+            "attribute",
+            "--model",
+            "black_box=nowhere",
+            "--method",
+            "occlusion",
+            "--question",
+            "?",
+        ])
+        .arg("--plugins")
+        .arg(outside_plugin())
+        .arg("--plugins")
+        .arg(built().join("plugins"))
+        .arg("--image")
+        .arg(&image)
+        .arg("--out")
+        .arg(folder.path().join("out")));
+    refused.one_sentence(&[
+        "`occlusion` needs a model that can score",
+        "`black_box` cannot",
+    ]);
+}
+
+#[test]
+fn scores_and_traces_come_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = [
+        bright_cell(folder.path(), 2, 5),
+        bright_cell(folder.path(), 0, 0),
+    ];
+    let model = |command: &str| {
+        let mut cli = medfocus();
+        cli.args([
+            "model",
+            command,
+            "--model",
+            "toy=nowhere",
+            "--json",
+            "--plugins",
+        ])
+        .arg(outside_plugin());
+        cli
+    };
+    let scored = run(model("score")
+        .args(["--question", "?", "--answer", "Yes", "--image"])
+        .args(&images));
+    let scored: Value = serde_json::from_str(&scored.out).unwrap();
+    let p = |i: usize| scored["images"][i]["sum"].as_f64().unwrap().exp();
+    let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
+    assert!((p(0) - sigmoid(6.0 * 200.0 / 255.0 - 2.0)).abs() < 1e-5);
+    assert!((p(1) - sigmoid(6.0 * 10.0 / 255.0 - 2.0)).abs() < 1e-5);
+
+    let file = folder.path().join("trace.safetensors");
+    let traced = run(model("trace")
+        .args([
+            "--question",
+            "?",
+            "--answer",
+            "Yes",
+            "--want",
+            "attention:0",
+            "--want",
+            "gradient:pixels",
+            "--out",
+        ])
+        .arg(&file)
+        .arg("--image")
+        .arg(&images[0]));
+    assert_eq!(traced.code, 0, "{traced:?}");
+    let bytes = std::fs::read(&file).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("attention:0").unwrap().shape(), [67, 67]);
+    assert_eq!(
+        tensors.tensor("gradient:pixels").unwrap().shape(),
+        [3, 224, 224]
+    );
+    assert_eq!(tensors.tensor("image_positions").unwrap().shape(), [64]);
+    let wrong = run(model("trace")
+        .args([
+            "--question",
+            "?",
+            "--answer",
+            "Yes",
+            "--want",
+            "atention:0",
+            "--out",
+        ])
+        .arg(&file)
+        .arg("--image")
+        .arg(&images[0]));
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("attention:L"), "{wrong:?}");
+}
+
+#[test]
+fn the_program_explains_itself() {
+    for args in [
+        &["--help"][..],
+        &["attribute", "--help"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let ran = run(medfocus().args(args));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains("medfocus"), "{ran:?}");
+    }
+    let described = run(medfocus()
+        .args(["plugins", "describe", "toy", "--plugins"])
+        .arg(outside_plugin()));
+    for words in [
+        "model `toy`",
+        "row = 2, 0 to 7",
+        "can generate, score, trace, gradient",
+        "blake3:",
+    ] {
+        assert!(described.out.contains(words), "{described:?}");
+    }
+}

@@ -1,0 +1,104 @@
+//! What the whole-system tests share: the built program, its plugins, and one built outside.
+//!
+//! `cargo xtask test` builds program and plugins before it runs these.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The folder of the built program: two above this test's own executable.
+pub fn built() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test has an executable");
+    let folder = exe
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests lie in target/PROFILE/deps");
+    assert!(
+        folder.join("medfocus").is_file() && folder.join("plugins").is_dir(),
+        "program or plugins are not built: run `cargo xtask test`, or `cargo xtask build` before"
+    );
+    folder.to_owned()
+}
+
+/// The workspace's folder.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests lie in the workspace")
+}
+
+/// The program, run from the workspace's folder without the user's settings.
+pub fn medfocus() -> Command {
+    let mut command = Command::new(built().join("medfocus"));
+    command.current_dir(workspace());
+    for (name, _) in std::env::vars() {
+        if name.starts_with("MEDFOCUS_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("OMP_NUM_THREADS", "1");
+    command
+}
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs the program to its end.
+pub fn run(command: &mut Command) -> Ran {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the program starts");
+    Ran {
+        code: status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&stdout).into_owned(),
+        err: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}
+
+impl Ran {
+    /// Asserts that the run failed with exactly one line that holds these words.
+    pub fn one_sentence(&self, words: &[&str]) {
+        assert_eq!(self.code, 2, "{self:?}");
+        assert_eq!(self.err.trim().lines().count(), 1, "{self:?}");
+        for word in words {
+            assert!(self.err.contains(word), "no `{word}` in {self:?}");
+        }
+    }
+}
+
+/// A plugin crate that is no member of the workspace and depends on `medfocus-plugin-api` alone;
+/// built on first use.
+pub fn outside_plugin() -> PathBuf {
+    let target = built().join("outside");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--quiet", "--locked"])
+        .current_dir(workspace().join("tests/plugins/outside"))
+        .env("CARGO_TARGET_DIR", &target)
+        .env_remove("CARGO_BUILD_TARGET_DIR")
+        .status()
+        .expect("cargo starts");
+    assert!(status.success(), "the outside plugin does not build");
+    target.join("release/libmedfocus_outside.so")
+}
+
+/// A 224 x 224 picture of one bright cell (row, column) of an 8 x 8 grid, as a PNG file.
+pub fn bright_cell(folder: &Path, row: usize, column: usize) -> PathBuf {
+    let path = folder.join(format!("cell_{row}_{column}.png"));
+    let bright = |x: u32, y: u32| x as usize / 28 == column && y as usize / 28 == row;
+    let image = image::GrayImage::from_fn(224, 224, |x, y| {
+        image::Luma([if bright(x, y) { 200 } else { 10 }])
+    });
+    image.save(&path).expect("the folder is writable");
+    path
+}
