@@ -1,9 +1,5 @@
 //! Heat maps to boxes: threshold, connected components, ranking (paper, section 5.1).
 
-use std::collections::BTreeMap;
-
-use image::{GrayImage, Luma};
-use imageproc::region_labelling::{Connectivity, connected_components};
 use medfocus_plugin_api::{BBox, HeatMap, ScoredBox, WORKING_SIDE, Working, heat::normalise};
 use ndarray::Array2;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -133,6 +129,26 @@ struct Component {
 }
 
 impl Component {
+    fn at((row, column): (usize, usize)) -> Self {
+        let (x, y) = (column as u32, row as u32);
+        Self {
+            x1: x,
+            y1: y,
+            x2: x,
+            y2: y,
+            area: 0,
+            sum: 0.0,
+        }
+    }
+
+    fn add(&mut self, (row, column): (usize, usize), heat: f32) {
+        let (x, y) = (column as u32, row as u32);
+        (self.x1, self.y1) = (self.x1.min(x), self.y1.min(y));
+        (self.x2, self.y2) = (self.x2.max(x), self.y2.max(y));
+        self.area += 1;
+        self.sum += f64::from(heat);
+    }
+
     fn score(&self) -> f64 {
         self.sum / self.area as f64
     }
@@ -157,38 +173,32 @@ impl Component {
     }
 }
 
-/// What [`connected_components`] labels pixels outside all components.
-const BACKGROUND: u32 = 0;
-
-/// The 8-connected components of `values >= threshold`.
+/// The 8-connected components of `values >= threshold`, in reading order of their first pixels.
 fn components(values: &Array2<f32>, threshold: f64) -> Vec<Component> {
-    let (height, width) = values.dim();
-    let mask = GrayImage::from_fn(width as u32, height as u32, |x, y| {
-        Luma([u8::from(
-            f64::from(values[(y as usize, x as usize)]) >= threshold,
-        )])
-    });
-    let labels = connected_components(&mask, Connectivity::Eight, Luma([0]));
-    let mut components = BTreeMap::<u32, Component>::new();
-    for (x, y, &Luma([label])) in labels.enumerate_pixels() {
-        if label == BACKGROUND {
+    let mut inside = values.mapv(|value| f64::from(value) >= threshold);
+    let mut components = Vec::new();
+    for start in ndarray::indices(values.dim()) {
+        let mut pending = Vec::from_iter(take(&mut inside, start).then_some(start));
+        if pending.is_empty() {
             continue;
         }
-        let component = components.entry(label).or_insert(Component {
-            x1: x,
-            y1: y,
-            x2: x,
-            y2: y,
-            area: 0,
-            sum: 0.0,
-        });
-        component.x1 = component.x1.min(x);
-        component.x2 = component.x2.max(x);
-        component.y2 = component.y2.max(y);
-        component.area += 1;
-        component.sum += f64::from(values[(y as usize, x as usize)]);
+        let mut component = Component::at(start);
+        while let Some((row, column)) = pending.pop() {
+            component.add((row, column), values[(row, column)]);
+            for row in row.saturating_sub(1)..=row + 1 {
+                for column in column.saturating_sub(1)..=column + 1 {
+                    pending.extend(take(&mut inside, (row, column)).then_some((row, column)));
+                }
+            }
+        }
+        components.push(component);
     }
-    components.into_values().collect()
+    components
+}
+
+/// Clears a pixel of the mask; whether it was set.
+fn take(inside: &mut Array2<bool>, at: (usize, usize)) -> bool {
+    inside.get_mut(at).is_some_and(std::mem::take)
 }
 
 /// The quantile of the positive values, as NumPy's default (linear) method has it; nothing if no

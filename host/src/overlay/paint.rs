@@ -27,6 +27,7 @@ pub struct Rect {
 }
 
 impl Rect {
+    /// From the upper left corner and the size.
     pub fn new(x1: i64, y1: i64, width: i64, height: i64) -> Self {
         Self {
             x1,
@@ -36,6 +37,7 @@ impl Rect {
         }
     }
 
+    /// All of an image.
     pub fn of(image: &RgbImage) -> Self {
         Self::new(0, 0, image.width().into(), image.height().into())
     }
@@ -58,10 +60,12 @@ impl Rect {
         }
     }
 
+    /// Whether the other lies wholly in this one.
     pub fn contains(&self, other: &Self) -> bool {
         self.x1 <= other.x1 && self.y1 <= other.y1 && other.x2 <= self.x2 && other.y2 <= self.y2
     }
 
+    /// The pixel in the middle.
     pub fn centre(&self) -> (i64, i64) {
         ((self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2)
     }

@@ -16,9 +16,11 @@ params! {
         pub path: String = "";
         /// Ignored: it has no device.
         pub device: String = "cpu";
-        /// Row of the cell it looks at, of 8.
+        /// Cells along each side of its grid.
+        pub grid: usize = 8, in 8..=32;
+        /// Row of the cell it looks at.
         pub row: usize = 2, in 0..=7;
-        /// Column of the cell it looks at, of 8.
+        /// Column of the cell it looks at.
         pub column: usize = 5, in 0..=7;
     }
 }
@@ -33,7 +35,7 @@ impl Component for Toy {
     type Params = ToyParams;
 
     fn new(params: ToyParams, _: Context) -> Result<Self> {
-        Ok(Self(ToyModel::looking_at((8, 8), (params.row, params.column), 6.0, -2.0)))
+        Ok(Self(ToyModel::looking_at((params.grid, params.grid), (params.row, params.column), 6.0, -2.0)))
     }
 }
 

@@ -1,0 +1,131 @@
+//! Renders the planned patients as samples.
+
+use std::collections::BTreeMap;
+
+use medfocus_phantom::{Concept, render};
+use medfocus_plugin_api::{
+    Component, Context, DatasetInfo, DatasetReader, Error, GrayImage, Mask, Result, Sample,
+    SampleKey, params,
+};
+
+use crate::plan::{Plan, Presence, Question, Split};
+
+params! {
+    /// Parameters of [`PhantomReader`].
+    pub struct PhantomParams {
+        /// Which population the patients are from.
+        pub split: Split = "test";
+        /// Patients of the split to skip.
+        pub offset: u64 = 0;
+        /// Samples, one patient each.
+        pub len: u64 = 1000, in 1..=1000000000;
+        /// Width of the images in pixels; the demo checkpoints were trained on images whose longer side is 224.
+        pub width: usize = 224, in 64..=4096;
+        /// Height of the images in pixels.
+        pub height: usize = 224, in 64..=4096;
+        /// Findings to ask about in turn, names divided by commas; all if empty. Patients may have others besides.
+        pub findings: String = "";
+        /// Whether the finding asked about is there.
+        pub presence: Presence = "always";
+    }
+}
+
+/// PhantomCXR: each sample asks one patient about one finding, and knows the exact regions of the finding and of all
+/// eleven anatomical concepts.
+pub struct PhantomReader {
+    params: PhantomParams,
+    plan: Plan,
+}
+
+impl Component for PhantomReader {
+    const NAME: &'static str = "phantom";
+    const SUMMARY: &'static str =
+        "PhantomCXR: synthetic chest X-rays with exact evidence and anatomy; needs no data.";
+    type Params = PhantomParams;
+
+    fn new(params: PhantomParams, _: Context) -> Result<Self> {
+        let plan = Plan::new(
+            params.split,
+            params.offset,
+            params.len,
+            &params.findings,
+            params.presence,
+        )?;
+        Ok(Self { params, plan })
+    }
+}
+
+impl DatasetReader for PhantomReader {
+    fn info(&self) -> Result<DatasetInfo> {
+        let PhantomParams {
+            len, width, height, ..
+        } = self.params;
+        let version = env!("CARGO_PKG_VERSION");
+        let plan = self.plan.describe();
+        let content = format!("phantom {version} {len} {width}x{height} {plan}");
+        Ok(DatasetInfo {
+            name: self.name().into(),
+            len,
+            digest: blake3::hash(content.as_bytes()).to_hex().to_string(),
+        })
+    }
+
+    fn sample(&self, index: u64) -> Result<Sample> {
+        if index >= self.params.len {
+            return Err(Error::invalid(format!(
+                "sample {index} is beyond the {} of this dataset",
+                self.params.len
+            )));
+        }
+        let Question { case, finding } = self.plan.question(index);
+        let rendered = render(
+            &case.patient,
+            &case.findings,
+            self.params.height,
+            self.params.width,
+        );
+
+        let mut masks = BTreeMap::new();
+        for concept in Concept::ALL {
+            let mask = Mask::from_array(rendered.concept_mask(concept).view())?;
+            masks.insert(concept.name().to_owned(), mask);
+        }
+        let mut boxes = Vec::new();
+        let instance = case.findings.iter().position(|i| i.finding == finding);
+        if let Some(extent) = instance.and_then(|i| rendered.finding_mask(i)) {
+            let mask = Mask::from_array(extent.view())?;
+            boxes.push(mask.tight_box().ok_or_else(|| {
+                Error::invalid(format!(
+                    "{} covers no pixel of sample {index}",
+                    finding.name()
+                ))
+                .with_hint("ask for larger images with `width` and `height`")
+            })?);
+            masks.insert(finding.name().to_owned(), mask);
+        }
+
+        Ok(Sample {
+            key: SampleKey {
+                dataset: self.name().into(),
+                index,
+            },
+            image: GrayImage::from_array(rendered.image)?,
+            finding: finding.name().into(),
+            question: format!("Is there evidence of {} in the image?", finding.name()),
+            present: Some(instance.is_some()),
+            boxes,
+            masks,
+            patient: Some(format!("phantom-{}", case.seed)),
+        })
+    }
+}
+
+impl PhantomReader {
+    /// The splits' names differ, so that their samples never share a key.
+    fn name(&self) -> &'static str {
+        match self.params.split {
+            Split::Train => "phantom_train",
+            Split::Test => "phantom",
+        }
+    }
+}

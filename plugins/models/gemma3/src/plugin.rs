@@ -1,0 +1,191 @@
+//! The plugin: requests of the host to calls of the [`Backend`].
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use medfocus_plugin_api as api;
+use medfocus_plugin_api::{
+    Ability, AttentionKind, Component, Context, Coordinates, GenerateRequest, Generation, ModelInfo, ScoreRequest,
+    Scores, Trace, TraceRequest, VisionLanguageModel,
+};
+use medfocus_torch::device::{self, DeviceRequest, Precision};
+use medfocus_torch::tch::{Device, Kind};
+
+use crate::backend::Backend;
+use crate::config::{Config, Reach};
+use crate::{Error, Gemma3, Result};
+
+medfocus_plugin_api::params! {
+    /// Settings of the `gemma3` model.
+    pub struct Settings {
+        /// Folder of a Hugging Face checkpoint: Gemma 3 or MedGemma with its image tower.
+        pub path: String = "";
+        /// Where it runs: `auto` (CUDA if there is any), `cpu` or `cuda:N`.
+        pub device: String = "auto";
+        /// Number format: `auto` (f32 on the CPU, bf16 on CUDA), `f32` or `bf16`.
+        pub dtype: String = "auto";
+        /// Most images that go through the network at once.
+        pub batch: usize = 8, in 1..=4096;
+    }
+}
+
+/// Gemma 3 behind the host's interface.
+pub struct Gemma3Plugin {
+    /// libtorch's tensors may move between threads but not be shared by them.
+    backend: Mutex<Backend>,
+    info: ModelInfo,
+    context: Context,
+}
+
+impl Component for Gemma3Plugin {
+    const NAME: &'static str = "gemma3";
+    const SUMMARY: &'static str = "Gemma 3 and MedGemma checkpoints, with attention, hidden states and gradients.";
+    const ABILITIES: &'static [Ability] = &[Ability::Generate, Ability::Score, Ability::Trace, Ability::Gradient];
+    type Params = Settings;
+
+    fn new(settings: Settings, context: Context) -> api::Result<Self> {
+        if settings.path.is_empty() {
+            return Err(api::Error::invalid("parameter `path` is missing")
+                .with_hint("set it to the folder of a Gemma 3 or MedGemma checkpoint"));
+        }
+        Ok(load(&settings, context)?)
+    }
+}
+
+fn load(settings: &Settings, context: Context) -> Result<Gemma3Plugin> {
+    let folder = Path::new(&settings.path);
+    let request: DeviceRequest = settings.device.parse()?;
+    let precision: Precision = settings.dtype.parse()?;
+    // Before libtorch is asked for a device: a wrong folder should not cost a CUDA start.
+    Config::from_folder(folder)?;
+    let device = device::resolve(request)?;
+    let kind = precision.kind(device);
+    let backend = Backend::from_folder(folder, device, kind, settings.batch)?;
+    Ok(Gemma3Plugin {
+        info: describe(&backend, digest(folder, device, kind)?, device, kind)?,
+        backend: Mutex::new(backend),
+        context,
+    })
+}
+
+impl Gemma3Plugin {
+    /// The backend is never left half changed, so a panic in another call does not spoil it.
+    fn backend(&self) -> MutexGuard<'_, Backend> {
+        self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watch<'a>(&'a self, what: &'a str) -> impl Fn(usize, usize) -> Result<()> + 'a {
+        move |done, total| {
+            self.context
+                .step(done as u64, total as u64, what)
+                .map_err(|_| Error::Cancelled)
+        }
+    }
+}
+
+impl VisionLanguageModel for Gemma3Plugin {
+    fn info(&self) -> api::Result<ModelInfo> {
+        Ok(self.info.clone())
+    }
+
+    fn generate(&self, request: &GenerateRequest) -> api::Result<Generation> {
+        Ok(self.backend().generate(request, &self.watch("generating"))?)
+    }
+
+    fn score(&self, request: &ScoreRequest) -> api::Result<Scores> {
+        Ok(self.backend().score(request, &self.watch("scoring"))?)
+    }
+
+    fn trace(&self, request: &TraceRequest) -> api::Result<Trace> {
+        Ok(self.backend().trace(request, &self.watch("tracing"))?)
+    }
+}
+
+impl From<Error> for api::Error {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Cancelled => Self::cancelled(),
+            Error::Request(_) | Error::Prompt(_) => Self::invalid(message),
+            Error::File { .. } | Error::Config(_) => Self::missing(message),
+            Error::Torch(_) => Self::internal(message),
+        }
+    }
+}
+
+fn describe(backend: &Backend, digest: String, device: Device, kind: Kind) -> Result<ModelInfo> {
+    let config = backend.model().config();
+    let shapes = Gemma3::parameters(config)?;
+    let (side, grid) = (config.vision.image_size as u32, config.grid_side() as u32);
+    let window = config.text.sliding_window as u32;
+    Ok(ModelInfo {
+        family: "gemma3".to_owned(),
+        abilities: Gemma3Plugin::ABILITIES.to_vec(),
+        digest,
+        parameters: shapes.values().map(|shape| shape.iter().product::<i64>() as u64).sum(),
+        device: device_name(device),
+        dtype: kind_name(kind).to_owned(),
+        input: Some((side, side)),
+        grid: (grid, grid),
+        coordinates: Coordinates::YxyxThousand,
+        layers: config
+            .text
+            .layers
+            .iter()
+            .map(|reach| match reach {
+                Reach::Full => AttentionKind::Full,
+                Reach::Sliding => AttentionKind::Sliding(window),
+            })
+            .collect(),
+        heads: config.text.heads as u32,
+        hidden: config.text.hidden_size as u32,
+    })
+}
+
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BFloat16 => "bf16",
+        _ => "f32",
+    }
+}
+
+/// Digest of all that decides an answer: the checkpoint's files, device family and number format.
+fn digest(folder: &Path, device: Device, kind: Kind) -> Result<String> {
+    let unreadable = |path: &Path, error: std::io::Error| Error::File {
+        path: path.to_owned(),
+        reason: format!("cannot be read ({error})"),
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
+        let path = entry.map_err(|error| unreadable(folder, error))?.path();
+        let read = path
+            .extension()
+            .is_some_and(|end| ["json", "jinja", "safetensors"].iter().any(|known| end == *known));
+        if read && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(kind_name(kind).as_bytes());
+    hasher.update(if device.is_cuda() { b"cuda" } else { b"cpu" });
+    for path in files {
+        hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
+        hasher.update_reader(file).map_err(|error| unreadable(&path, error))?;
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+medfocus_plugin_api::export_plugin! {
+    model Gemma3Plugin;
+}

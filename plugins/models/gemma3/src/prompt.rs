@@ -1,0 +1,334 @@
+//! Question and answer to token ids.
+//!
+//! The conversation is rendered with the checkpoint's own chat template, each image placeholder is
+//! widened to its block of image tokens, and the complete string is tokenised once. Tokenising
+//! pieces would be wrong: the newlines of the template and those around the image block merge into
+//! a single token.
+
+use std::ops::Range;
+use std::path::Path;
+
+use medfocus_plugin_api::{AnswerSpan, Token};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, Value, context};
+use serde::Deserialize;
+use tokenizers::Tokenizer;
+
+use crate::config::Config;
+use crate::{Error, Result};
+
+const TEMPLATE: &str = "chat";
+
+/// The tokenizer and chat template of a checkpoint.
+#[derive(Debug)]
+pub struct Prompter {
+    tokenizer: Tokenizer,
+    templates: Environment<'static>,
+    special: SpecialTokens,
+    /// What the template writes for an image.
+    placeholder: String,
+    /// What the model reads for an image.
+    block: String,
+    image_token: i64,
+    tokens_per_image: usize,
+    bos: i64,
+}
+
+/// A question with its answer, as the model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Ids of the whole conversation.
+    pub ids: Vec<i64>,
+    /// Positions of the answer's tokens; token t is predicted at t - 1.
+    pub answer: Range<usize>,
+}
+
+impl Prompter {
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a folder.
+    pub fn from_folder(folder: &Path, config: &Config) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
+        let mut tokenizer = Tokenizer::from_file(&path).map_err(|error| Error::File {
+            path: path.clone(),
+            reason: format!("is not a readable tokenizer ({error})"),
+        })?;
+        tokenizer.with_padding(None);
+        let _ = tokenizer.with_truncation(None);
+
+        let settings = TokenizerSettings::from_folder(folder)?;
+        let text_of = |id: i64, what: &str| {
+            u32::try_from(id)
+                .ok()
+                .and_then(|id| tokenizer.id_to_token(id))
+                .ok_or_else(|| Error::File {
+                    path: path.clone(),
+                    reason: format!("has no token {id}, which config.json names as its {what} token"),
+                })
+        };
+        let bos = text_of(config.text.bos, "first")?;
+        let placeholder = text_of(config.begin_image, "begin-of-image")?;
+        let image = text_of(config.image_token, "image")?;
+        let end = text_of(config.end_image, "end-of-image")?;
+        Ok(Self {
+            templates: compile(folder, &settings)?,
+            special: SpecialTokens {
+                bos,
+                eos: settings.eos_token.map(TokenText::into_string).unwrap_or_default(),
+                pad: settings.pad_token.map(TokenText::into_string).unwrap_or_default(),
+            },
+            block: format!(
+                "\n\n{placeholder}{}{end}\n\n",
+                image.repeat(config.tokens_per_image as usize)
+            ),
+            placeholder,
+            image_token: config.image_token,
+            tokens_per_image: config.tokens_per_image as usize,
+            bos: config.text.bos,
+            tokenizer,
+        })
+    }
+
+    /// Ids of one image and a question, up to where the model's answer begins.
+    pub fn question(&self, question: &str) -> Result<Vec<i64>> {
+        self.encode(&self.expand(&self.render(question, None)?))
+    }
+
+    /// Ids of one image, a question and its answer.
+    pub fn answered(&self, question: &str, answer: &str, span: AnswerSpan) -> Result<Answered> {
+        let prompt = self.expand(&self.render(question, None)?);
+        let whole = self.expand(&self.render(question, Some(answer))?);
+        let turn = whole
+            .strip_prefix(&prompt)
+            .ok_or_else(|| refuse("the chat template writes another prompt before an answer than before a generation"))?;
+        let answer = answer.trim();
+        let closing = turn
+            .strip_prefix(answer)
+            .ok_or_else(|| refuse("the chat template rewrites the answer"))?;
+
+        let ids = self.encode(&whole)?;
+        let start = self.encode(&prompt)?.len();
+        let closing = self.tokens(closing)?;
+        let own = ids.len().saturating_sub(closing.len());
+        if !ids.ends_with(&closing) || own < start {
+            return Err(refuse("the answer's last token merges with the end of its turn"));
+        }
+        let end = match span {
+            AnswerSpan::Answer => own,
+            AnswerSpan::Turn => ids.len(),
+        };
+        if answer.is_empty() || start >= end {
+            return Err(refuse("the answer is empty"));
+        }
+        Ok(Answered {
+            ids,
+            answer: start..end,
+        })
+    }
+
+    /// The id of a word's first token, as it would begin an answer.
+    pub fn first_token(&self, word: &str) -> Result<i64> {
+        self.tokens(word.trim())?
+            .first()
+            .copied()
+            .ok_or_else(|| refuse("a word of the margin is empty"))
+    }
+
+    /// Ids to text, without special tokens.
+    pub fn decode(&self, ids: &[i64]) -> Result<String> {
+        let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
+        self.tokenizer
+            .decode(&ids, true)
+            .map_err(|error| refuse(&format!("the answer cannot be decoded ({error})")))
+    }
+
+    /// Each id with its own text.
+    pub fn describe(&self, ids: &[i64]) -> Vec<Token> {
+        ids.iter()
+            .map(|&id| id as u32)
+            .map(|id| Token {
+                id,
+                text: self.tokenizer.decode(&[id], false).unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    /// The conversation as the chat template writes it, with the image placeholder.
+    fn render(&self, question: &str, answer: Option<&str>) -> Result<String> {
+        let text = |text: &str| context! { type => "text", text => text };
+        let mut messages = vec![context! {
+            role => "user",
+            content => vec![context! { type => "image" }, text(question)],
+        }];
+        if let Some(answer) = answer {
+            messages.push(context! { role => "assistant", content => vec![text(answer)] });
+        }
+        self.templates
+            .get_template(TEMPLATE)
+            .and_then(|template| {
+                template.render(context! {
+                    messages => messages,
+                    add_generation_prompt => answer.is_none(),
+                    bos_token => self.special.bos.as_str(),
+                    eos_token => self.special.eos.as_str(),
+                    pad_token => self.special.pad.as_str(),
+                })
+            })
+            .map_err(|error| refuse(&format!("the chat template fails: {error}")))
+    }
+
+    fn expand(&self, rendered: &str) -> String {
+        rendered.replace(&self.placeholder, &self.block)
+    }
+
+    /// Ids of a whole conversation, with exactly one begin token and one image block.
+    fn encode(&self, text: &str) -> Result<Vec<i64>> {
+        let mut ids = self.tokens(text)?;
+        if ids.first() != Some(&self.bos) {
+            ids.insert(0, self.bos);
+        }
+        if ids.get(1) == Some(&self.bos) {
+            return Err(refuse("the chat template begins the sequence twice"));
+        }
+        let images = ids.iter().filter(|&&id| id == self.image_token).count();
+        if images != self.tokens_per_image {
+            return Err(refuse(&format!(
+                "it holds {images} image tokens instead of {}: question and answer must not contain {:?} or the image token",
+                self.tokens_per_image, self.placeholder
+            )));
+        }
+        Ok(ids)
+    }
+
+    fn tokens(&self, text: &str) -> Result<Vec<i64>> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, false)
+            .map_err(|error| refuse(&format!("the text cannot be tokenised ({error})")))?;
+        Ok(encoding.get_ids().iter().map(|&id| i64::from(id)).collect())
+    }
+}
+
+fn refuse(reason: &str) -> Error {
+    Error::Prompt(reason.to_owned())
+}
+
+/// Texts that a template may write by name.
+#[derive(Debug)]
+struct SpecialTokens {
+    bos: String,
+    eos: String,
+    pad: String,
+}
+
+/// `tokenizer_config.json`, as far as it matters here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TokenizerSettings {
+    eos_token: Option<TokenText>,
+    pad_token: Option<TokenText>,
+    chat_template: Option<Template>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TokenText {
+    Plain(String),
+    Object { content: String },
+}
+
+impl TokenText {
+    fn into_string(self) -> String {
+        match self {
+            Self::Plain(text) | Self::Object { content: text } => text,
+        }
+    }
+}
+
+/// One template, or several by name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Template {
+    One(String),
+    Named(Vec<NamedTemplate>),
+}
+
+#[derive(Deserialize)]
+struct NamedTemplate {
+    name: String,
+    template: String,
+}
+
+impl TokenizerSettings {
+    fn from_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer_config.json");
+        read_optional(&path)?.map_or(Ok(Self::default()), |text| {
+            serde_json::from_str(&text).map_err(|error| Error::File {
+                path,
+                reason: error.to_string(),
+            })
+        })
+    }
+
+    fn template(&self) -> Option<&str> {
+        match self.chat_template.as_ref()? {
+            Template::One(text) => Some(text),
+            Template::Named(all) => all
+                .iter()
+                .find(|named| named.name == "default")
+                .map(|named| named.template.as_str()),
+        }
+    }
+}
+
+/// The text of a file, or `None` when there is no such file.
+fn read_optional(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::File {
+            path: path.to_owned(),
+            reason: format!("cannot be read ({error})"),
+        }),
+    }
+}
+
+/// Finds and compiles the chat template, looking where transformers 4.57.3 looks, in its order.
+fn compile(folder: &Path, settings: &TokenizerSettings) -> Result<Environment<'static>> {
+    let path = folder.join("chat_template.jinja");
+    let legacy = folder.join("chat_template.json");
+    let (path, source) = if let Some(text) = read_optional(&path)? {
+        (path, text)
+    } else if let Some(text) = read_optional(&legacy)? {
+        #[derive(Deserialize)]
+        struct Legacy {
+            chat_template: String,
+        }
+        let parsed: Legacy = serde_json::from_str(&text).map_err(|error| Error::File {
+            path: legacy.clone(),
+            reason: error.to_string(),
+        })?;
+        (legacy, parsed.chat_template)
+    } else if let Some(text) = settings.template() {
+        (folder.join("tokenizer_config.json"), text.to_owned())
+    } else {
+        return Err(Error::File {
+            path,
+            reason: "the checkpoint has no chat template; copy it from the instruction-tuned checkpoint".to_owned(),
+        });
+    };
+    environment(source).map_err(|error| Error::File {
+        path,
+        reason: format!("is not a chat template this backend can run ({error})"),
+    })
+}
+
+/// An environment that treats a template as transformers treats it.
+fn environment(source: String) -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+    });
+    environment.add_template_owned(TEMPLATE, source)?;
+    Ok(environment)
+}

@@ -1,0 +1,123 @@
+//! Generation and scores against the reference.
+
+mod common;
+
+use common::{Fixture, TOLERANCE, check_within, go_on, ids, matrix, torch};
+use medfocus_model_gemma3::Error;
+use medfocus_plugin_api::{AnswerSpan, GenerateRequest, ScoreRequest};
+use medfocus_torch::tch::Tensor;
+
+fn generate_request(fixture: &Fixture, max_new_tokens: u32) -> GenerateRequest {
+    GenerateRequest {
+        image: fixture.image(0),
+        question: fixture.question().to_owned(),
+        max_new_tokens,
+    }
+}
+
+fn score_request(fixture: &Fixture, answer: &str, span: AnswerSpan) -> ScoreRequest {
+    ScoreRequest {
+        images: fixture.images(),
+        question: fixture.question().to_owned(),
+        answer: answer.to_owned(),
+        span,
+    }
+}
+
+#[test]
+fn generations_match_token_for_token() {
+    for fixture in Fixture::all() {
+        let mut backend = fixture.backend(1);
+        for expected in fixture.facts["generations"].as_array().unwrap() {
+            let (eos, tokens) = (ids(&expected["eos"]), ids(&expected["ids"]));
+            backend.set_end_tokens(eos.clone());
+            let found = backend.generate(&generate_request(&fixture, 12), &go_on).unwrap();
+            let found_ids: Vec<i64> = found.tokens.iter().map(|token| i64::from(token.id)).collect();
+            assert_eq!(found_ids, tokens, "{} eos {eos:?}", fixture.name);
+            assert_eq!(found.text, expected["text"].as_str().unwrap().trim());
+            assert_eq!(found.complete, tokens.last().is_some_and(|last| eos.contains(last)));
+        }
+    }
+}
+
+#[test]
+fn the_end_tokens_are_those_of_the_checkpoint() {
+    for fixture in Fixture::all() {
+        assert_eq!(fixture.backend(1).end_tokens(), [1, 5]);
+    }
+}
+
+/// The cached steps of a generation give what one pass over the whole sequence gives.
+#[test]
+fn cached_equals_recomputed() {
+    for fixture in Fixture::all() {
+        let mut backend = fixture.backend(1);
+        backend.set_end_tokens(Vec::new());
+        let request = generate_request(&fixture, 12);
+        let found = backend.generate(&request, &go_on).unwrap();
+        let mut sequence = ids(&fixture.facts["prompt_ids"]);
+        let prompt = sequence.len() as i64;
+        sequence.extend(found.tokens.iter().map(|token| i64::from(token.id)));
+
+        let pixels = backend.processor().pixels(request.image.view()).unwrap().unsqueeze(0);
+        let batch = Tensor::from_slice(&sequence).unsqueeze(0);
+        let logits = backend.model().forward(&batch, &pixels).unwrap();
+        let rows = logits.log_softmax(-1, None).squeeze_dim(0).slice(0, prompt - 1, -1, 1);
+        assert_eq!(
+            Vec::<i64>::try_from(rows.argmax(-1, false)).unwrap(),
+            sequence[prompt as usize..]
+        );
+        let best = rows.amax([-1i64].as_slice(), false);
+        fixture.check("log-probabilities of a generation", &Tensor::from_slice(&found.log_probs), &best);
+    }
+}
+
+#[test]
+fn generation_stops_when_told_and_at_nothing() {
+    let fixture = Fixture::load("small");
+    let backend = fixture.backend(1);
+    let none = backend.generate(&generate_request(&fixture, 0), &go_on).unwrap();
+    assert!(none.tokens.is_empty() && none.text.is_empty() && !none.complete);
+    let stop = |done: usize, _: usize| if done == 3 { Err(Error::Cancelled) } else { Ok(()) };
+    let mut endless = fixture.backend(1);
+    endless.set_end_tokens(Vec::new());
+    let stopped = endless.generate(&generate_request(&fixture, 12), &stop);
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+}
+
+#[test]
+fn scores_match_whatever_the_batch() {
+    for fixture in Fixture::all() {
+        for batch in [1, 2, 3, 8] {
+            let backend = fixture.backend(batch);
+            for index in 0..2 {
+                let answer = fixture.answer(index);
+                let turn = backend
+                    .score(&score_request(&fixture, &answer.text, AnswerSpan::Turn), &go_on)
+                    .unwrap();
+                let expected = fixture.tensor(&format!("scores.{index}"));
+                check_within(&format!("{} batch {batch}", fixture.name), &torch(&turn.log_probs), expected, TOLERANCE);
+                assert_eq!(turn.tokens.len(), answer.turn_end - answer.start);
+
+                let own = backend
+                    .score(&score_request(&fixture, &answer.text, AnswerSpan::Answer), &go_on)
+                    .unwrap();
+                let own = matrix(&own.log_probs);
+                assert_eq!(own.dim(), (3, answer.end - answer.start));
+                let shared = own.ncols();
+                let turn = matrix(&turn.log_probs);
+                let difference = (&own - &turn.slice(ndarray::s![.., ..shared])).mapv(f32::abs);
+                assert!(difference.iter().all(|&d| f64::from(d) <= TOLERANCE));
+            }
+        }
+    }
+}
+
+#[test]
+fn scoring_nothing_is_refused() {
+    let fixture = Fixture::load("small");
+    let mut request = score_request(&fixture, "yes", AnswerSpan::Answer);
+    request.images.clear();
+    let error = fixture.backend(1).score(&request, &go_on).unwrap_err().to_string();
+    assert!(error.contains("no image"), "{error}");
+}

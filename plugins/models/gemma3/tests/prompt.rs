@@ -1,0 +1,117 @@
+//! Questions and answers to tokens, and where the answer lies.
+
+mod common;
+
+use common::{CASES, Fixture, folder, ids};
+use medfocus_model_gemma3::config::Config;
+use medfocus_model_gemma3::prompt::Prompter;
+use medfocus_plugin_api::AnswerSpan;
+
+fn prompter(name: &str) -> Prompter {
+    let folder = folder(name);
+    Prompter::from_folder(&folder, &Config::from_folder(&folder).unwrap()).unwrap()
+}
+
+#[test]
+fn ids_and_spans_are_those_of_the_reference() {
+    for fixture in Fixture::all() {
+        let prompter = prompter(fixture.name);
+        assert_eq!(prompter.question(fixture.question()).unwrap(), ids(&fixture.facts["prompt_ids"]));
+        for index in 0..2 {
+            let expected = fixture.answer(index);
+            let own = prompter
+                .answered(fixture.question(), &expected.text, AnswerSpan::Answer)
+                .unwrap();
+            assert_eq!(own.ids, expected.ids);
+            assert_eq!(own.answer, expected.start..expected.end);
+            let turn = prompter
+                .answered(fixture.question(), &expected.text, AnswerSpan::Turn)
+                .unwrap();
+            assert_eq!(turn.answer, expected.start..expected.turn_end);
+        }
+    }
+}
+
+#[test]
+fn a_sequence_begins_once_and_newlines_merge_around_the_image() {
+    for name in CASES {
+        let prompter = prompter(name);
+        let ids = prompter.question("Is there any evidence?").unwrap();
+        let config = Config::from_folder(&folder(name)).unwrap();
+        assert_eq!(ids[0], config.text.bos);
+        assert_ne!(ids[1], config.text.bos);
+        let image = ids.iter().position(|&id| id == config.begin_image).unwrap();
+        assert_eq!(prompter.describe(&ids[image - 1..image])[0].text, "\n\n\n");
+        let tokens = config.tokens_per_image as usize;
+        assert!(ids[image + 1..][..tokens].iter().all(|&id| id == config.image_token));
+        assert_eq!(ids[image + 1 + tokens], config.end_image);
+        assert_eq!(prompter.describe(&ids[image + 2 + tokens..][..1])[0].text, "\n\n");
+    }
+}
+
+#[test]
+fn white_space_around_question_and_answer_is_trimmed() {
+    let prompter = prompter("hub");
+    let plain = prompter.answered("Is it?", "yes", AnswerSpan::Answer).unwrap();
+    let padded = prompter.answered(" \n Is it? ", "\tyes \n", AnswerSpan::Answer).unwrap();
+    assert_eq!(plain, padded);
+}
+
+#[test]
+fn the_answer_is_read_back_from_its_span() {
+    let prompter = prompter("small");
+    for answer in ["yes", "No heart\n\nleft lung", "é ☃", "a  b"] {
+        let answered = prompter.answered("Is it?", answer, AnswerSpan::Answer).unwrap();
+        assert_eq!(prompter.decode(&answered.ids[answered.answer]).unwrap(), answer);
+    }
+}
+
+#[test]
+fn tokens_show_their_white_space() {
+    let prompter = prompter("hub");
+    let answered = prompter.answered("Is it?", "the heart", AnswerSpan::Answer).unwrap();
+    let texts: Vec<String> = prompter
+        .describe(&answered.ids[answered.answer])
+        .into_iter()
+        .map(|token| token.text)
+        .collect();
+    assert_eq!(texts.concat(), "the heart");
+}
+
+#[test]
+fn an_empty_answer_and_a_smuggled_image_are_refused() {
+    let prompter = prompter("hub");
+    let empty = prompter.answered("Is it?", " \n", AnswerSpan::Turn).unwrap_err().to_string();
+    assert!(empty.contains("answer is empty"), "{empty}");
+    for smuggled in ["<start_of_image>", "what is <image_soft_token>?"] {
+        let error = prompter.question(smuggled).unwrap_err().to_string();
+        assert!(error.contains("image tokens"), "{error}");
+    }
+}
+
+#[test]
+fn a_template_is_looked_for_in_three_places() {
+    let original = folder("hub");
+    let config = Config::from_folder(&original).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(original.join(file), copy.path().join(file)).unwrap();
+    }
+    let missing = Prompter::from_folder(copy.path(), &config).unwrap_err().to_string();
+    assert!(missing.contains("no chat template"), "{missing}");
+
+    let write = |template: &str| std::fs::write(copy.path().join("chat_template.jinja"), template).unwrap();
+    write("{% if %}");
+    let broken = Prompter::from_folder(copy.path(), &config).unwrap_err().to_string();
+    assert!(broken.contains("chat_template.jinja"), "{broken}");
+
+    write("{{ raise_exception('only cats') }}");
+    let refused = Prompter::from_folder(copy.path(), &config).unwrap();
+    let error = refused.question("Is it?").unwrap_err().to_string();
+    assert!(error.contains("only cats"), "{error}");
+
+    write("{{ bos_token }}{{ bos_token }}<start_of_image>");
+    let twice = Prompter::from_folder(copy.path(), &config).unwrap();
+    let error = twice.question("Is it?").unwrap_err().to_string();
+    assert!(error.contains("twice"), "{error}");
+}

@@ -1,0 +1,217 @@
+//! Transfer syntaxes, and the codecs of compressed frames.
+
+use std::io::Cursor;
+
+use dicom_dictionary_std::uids;
+use dicom_transfer_syntax_registry::{TransferSyntaxIndex as _, TransferSyntaxRegistry};
+
+use super::{
+    super::{DecodeError, Format},
+    frame::Layout,
+    rle,
+};
+
+/// How the data set is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Implicit,
+    Explicit,
+    BigEndian,
+    Deflated,
+}
+
+/// How the pixel data are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    Native,
+    Rle,
+    Jpeg,
+    JpegLs,
+    Jpeg2000,
+}
+
+/// A supported transfer syntax.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Transfer {
+    pub encoding: Encoding,
+    pub codec: Codec,
+    /// For people.
+    pub name: &'static str,
+}
+
+impl Transfer {
+    const IMPLICIT: Self = Self::new(Encoding::Implicit, Codec::Native, "implicit VR");
+    const EXPLICIT: Self = Self::new(Encoding::Explicit, Codec::Native, "uncompressed");
+
+    const fn new(encoding: Encoding, codec: Codec, name: &'static str) -> Self {
+        Self {
+            encoding,
+            codec,
+            name,
+        }
+    }
+
+    /// The transfer syntax called `uid`.
+    pub fn of(uid: &str) -> Result<Self, DecodeError> {
+        use Codec::{Jpeg, Jpeg2000, JpegLs, Native, Rle};
+        use Encoding::{BigEndian, Deflated, Explicit};
+        let (encoding, codec, name) = match uid {
+            uids::IMPLICIT_VR_LITTLE_ENDIAN => return Ok(Self::IMPLICIT),
+            uids::EXPLICIT_VR_LITTLE_ENDIAN => return Ok(Self::EXPLICIT),
+            EXPLICIT_VR_BIG_ENDIAN => (BigEndian, Native, "big endian"),
+            uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => (Deflated, Native, "deflated"),
+            uids::RLE_LOSSLESS => (Explicit, Rle, "RLE"),
+            uids::JPEG_BASELINE8_BIT => (Explicit, Jpeg, "JPEG baseline"),
+            uids::JPEG_EXTENDED12_BIT => (Explicit, Jpeg, "JPEG extended"),
+            uids::JPEG_LOSSLESS | uids::JPEG_LOSSLESS_SV1 => (Explicit, Jpeg, "JPEG lossless"),
+            uids::JPEGLS_LOSSLESS => (Explicit, JpegLs, "JPEG-LS lossless"),
+            uids::JPEGLS_NEAR_LOSSLESS => (Explicit, JpegLs, "JPEG-LS near-lossless"),
+            uids::JPEG2000_LOSSLESS => (Explicit, Jpeg2000, "JPEG 2000 lossless"),
+            uids::JPEG2000 => (Explicit, Jpeg2000, "JPEG 2000"),
+            _ => return Err(unsupported(uid)),
+        };
+        Ok(Self::new(encoding, codec, name))
+    }
+
+    /// What a data set without file meta information is written in: explicit if its first element
+    /// names a type.
+    pub fn guess(body: &[u8]) -> Self {
+        match body {
+            [_, _, _, _, a, b, ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => {
+                Self::EXPLICIT
+            }
+            _ => Self::IMPLICIT,
+        }
+    }
+}
+
+/// Retired, and marked so in the dictionary, but still in archives.
+const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+
+fn unsupported(uid: &str) -> DecodeError {
+    let what = match TransferSyntaxRegistry.get(uid) {
+        Some(known) => format!("the transfer syntax {} ({})", known.name(), known.uid()),
+        None => "an unknown transfer syntax".into(),
+    };
+    Format::Dicom.unsupported(what, UNCOMPRESS)
+}
+
+const UNCOMPRESS: &str = "uncompress the file first, as with gdcmconv --raw or dcmdjpeg";
+
+/// What a codec returns: interleaved samples.
+pub(super) struct Coded {
+    pub rows: usize,
+    pub columns: usize,
+    pub channels: usize,
+    pub samples: Vec<u16>,
+}
+
+impl Codec {
+    /// Decodes the bytes of one frame; the sizes its header states are checked against `layout`
+    /// before anything of that size is allocated.
+    pub fn decode(self, frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
+        let coded = match self {
+            Self::Native => return Err(Format::Dicom.damaged("its pixel data are fragmented")),
+            Self::Rle => rle::decode(frame, layout),
+            Self::Jpeg => jpeg(frame, layout),
+            Self::JpegLs => jpeg_ls(frame, layout),
+            Self::Jpeg2000 => jpeg_2000(frame, layout),
+        }?;
+        layout.expect(coded.rows, coded.columns, coded.channels)?;
+        Ok(coded)
+    }
+}
+
+fn jpeg(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
+    use jpeg_decoder::{ColorTransform, Decoder, Error, PixelFormat};
+    let explain = |error| match error {
+        Error::Unsupported(_) => Format::Dicom.unsupported(
+            "a JPEG frame that is neither 8-bit nor lossless",
+            UNCOMPRESS,
+        ),
+        _ => Format::Dicom.damaged("its JPEG frame"),
+    };
+    let mut decoder = Decoder::new(Cursor::new(frame));
+    decoder.set_max_decoding_buffer_size(layout.pixels() * layout.channels * 2);
+    if layout.photometric == "RGB" {
+        decoder.set_color_transform(ColorTransform::RGB);
+    }
+    decoder.read_info().map_err(explain)?;
+    let header = || Format::Dicom.damaged("its JPEG header");
+    let info = decoder.info().ok_or_else(header)?;
+    let (rows, columns) = (info.height.into(), info.width.into());
+    let channels = match info.pixel_format {
+        PixelFormat::L8 | PixelFormat::L16 => 1,
+        PixelFormat::RGB24 => 3,
+        PixelFormat::CMYK32 => return Err(header()),
+    };
+    layout.expect(rows, columns, channels)?;
+    let bytes = decoder.decode().map_err(explain)?;
+    let samples = match info.pixel_format {
+        PixelFormat::L16 => {
+            let words = bytes.chunks_exact(2);
+            words
+                .map(|word| u16::from_ne_bytes([word[0], word[1]]))
+                .collect()
+        }
+        _ => bytes.into_iter().map(u16::from).collect(),
+    };
+    Ok(Coded {
+        rows,
+        columns,
+        channels,
+        samples,
+    })
+}
+
+fn jpeg_ls(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
+    if layout.channels != 1 {
+        return Err(Format::Dicom.unsupported("a JPEG-LS colour frame", UNCOMPRESS));
+    }
+    let (rows, columns) = (layout.rows, layout.columns);
+    // Both sizes come from 16-bit elements.
+    let (samples, ..) = jpegls::decode(frame, columns as u32, rows as u32)
+        .map_err(|_| Format::Dicom.damaged("its JPEG-LS frame"))?;
+    Ok(Coded {
+        rows,
+        columns,
+        channels: 1,
+        samples,
+    })
+}
+
+fn jpeg_2000(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
+    use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+    let damaged = || Format::Dicom.damaged("its JPEG 2000 frame");
+    let settings = DecodeSettings {
+        strict: true,
+        ..DecodeSettings::default()
+    };
+    let image = Image::new(frame, &settings).map_err(|_| damaged())?;
+    let (rows, columns) = (image.height() as usize, image.width() as usize);
+    layout.expect(rows, columns, layout.channels)?;
+    let mut context = DecoderContext::default();
+    let decoded = image.decode(&mut context).map_err(|_| damaged())?;
+    let components = decoded.components();
+    let channels = components.len();
+    if components
+        .iter()
+        .any(|c| c.samples().len() != rows * columns)
+    {
+        return Err(damaged());
+    }
+    let samples = (0..rows * columns)
+        // Signed values keep their low 16 bits, as in uncompressed files.
+        .flat_map(|i| {
+            components
+                .iter()
+                .map(move |c| c.samples()[i].round() as i32 as u16)
+        })
+        .collect();
+    Ok(Coded {
+        rows,
+        columns,
+        channels,
+        samples,
+    })
+}

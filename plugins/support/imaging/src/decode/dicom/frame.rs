@@ -1,0 +1,220 @@
+//! How pixels are laid out, and the stored values of the first frame.
+
+use std::{borrow::Cow, ops::RangeInclusive};
+
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+
+use super::{
+    super::{DecodeError, Format},
+    dataset::{Dataset, PixelData},
+};
+
+/// The elements that describe the pixel data, checked.
+pub(super) struct Layout {
+    pub rows: usize,
+    pub columns: usize,
+    pub channels: usize,
+    pub frames: usize,
+    pub bits_stored: u32,
+    pub signed: bool,
+    /// MONOCHROME1: low values are bright.
+    pub inverted: bool,
+    /// Photometric interpretation.
+    pub photometric: String,
+    bits_allocated: u32,
+    high_bit: u32,
+    planar: bool,
+}
+
+impl Layout {
+    pub fn of(dataset: &Dataset) -> Result<Self, DecodeError> {
+        let integer = |tag: Tag, missing: &'static str| {
+            let value = dataset
+                .integer(tag)
+                .filter(|&value| (0..=0xffff).contains(&value));
+            value
+                .map(|value| value as u32)
+                .ok_or(Format::Dicom.damaged(missing))
+        };
+        let rows = integer(tags::ROWS, "it states no number of rows")? as usize;
+        let columns = integer(tags::COLUMNS, "it states no number of columns")? as usize;
+        let bits_allocated = integer(tags::BITS_ALLOCATED, "it states no sample size")?;
+        let bits_stored = integer(tags::BITS_STORED, "").unwrap_or(bits_allocated);
+        let high_bit = integer(tags::HIGH_BIT, "").unwrap_or(bits_stored.saturating_sub(1));
+        let channels = integer(tags::SAMPLES_PER_PIXEL, "").unwrap_or(1) as usize;
+        let photometric = dataset
+            .keyword(tags::PHOTOMETRIC_INTERPRETATION)
+            .ok_or(Format::Dicom.damaged("it states no photometric interpretation"))?;
+        match photometric.as_str() {
+            "MONOCHROME1" | "MONOCHROME2" if channels == 1 => {}
+            "RGB" | "YBR_FULL" | "YBR_FULL_422" | "YBR_RCT" | "YBR_ICT"
+                if channels == 3 && bits_allocated == 8 => {}
+            _ => {
+                return Err(Format::Dicom.unsupported(
+                    "a pixel type other than grayscale and 8-bit RGB or YBR",
+                    "convert it to MONOCHROME2 first",
+                ));
+            }
+        }
+        if bits_allocated != 8 && bits_allocated != 16 {
+            return Err(Format::Dicom.unsupported(
+                format!("{bits_allocated} bits allocated per sample"),
+                "convert it to 8 or 16 bits first",
+            ));
+        }
+        if bits_stored == 0 || high_bit >= bits_allocated || high_bit + 1 < bits_stored {
+            return Err(Format::Dicom.damaged("its numbers of bits contradict each other"));
+        }
+        Ok(Self {
+            rows,
+            columns,
+            channels,
+            frames: dataset.integer(tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1) as usize,
+            bits_stored,
+            signed: dataset.integer(tags::PIXEL_REPRESENTATION) == Some(1),
+            inverted: photometric == "MONOCHROME1",
+            photometric,
+            bits_allocated,
+            high_bit,
+            planar: dataset.integer(tags::PLANAR_CONFIGURATION) == Some(1),
+        })
+    }
+
+    pub fn pixels(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    pub fn bytes_per_sample(&self) -> usize {
+        self.bits_allocated as usize / 8
+    }
+
+    /// Refuses a compressed frame of another shape.
+    pub fn expect(&self, rows: usize, columns: usize, channels: usize) -> Result<(), DecodeError> {
+        if (rows, columns, channels) == (self.rows, self.columns, self.channels) {
+            Ok(())
+        } else {
+            Err(Format::Dicom.damaged("its compressed frame has another size than its header"))
+        }
+    }
+
+    /// How many stored values there can be.
+    pub fn values(&self) -> usize {
+        1 << self.bits_stored
+    }
+
+    /// The bits of a sample that hold its stored value, as a number below [`Self::values`].
+    pub fn index(&self, word: u16) -> usize {
+        (usize::from(word) >> (self.high_bit + 1 - self.bits_stored)) & (self.values() - 1)
+    }
+
+    /// The stored value whose bits are `index`.
+    pub fn stored(&self, index: usize) -> i32 {
+        let sign_bit = self.values() / 2;
+        if self.signed && index >= sign_bit {
+            index as i32 - self.values() as i32
+        } else {
+            index as i32
+        }
+    }
+
+    /// The stored values that are padding; an empty range if none are.
+    pub fn padding(&self, dataset: &Dataset) -> RangeInclusive<i32> {
+        // Some writers give the value unsigned though the pixels are signed, or the other way round.
+        let stored = |tag| {
+            dataset
+                .integer(tag)
+                .map(|value| self.stored(value as usize & (self.values() - 1)))
+        };
+        match (
+            stored(tags::PIXEL_PADDING_VALUE),
+            stored(tags::PIXEL_PADDING_RANGE_LIMIT),
+        ) {
+            (Some(value), limit) => {
+                let limit = limit.unwrap_or(value);
+                value.min(limit)..=value.max(limit)
+            }
+            (None, _) => RangeInclusive::new(1, 0),
+        }
+    }
+}
+
+/// The first frame, its samples interleaved.
+pub(super) struct Frame {
+    pub samples: Vec<u16>,
+    /// Colour is luma and chroma, not RGB.
+    pub luma_first: bool,
+}
+
+impl Frame {
+    pub fn decode(dataset: &Dataset, layout: &Layout) -> Result<Self, DecodeError> {
+        match &dataset.pixels {
+            PixelData::Native(bytes) => Self::native(bytes, layout),
+            PixelData::Encapsulated { offsets, fragments } => {
+                let frame = first_frame(offsets, fragments, layout.frames);
+                let coded = dataset.transfer.codec.decode(&frame, layout)?;
+                // JPEG decoders return RGB; run lengths keep whatever was coded.
+                let luma_first = dataset.transfer.codec == super::codec::Codec::Rle
+                    && layout.photometric != "RGB";
+                Ok(Self {
+                    samples: coded.samples,
+                    luma_first,
+                })
+            }
+        }
+    }
+
+    fn native(bytes: &[u8], layout: &Layout) -> Result<Self, DecodeError> {
+        if layout.photometric == "YBR_FULL_422" {
+            return Err(Format::Dicom.unsupported(
+                "uncompressed YBR_FULL_422",
+                "convert it to RGB or MONOCHROME2 first",
+            ));
+        }
+        let count = layout.pixels() * layout.channels;
+        let bytes = bytes
+            .get(..count * layout.bytes_per_sample())
+            .ok_or(Format::Dicom.damaged("its pixel data are too short"))?;
+        let samples: Vec<u16> = if layout.bytes_per_sample() == 1 {
+            bytes.iter().map(|&byte| byte.into()).collect()
+        } else {
+            let words = bytes.chunks_exact(2);
+            words
+                .map(|word| u16::from_le_bytes([word[0], word[1]]))
+                .collect()
+        };
+        let samples = if layout.planar && layout.channels > 1 {
+            let pixels = layout.pixels();
+            (0..count)
+                .map(|i| samples[i % layout.channels * pixels + i / layout.channels])
+                .collect()
+        } else {
+            samples
+        };
+        Ok(Self {
+            samples,
+            luma_first: layout.photometric != "RGB",
+        })
+    }
+}
+
+/// The bytes of the first frame: all fragments of a single frame; else those before the second
+/// offset of the offset table, or the first fragment if there is no table.
+fn first_frame<'a>(offsets: &[u8], fragments: &'a [Vec<u8>], frames: usize) -> Cow<'a, [u8]> {
+    let end = match offsets.get(4..8).and_then(<[u8]>::first_chunk::<4>) {
+        _ if frames == 1 => usize::MAX,
+        Some(offset) => u32::from_le_bytes(*offset) as usize,
+        None => 1,
+    };
+    // Offsets count the 8 bytes before each fragment.
+    let starts = fragments.iter().scan(0, |start, fragment| {
+        let this = *start;
+        *start += fragment.len() + 8;
+        Some(this)
+    });
+    let count = starts.take_while(|&start| start < end).count();
+    match &fragments[..count] {
+        [single] => Cow::Borrowed(single),
+        several => Cow::Owned(several.concat()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Image files as one 8-bit grayscale image of native size.
+//!
+//! The format is recognised by the content, never by a file name. What becomes of the values:
+//!
+//! - 8-bit images stay as they are; colour becomes luma as Pillow's `convert("L")` computes it;
+//! - 16-bit and floating-point images are stretched from their minimum and maximum to 0..=255;
+//! - DICOM images go through the stages of [the DICOM module](self#dicom).
+//!
+//! Transparency and the EXIF orientation are ignored with a warning, because annotations refer to
+//! the pixels as stored and Pillow, too, returns those.
+//!
+//! # DICOM
+//!
+//! Stored values, modality transformation (rescale slope and intercept, or its lookup table), first
+//! VOI window (or VOI lookup table), inversion of MONOCHROME1, stretch to 0..=255. Padding pixels
+//! take no part in the stretch and become black. Only the elements that these steps need are
+//! read: nothing about the patient is ever decoded. Of a multi-frame file the first frame is taken.
+
+mod dicom;
+mod error;
+mod raster;
+mod tone;
+
+use std::{
+    fs::File,
+    io::Read as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use ndarray::Array2;
+
+pub use error::{DecodeError, Format};
+
+/// The most pixels an image may have (8192 x 8192): four times a large radiograph.
+pub const MAX_PIXELS: usize = 1 << 26;
+
+/// The most bytes a file, or what it inflates to, may have.
+pub const MAX_BYTES: usize = 1 << 28;
+
+/// A decoded image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Grayscale, rows x columns, bright = dense (bones bright, air dark).
+    pub pixels: Array2<u8>,
+    /// What the file was, for people: "DICOM MONOCHROME1 12-bit, window 40/400".
+    pub source: String,
+    /// What was ignored or guessed, one sentence each; holds nothing about the patient.
+    pub warnings: Vec<String>,
+}
+
+/// The image in a file; its path is in no error, as paths may name patients.
+///
+/// # Errors
+///
+/// As [`decode`], and [`DecodeError::Io`] if the file cannot be read.
+pub fn read(path: impl AsRef<Path>) -> Result<Decoded, DecodeError> {
+    let mut bytes = Vec::new();
+    let limit = MAX_BYTES as u64 + 1;
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    decode(&bytes)
+}
+
+/// The image in the bytes of a PNG, JPEG, TIFF or DICOM file.
+///
+/// # Errors
+///
+/// A [`DecodeError`] if the format is unknown, the file damaged or cut short, the image too large
+/// or coded in an unsupported way. A decoder that panics counts as a damaged file.
+pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(DecodeError::TooManyBytes);
+    }
+    let format = Format::of(bytes).ok_or(DecodeError::UnknownFormat)?;
+    catch_unwind(AssertUnwindSafe(|| match format {
+        Format::Png => raster::png(bytes),
+        Format::Jpeg => raster::jpeg(bytes),
+        Format::Tiff => raster::tiff(bytes),
+        Format::Dicom => dicom::decode(bytes),
+    }))
+    .unwrap_or_else(|_| Err(format.damaged("its decoder gave up")))
+}
+
+/// Refuses sizes that no chest image has, before anything is allocated for them.
+fn check_size(height: usize, width: usize) -> Result<(), DecodeError> {
+    if height == 0 || width == 0 || height.saturating_mul(width) > MAX_PIXELS {
+        return Err(DecodeError::Size { height, width });
+    }
+    Ok(())
+}

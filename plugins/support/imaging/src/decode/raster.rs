@@ -1,0 +1,194 @@
+//! PNG, JPEG and TIFF.
+
+use std::io::Cursor;
+
+use image::{
+    DynamicImage, ImageDecoder, Limits,
+    codecs::{jpeg::JpegDecoder, png::PngDecoder},
+    metadata::Orientation,
+};
+use ndarray::Array2;
+use tiff::{ColorType, decoder::DecodingResult, tags::Tag};
+
+use super::{
+    DecodeError, Decoded, Format, check_size,
+    tone::{Range, luma_wide, luma8},
+};
+
+pub(super) fn png(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), Limits::default())
+        .map_err(|_| Format::Png.damaged("its header"))?;
+    with_decoder(Format::Png, decoder)
+}
+
+pub(super) fn jpeg(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    // The decoder would fill what is missing with gray.
+    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
+    let (scan, end) = (last(0xda), last(0xd9));
+    if end.is_none() || end < scan {
+        return Err(Format::Jpeg.damaged("it has no end marker"));
+    }
+    let decoder =
+        JpegDecoder::new(Cursor::new(bytes)).map_err(|_| Format::Jpeg.damaged("its header"))?;
+    with_decoder(Format::Jpeg, decoder)
+}
+
+fn with_decoder(format: Format, mut decoder: impl ImageDecoder) -> Result<Decoded, DecodeError> {
+    let (width, height) = decoder.dimensions();
+    let size = (height as usize, width as usize);
+    check_size(size.0, size.1)?;
+    let upright = matches!(
+        decoder.orientation(),
+        Ok(Orientation::NoTransforms) | Err(_)
+    );
+    let image =
+        DynamicImage::from_decoder(decoder).map_err(|_| format.damaged("its pixel data"))?;
+    let mut decoded = match &image {
+        DynamicImage::ImageLuma8(i) => narrow(format, "gray", i.as_raw(), 1, size),
+        DynamicImage::ImageLumaA8(i) => narrow(format, "gray", i.as_raw(), 2, size),
+        DynamicImage::ImageRgb8(i) => narrow(format, "RGB", i.as_raw(), 3, size),
+        DynamicImage::ImageRgba8(i) => narrow(format, "RGB", i.as_raw(), 4, size),
+        DynamicImage::ImageLuma16(i) => wide(format, "16-bit gray", i.as_raw(), 1, size),
+        DynamicImage::ImageLumaA16(i) => wide(format, "16-bit gray", i.as_raw(), 2, size),
+        DynamicImage::ImageRgb16(i) => wide(format, "16-bit RGB", i.as_raw(), 3, size),
+        DynamicImage::ImageRgba16(i) => wide(format, "16-bit RGB", i.as_raw(), 4, size),
+        _ => Err(format.unsupported("this pixel type", "convert it to 8 or 16 bits gray")),
+    }?;
+    if !upright {
+        decoded.warnings.push(ORIENTATION.into());
+    }
+    Ok(decoded)
+}
+
+const ORIENTATION: &str =
+    "the orientation tag is ignored: the image stays as its pixels are stored";
+
+pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let format = Format::Tiff;
+    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes))
+        .map_err(|_| format.damaged("its header"))?;
+    let (width, height) = decoder
+        .dimensions()
+        .map_err(|_| format.damaged("its dimensions"))?;
+    let size = (height as usize, width as usize);
+    check_size(size.0, size.1)?;
+    let color = decoder
+        .colortype()
+        .map_err(|_| format.unsupported("this colour type", "convert it to gray"))?;
+    let (name, channels) = match color {
+        ColorType::Gray(8 | 16 | 32 | 64) => ("gray", 1),
+        ColorType::GrayA(8 | 16 | 32 | 64) => ("gray", 2),
+        ColorType::RGB(8 | 16 | 32 | 64) => ("RGB", 3),
+        ColorType::RGBA(8 | 16 | 32 | 64) => ("RGB", 4),
+        _ => {
+            return Err(format.unsupported(
+                format!("the pixel type {color:?}"),
+                "convert it to 8 or 16 bits gray",
+            ));
+        }
+    };
+    let upright = !matches!(
+        decoder.find_tag_unsigned::<u16>(Tag::Orientation),
+        Ok(Some(2..=8))
+    );
+    let pages = decoder.more_images();
+    let mut limits = tiff::decoder::Limits::default();
+    limits.decoding_buffer_size = 1 << 30;
+    let samples = decoder
+        .with_limits(limits)
+        .read_image()
+        .map_err(|error| match error {
+            tiff::TiffError::UnsupportedError(_) => {
+                format.unsupported("this compression or layout", "save it without compression")
+            }
+            _ => format.damaged("its pixel data"),
+        })?;
+    let named = |kind: &str| format!("{}-bit {kind}{name}", color.bit_depth());
+    let integer = |values: Vec<f64>| wide(format, &named(""), &values, channels, size);
+    let mut decoded = match samples {
+        DecodingResult::U8(v) => narrow(format, name, &v, channels, size),
+        DecodingResult::U16(v) => wide(format, &named(""), &v, channels, size),
+        DecodingResult::U32(v) => wide(format, &named(""), &v, channels, size),
+        DecodingResult::I8(v) => wide(format, &named("signed "), &v, channels, size),
+        DecodingResult::I16(v) => wide(format, &named("signed "), &v, channels, size),
+        DecodingResult::I32(v) => wide(format, &named("signed "), &v, channels, size),
+        DecodingResult::U64(v) => integer(v.into_iter().map(|x| x as f64).collect()),
+        DecodingResult::I64(v) => integer(v.into_iter().map(|x| x as f64).collect()),
+        DecodingResult::F16(v) => {
+            let v: Vec<f32> = v.into_iter().map(f32::from).collect();
+            wide(format, &named("float "), &v, channels, size)
+        }
+        DecodingResult::F32(v) => wide(format, &named("float "), &v, channels, size),
+        DecodingResult::F64(v) => wide(format, &named("float "), &v, channels, size),
+    }?;
+    if !upright {
+        decoded.warnings.push(ORIENTATION.into());
+    }
+    if pages {
+        decoded
+            .warnings
+            .push("the file has several pages: only the first is used".into());
+    }
+    Ok(decoded)
+}
+
+/// An image of 8-bit samples, interleaved: levels as they are.
+fn narrow(
+    format: Format,
+    kind: &str,
+    samples: &[u8],
+    channels: usize,
+    size: (usize, usize),
+) -> Result<Decoded, DecodeError> {
+    let levels = samples.chunks_exact(channels).map(luma8).collect();
+    Ok(Decoded {
+        pixels: shaped(format, levels, size)?,
+        source: format!("{format} 8-bit {kind}"),
+        warnings: transparency(samples, channels).into_iter().collect(),
+    })
+}
+
+/// An image of wider samples: stretched. Levels are cut to integers, as the published reader does.
+fn wide<T: Copy + Into<f64> + PartialEq>(
+    format: Format,
+    kind: &str,
+    samples: &[T],
+    channels: usize,
+    size: (usize, usize),
+) -> Result<Decoded, DecodeError> {
+    let luma = || samples.chunks_exact(channels).map(luma_wide);
+    let mut warnings: Vec<String> = transparency(samples, channels).into_iter().collect();
+    let levels = match Range::of(luma()) {
+        Some(range) => {
+            if range.is_constant() {
+                warnings.push("the image is constant: all of it becomes black".into());
+            }
+            luma().map(|value| range.level(value) as u8).collect()
+        }
+        None => return Err(format.damaged("no pixel has a finite value")),
+    };
+    Ok(Decoded {
+        pixels: shaped(format, levels, size)?,
+        source: format!("{format} {kind}"),
+        warnings,
+    })
+}
+
+fn shaped(
+    format: Format,
+    levels: Vec<u8>,
+    size: (usize, usize),
+) -> Result<Array2<u8>, DecodeError> {
+    Array2::from_shape_vec(size, levels)
+        .map_err(|_| format.unsupported("this sample layout", "save it with interleaved samples"))
+}
+
+/// A warning if the alpha channel, where there is one, says anything.
+fn transparency<T: Copy + PartialEq>(samples: &[T], channels: usize) -> Option<String> {
+    let mut alpha = samples
+        .chunks_exact(channels)
+        .map(|pixel| pixel[channels - 1]);
+    let first = alpha.next()?;
+    (channels % 2 == 0 && alpha.any(|a| a != first))
+        .then(|| "transparency is ignored: the colours below it are used".into())
+}

@@ -1,0 +1,17 @@
+//! Chest images as 8-bit grayscale arrays: reading, the working image, resampling, writing.
+//!
+//! - [`decode`]: PNG, JPEG, TIFF and DICOM files, recognised by their content;
+//! - [`encode`]: PNG files;
+//! - [`resample`]: Pillow's 8-bit bilinear and bicubic resampling, bit for bit;
+//! - [`working`]: the letterboxed square that every method sees.
+//!
+//! The first two need the `decode` feature (default); the other two need nothing but `ndarray`.
+
+#![deny(unsafe_code)]
+
+#[cfg(feature = "decode")]
+pub mod decode;
+#[cfg(feature = "decode")]
+pub mod encode;
+pub mod resample;
+pub mod working;

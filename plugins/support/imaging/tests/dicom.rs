@@ -1,0 +1,304 @@
+//! DICOM files against closed forms of each stage, in every supported transfer syntax.
+
+#![cfg(feature = "decode")]
+
+mod support;
+
+use medfocus_imaging::decode::{DecodeError, Decoded, decode};
+use support::*;
+
+const ROWS_: usize = 24;
+const COLUMNS_: usize = 16;
+
+fn ramp_file() -> Dicom {
+    Dicom::new(24, 16, 12, &ramp(ROWS_, COLUMNS_))
+}
+
+/// Stretched from the minimum and maximum, rounded half to even.
+fn stretched(values: &[f64]) -> Vec<u8> {
+    let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let level = |v: &f64| ((v - min) / (max - min) * 255.0).round_ties_even() as u8;
+    values.iter().map(level).collect()
+}
+
+fn levels(decoded: &Decoded) -> Vec<u8> {
+    decoded.pixels.iter().copied().collect()
+}
+
+fn decoded(file: &Dicom) -> Decoded {
+    decode(&file.file()).expect("a valid file")
+}
+
+/// The image of one row of `values`, 16 bits.
+fn row(values: &[u16]) -> Dicom {
+    Dicom::new(1, values.len() as u16, 16, values)
+}
+
+fn error(bytes: &[u8]) -> String {
+    let error = decode(bytes).expect_err("an invalid file").to_string();
+    assert!(
+        !error.contains("SECRET") && !error.contains('\n'),
+        "{error}"
+    );
+    error
+}
+
+#[test]
+fn every_transfer_syntax_gives_the_same_image() {
+    let words = ramp(ROWS_, COLUMNS_);
+    let values: Vec<f64> = words.iter().map(|&w| f64::from(w)).collect();
+    let expected = stretched(&values);
+    let file = ramp_file();
+    let jpeg = include_bytes!("fixtures/lossless.jpg").to_vec();
+    let j2k = include_bytes!("fixtures/lossless.j2k").to_vec();
+    let coded = [
+        file.clone(),
+        file.clone().in_syntax(IMPLICIT),
+        file.clone().in_syntax(BIG_ENDIAN),
+        file.clone().in_syntax(DEFLATED),
+        file.clone().coded(RLE, rle(&words)),
+        file.clone().coded(JPEG_LOSSLESS, jpeg),
+        file.clone().coded(JPEG_LS, jpeg_ls(&words, 24, 16)),
+        file.clone().coded(JPEG_2000, j2k),
+    ];
+    for file in coded {
+        let image = decoded(&file);
+        assert_eq!(image.pixels.dim(), (ROWS_, COLUMNS_));
+        assert_eq!(levels(&image), expected, "{}", image.source);
+        assert!(image.warnings.is_empty(), "{:?}", image.warnings);
+    }
+}
+
+#[test]
+fn headless_files_are_read_with_a_warning() {
+    for syntax in [IMPLICIT, EXPLICIT] {
+        let file = ramp_file().in_syntax(syntax);
+        let image = decode(&file.headless()).expect("a valid file");
+        assert_eq!(image.pixels, decoded(&file).pixels);
+        assert!(
+            image.warnings[0].contains("transfer syntax"),
+            "{:?}",
+            image.warnings
+        );
+    }
+    let bare = &ramp_file().file()[128..];
+    assert_eq!(
+        decode(bare).expect("a valid file").pixels,
+        decoded(&ramp_file()).pixels
+    );
+}
+
+#[test]
+fn linear_window() {
+    let values = [0, 29, 30, 31, 40, 49, 50, 51, 1000];
+    let file = row(&values)
+        .with(WINDOW_CENTRE, ds("40\\7"))
+        .with(WINDOW_WIDTH, ds("20\\9"));
+    let image = decoded(&file);
+    // PS3.3 C.11.2.1.2.1 with c = 40, w = 20.
+    let expected = values.map(|x| ((f64::from(x) - 39.5) / 19.0 + 0.5).clamp(0.0, 1.0) * 255.0);
+    assert_eq!(levels(&image), expected.map(|y| y.round_ties_even() as u8));
+    assert_eq!(
+        image.source,
+        "DICOM MONOCHROME2 16-bit, uncompressed, window 40/20"
+    );
+}
+
+#[test]
+fn exact_and_sigmoid_windows() {
+    let values = [0, 30, 31, 40, 49, 50, 1000];
+    let window = row(&values)
+        .with(WINDOW_CENTRE, ds("40"))
+        .with(WINDOW_WIDTH, ds(" 20 "));
+    let exact = decoded(&window.clone().with(VOI_FUNCTION, cs("LINEAR_EXACT")));
+    let expected = values.map(|x| ((f64::from(x) - 40.0) / 20.0 + 0.5).clamp(0.0, 1.0));
+    assert_eq!(levels(&exact), stretched(&expected));
+    let sigmoid = decoded(&window.with(VOI_FUNCTION, cs("SIGMOID ")));
+    let expected = values.map(|x| 1.0 / (1.0 + (-4.0 * (f64::from(x) - 40.0) / 20.0).exp()));
+    assert_eq!(levels(&sigmoid), stretched(&expected));
+    assert!(sigmoid.source.ends_with("window 40/20 (sigmoid)"));
+}
+
+#[test]
+fn monochrome1_is_inverted_after_the_window() {
+    let values = [0, 100, 300, 400];
+    let file = row(&values)
+        .with(WINDOW_CENTRE, ds("100"))
+        .with(WINDOW_WIDTH, ds("201"));
+    let plain = levels(&decoded(&file));
+    let inverted = levels(&decoded(&file.with(PHOTOMETRIC, cs("MONOCHROME1"))));
+    assert_eq!(plain, [0, 128, 255, 255]);
+    assert_eq!(inverted, [255, 127, 0, 0]);
+}
+
+#[test]
+fn rescaling_comes_before_the_window() {
+    let file = row(&[0, 10, 20, 30])
+        .with(SLOPE, ds("2.0"))
+        .with(INTERCEPT, ds("-1000"))
+        .with(WINDOW_CENTRE, ds("-980"))
+        .with(WINDOW_WIDTH, ds("20"))
+        .with(VOI_FUNCTION, cs("LINEAR_EXACT"));
+    // Values -1000, -980, -960, -940: below, centre, above, above.
+    assert_eq!(levels(&decoded(&file)), [0, 128, 255, 255]);
+}
+
+#[test]
+fn signed_values_are_sign_extended_from_their_stored_bits() {
+    // 12 bits at bits 2..=13; what lies outside is noise.
+    let words = [-2048_i32, -1, 0, 2047].map(|v| (((v & 0xfff) as u16) << 2) | 0xc003);
+    let file = Dicom::new(1, 4, 12, &words)
+        .with(HIGH_BIT, us(13))
+        .with(SIGNED, us(1));
+    assert_eq!(
+        levels(&decoded(&file)),
+        stretched(&[-2048.0, -1.0, 0.0, 2047.0])
+    );
+}
+
+#[test]
+fn padding_is_black_and_outside_the_stretch() {
+    let file = row(&[65535, 100, 200, 300, 60000]);
+    let one = file.clone().with(PADDING, us(65535));
+    assert_eq!(levels(&decoded(&one)), {
+        let mut expected = stretched(&[100.0, 200.0, 300.0, 60000.0]);
+        expected.insert(0, 0);
+        expected
+    });
+    let range = one
+        .with(PADDING_LIMIT, us(50000))
+        .with(PHOTOMETRIC, cs("MONOCHROME1"));
+    assert_eq!(levels(&decoded(&range)), [0, 255, 128, 0, 0]);
+    // A signed value, written as unsigned.
+    let signed = row(&[0x8000, 0, 10])
+        .with(SIGNED, us(1))
+        .with(PADDING, us(0x8000));
+    assert_eq!(levels(&decoded(&signed)), [0, 0, 255]);
+}
+
+#[test]
+fn lookup_tables() {
+    let table = |first: u16, entries: &[u16]| {
+        Value::Item(vec![
+            (
+                LUT_DESCRIPTOR,
+                Value::Words(b"US", vec![entries.len() as u16, first, 16]),
+            ),
+            (LUT_DATA, Value::Words(b"US", entries.to_vec())),
+        ])
+    };
+    let file = row(&[0, 10, 11, 12, 99]);
+    for syntax in [EXPLICIT, IMPLICIT, BIG_ENDIAN] {
+        let voi = file
+            .clone()
+            .with(VOI_LUT, table(10, &[5, 1, 9]))
+            .in_syntax(syntax);
+        let image = decoded(&voi);
+        assert_eq!(levels(&image), stretched(&[5.0, 5.0, 1.0, 9.0, 9.0]));
+        assert!(image.source.ends_with("VOI lookup table"));
+    }
+    let modality = file
+        .with(MODALITY_LUT, table(10, &[5, 1, 9]))
+        .with(WINDOW_CENTRE, ds("5"))
+        .with(WINDOW_WIDTH, ds("8"))
+        .with(VOI_FUNCTION, cs("LINEAR_EXACT"));
+    assert_eq!(
+        levels(&decoded(&modality)),
+        stretched(&[5.0, 5.0, 1.0, 9.0, 9.0])
+    );
+}
+
+#[test]
+fn useless_windows_are_ignored_with_a_warning() {
+    let plain = decoded(&row(&[1, 2, 3]));
+    let narrow = row(&[1, 2, 3])
+        .with(WINDOW_CENTRE, ds("2"))
+        .with(WINDOW_WIDTH, ds("0"));
+    let outside = row(&[1, 2, 3])
+        .with(WINDOW_CENTRE, ds("500"))
+        .with(WINDOW_WIDTH, ds("10"));
+    for file in [narrow, outside] {
+        let image = decoded(&file);
+        assert_eq!(image.pixels, plain.pixels);
+        assert_eq!(image.warnings.len(), 1, "{:?}", image.warnings);
+    }
+}
+
+#[test]
+fn colour_becomes_luma() {
+    let rgb = |planar: u16, bytes: &[u8]| {
+        Dicom::new(1, 2, 8, &[])
+            .with(0x0028_0002, us(3))
+            .with(0x0028_0006, us(planar))
+            .with(PHOTOMETRIC, cs("RGB"))
+            .with(BITS_ALLOCATED, us(8))
+            .with(PIXEL_DATA, Value::Bytes(bytes.to_vec()))
+    };
+    // 0.299, 0.587 and 0.114 of 255.
+    assert_eq!(
+        levels(&decoded(&rgb(0, &[255, 0, 0, 0, 255, 0]))),
+        [76, 150]
+    );
+    assert_eq!(
+        levels(&decoded(&rgb(1, &[255, 0, 0, 255, 0, 0]))),
+        [76, 150]
+    );
+    let luma = rgb(0, &[7, 1, 2, 8, 3, 4]).with(PHOTOMETRIC, cs("YBR_FULL"));
+    assert_eq!(levels(&decoded(&luma)), [7, 8]);
+}
+
+#[test]
+fn of_several_frames_the_first_is_taken() {
+    let first = ramp(ROWS_, COLUMNS_);
+    let second: Vec<u16> = first.iter().map(|word| 4095 - word).collect();
+    let single = decoded(&ramp_file());
+    let native = Dicom::new(24, 16, 12, &[&first[..], &second].concat());
+    let frames = vec![Vec::new(), rle(&first), rle(&second)];
+    let coded = ramp_file()
+        .coded(RLE, Vec::new())
+        .with(PIXEL_DATA, Value::Fragments(frames));
+    // The first frame in two fragments, found by the offset table.
+    let whole = rle(&first);
+    let (a, b) = whole.split_at(100);
+    let second_offset = (whole.len() as u32 + 16).to_le_bytes();
+    let table = [[0; 4], second_offset].concat();
+    let split = vec![table, a.to_vec(), b.to_vec(), rle(&second)];
+    let split = ramp_file()
+        .coded(RLE, Vec::new())
+        .with(PIXEL_DATA, Value::Fragments(split));
+    for file in [native, coded, split] {
+        let image = decoded(&file.with(FRAMES, Value::Text(b"IS", "2".into())));
+        assert_eq!(image.pixels, single.pixels);
+        assert_eq!(
+            image.warnings,
+            ["the file has 2 frames: only the first is used"]
+        );
+    }
+}
+
+#[test]
+fn errors_are_one_sentence_that_names_the_cause() {
+    let bomb = ramp_file().with(ROWS, us(65535)).with(COLUMNS, us(65535));
+    assert!(matches!(
+        decode(&bomb.file()),
+        Err(DecodeError::Size { .. })
+    ));
+    let bomb = ramp_file().coded(JPEG_2000, include_bytes!("fixtures/lossless.j2k").to_vec());
+    assert!(error(&bomb.with(ROWS, us(8000)).file()).contains("another size than its header"));
+    assert!(error(&ramp_file().without(ROWS).file()).contains("number of rows"));
+    assert!(error(&ramp_file().without(PIXEL_DATA).file()).contains("without pixel data"));
+    assert!(error(&ramp_file().with(ROWS, us(25)).file()).contains("too short"));
+    assert!(error(&ramp_file().with(BITS_STORED, us(20)).file()).contains("numbers of bits"));
+    let jxl = error(&ramp_file().in_syntax("1.2.840.10008.1.2.4.110").file());
+    assert!(
+        jxl.contains("JPEG XL") && jxl.contains("uncompress the file first"),
+        "{jxl}"
+    );
+    let unknown = error(&ramp_file().in_syntax("1.2.3.4").file());
+    assert!(unknown.contains("an unknown transfer syntax"), "{unknown}");
+    let file = ramp_file().file();
+    assert!(error(&file[..file.len() - 10]).contains("cut short"));
+    let padded = row(&[7, 7]).with(PADDING, us(7));
+    assert!(error(&padded.file()).contains("every pixel is padding"));
+}

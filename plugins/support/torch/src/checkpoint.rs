@@ -1,0 +1,263 @@
+//! Hugging Face checkpoint folders: memory-mapped safetensors, one tensor read at a time.
+//!
+//! A folder holds either one `model.safetensors`, or `model.safetensors.index.json` whose
+//! `weight_map` names the shard of each tensor. Nothing is copied until a tensor is asked for, so
+//! a checkpoint larger than memory can be moved to a device.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use tch::{Kind, Tensor};
+
+use crate::{Error, Result};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// An open checkpoint folder.
+#[derive(Debug)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    shards: Vec<Shard>,
+    /// Tensor name to its shard.
+    shard_of: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    bytes: Mmap,
+    metadata: Metadata,
+    /// Where the tensors begin: after the length field and the header.
+    data_start: usize,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens every shard of the folder and checks the headers against the file sizes.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let index = folder.join(INDEX);
+        if index.is_file() {
+            Self::open_sharded(folder, &index)
+        } else {
+            Self::open_single(folder)
+        }
+    }
+
+    fn open_single(folder: &Path) -> Result<Self> {
+        let path = folder.join(SINGLE);
+        if !path.is_file() {
+            return Err(Error::Malformed {
+                path: folder.to_owned(),
+                reason: format!("it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"),
+            });
+        }
+        let shard = Shard::open(path)?;
+        let shard_of = shard.metadata.tensors().into_keys().map(|name| (name, 0)).collect();
+        Ok(Self {
+            folder: folder.to_owned(),
+            shards: vec![shard],
+            shard_of,
+        })
+    }
+
+    fn open_sharded(folder: &Path, index: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(index).map_err(|source| Error::Io {
+            path: index.to_owned(),
+            source,
+        })?;
+        let malformed = |reason: String| Error::Malformed {
+            path: index.to_owned(),
+            reason,
+        };
+        let Index { weight_map } = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+
+        let names: BTreeSet<&String> = weight_map.values().collect();
+        // The index is outside input: a shard must be a file of this folder, not a path out of it.
+        if let Some(name) = names.iter().find(|name| name.contains(['/', '\\'])) {
+            return Err(malformed(format!("the shard name {name:?} leaves the folder")));
+        }
+        let number: HashMap<&String, usize> = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
+        let shards = names
+            .iter()
+            .map(|name| Shard::open(folder.join(name)))
+            .collect::<Result<Vec<_>>>()?;
+        for (tensor, file) in &weight_map {
+            if shards[number[file]].metadata.info(tensor).is_none() {
+                return Err(malformed(format!("it says that {file} holds {tensor}, which is not there")));
+            }
+        }
+        let shard_of = weight_map
+            .iter()
+            .map(|(tensor, file)| (tensor.clone(), number[file]))
+            .collect();
+        Ok(Self {
+            folder: folder.to_owned(),
+            shards,
+            shard_of,
+        })
+    }
+
+    /// The folder as it was given.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the checkpoint holds this tensor.
+    pub fn contains(&self, name: &str) -> bool {
+        self.shard_of.contains_key(name)
+    }
+
+    /// Names of all tensors, in no particular order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shard_of.keys().map(String::as_str)
+    }
+
+    /// Copies one tensor to the CPU in the number format of the file.
+    pub fn read(&self, name: &str) -> Result<Tensor> {
+        let Some(&shard) = self.shard_of.get(name) else {
+            return Err(Error::MissingTensor {
+                name: name.to_owned(),
+                origin: self.folder.display().to_string(),
+            });
+        };
+        self.shards[shard].read(name)
+    }
+}
+
+impl Shard {
+    fn open(path: PathBuf) -> Result<Self> {
+        let io = |source| Error::Io {
+            path: path.clone(),
+            source,
+        };
+        let file = File::open(&path).map_err(io)?;
+        // SAFETY: the map is only read. A checkpoint that another process truncates while it is
+        // in use would fault; checkpoints are immutable once downloaded.
+        let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
+        let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| Error::Malformed {
+            path: path.clone(),
+            reason: format!("it is truncated or not a safetensors file ({error}); download it again"),
+        })?;
+        Ok(Self {
+            path,
+            bytes,
+            metadata,
+            data_start: size_of::<u64>() + header,
+        })
+    }
+
+    fn read(&self, name: &str) -> Result<Tensor> {
+        let malformed = |reason: &str| Error::Malformed {
+            path: self.path.clone(),
+            reason: format!("tensor {name} {reason}"),
+        };
+        let info = self.metadata.info(name).ok_or_else(|| malformed("is not in its header"))?;
+        let (start, end) = info.data_offsets;
+        let data = self
+            .bytes
+            .get(self.data_start + start..self.data_start + end)
+            .ok_or_else(|| malformed("lies outside the file"))?;
+        let kind = kind_of(info.dtype).ok_or_else(|| malformed("has a number format that is not supported"))?;
+        let shape: Vec<i64> = info.shape.iter().map(|&n| n as i64).collect();
+        Ok(Tensor::f_from_data_size(data, &shape, kind)?)
+    }
+}
+
+fn kind_of(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
+        Dtype::F64 => Kind::Double,
+        Dtype::F32 => Kind::Float,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        Dtype::I16 => Kind::Int16,
+        Dtype::I8 => Kind::Int8,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::TensorView;
+
+    fn write(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
+        let bytes: Vec<Vec<u8>> = tensors
+            .iter()
+            .map(|(_, _, values)| values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            .collect();
+        let views = tensors.iter().zip(&bytes).map(|((name, shape, _), data)| {
+            let view = TensorView::new(Dtype::F32, shape.to_vec(), data).unwrap();
+            (name.to_string(), view)
+        });
+        std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn one_file_and_shards_read_the_same() {
+        let single = tempfile::tempdir().unwrap();
+        write(
+            &single.path().join(SINGLE),
+            &[("a", &[2], &[1.0, 2.0]), ("b", &[1, 1], &[3.0])],
+        );
+        let sharded = tempfile::tempdir().unwrap();
+        write(&sharded.path().join("one.safetensors"), &[("a", &[2], &[1.0, 2.0])]);
+        write(&sharded.path().join("two.safetensors"), &[("b", &[1, 1], &[3.0])]);
+        let index = r#"{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}"#;
+        std::fs::write(sharded.path().join(INDEX), index).unwrap();
+
+        for folder in [single.path(), sharded.path()] {
+            let checkpoint = Checkpoint::open(folder).unwrap();
+            assert_eq!(Vec::<f32>::try_from(checkpoint.read("a").unwrap()).unwrap(), [1.0, 2.0]);
+            assert_eq!(checkpoint.read("b").unwrap().size(), [1, 1]);
+            assert!(!checkpoint.contains("c"));
+        }
+    }
+
+    #[test]
+    fn a_truncated_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SINGLE);
+        write(&path, &[("a", &[2], &[1.0, 2.0])]);
+        let whole = std::fs::read(&path).unwrap();
+        for keep in [whole.len() - 1, 9, 4, 0] {
+            std::fs::write(&path, &whole[..keep]).unwrap();
+            let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(SINGLE), "{keep} bytes: {error}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_promises_too_much_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("one.safetensors"), &[("a", &[1], &[1.0])]);
+        let refuse = |index: &str| {
+            std::fs::write(folder.path().join(INDEX), index).unwrap();
+            Checkpoint::open(folder.path()).unwrap_err().to_string()
+        };
+        assert!(refuse(r#"{"weight_map": {"b": "one.safetensors"}}"#).contains("holds b"));
+        assert!(refuse(r#"{"weight_map": {"a": "gone.safetensors"}}"#).contains("gone.safetensors"));
+        assert!(refuse(r#"{"weight_map": {"a": "../one.safetensors"}}"#).contains("leaves the folder"));
+        assert!(refuse("{}").contains(INDEX));
+    }
+
+    #[test]
+    fn an_empty_folder_says_what_it_should_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(SINGLE) && error.contains(INDEX), "{error}");
+    }
+}

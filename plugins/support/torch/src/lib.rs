@@ -1,0 +1,21 @@
+//! What MedFocus plugins built on libtorch share.
+//!
+//! - [`device`]: which device and number format a model runs in, decided at run time;
+//! - [`weights`]: parameters by name, from a checkpoint folder or from tensors in memory;
+//! - [`checkpoint`]: memory-mapped safetensors files behind it;
+//! - [`grad`]: the autograd mode, restored even when a panic unwinds;
+//! - [`interop`]: tensors handed to other plugins without a copy;
+//! - [`nn`]: the layers every transformer is made of.
+//!
+//! Only the fallible (`f_*`) operations of `tch` are used: a panic in a plugin would lose the host's sample.
+
+pub mod checkpoint;
+pub mod device;
+mod error;
+pub mod grad;
+pub mod interop;
+pub mod nn;
+pub mod weights;
+
+pub use error::{Error, Result};
+pub use tch;

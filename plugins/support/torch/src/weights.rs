@@ -1,0 +1,176 @@
+//! A model's parameters by name, wherever they come from.
+//!
+//! A model's constructor asks for each parameter by name and shape. The same constructor therefore
+//! builds a model from a checkpoint folder, from tensors that a trainer holds, and, with a
+//! [blueprint](Weights::blueprint), lists what it needs without any weights at all.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::checkpoint::Checkpoint;
+use crate::{Error, Result};
+
+/// Parameters by name.
+#[derive(Debug)]
+pub struct Weights {
+    source: Source,
+    taken: RefCell<BTreeSet<String>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Folder(Checkpoint, Device, Kind),
+    Memory(HashMap<String, Tensor>),
+    Blueprint(RefCell<BTreeMap<String, Vec<i64>>>),
+}
+
+impl Weights {
+    /// Reads each tensor from a Hugging Face folder when it is asked for, onto `device` in `kind`.
+    pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
+        Ok(Self::new(Source::Folder(Checkpoint::open(folder)?, device, kind)))
+    }
+
+    /// Hands out these very tensors, so that gradients of the model reach them.
+    pub fn from_tensors(tensors: HashMap<String, Tensor>) -> Self {
+        Self::new(Source::Memory(tensors))
+    }
+
+    /// Records what is asked for and answers with zeros that take no memory.
+    pub fn blueprint() -> Self {
+        Self::new(Source::Blueprint(RefCell::default()))
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            taken: RefCell::default(),
+        }
+    }
+
+    /// Whether a tensor of this name can be had. A blueprint holds none.
+    pub fn contains(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Folder(checkpoint, ..) => checkpoint.contains(name),
+            Source::Memory(tensors) => tensors.contains_key(name),
+            Source::Blueprint(_) => false,
+        }
+    }
+
+    /// Whether these weights only record what a model asks for.
+    pub fn is_blueprint(&self) -> bool {
+        matches!(self.source, Source::Blueprint(_))
+    }
+
+    /// The parameter `name` of exactly this shape.
+    pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let tensor = match &self.source {
+            Source::Folder(checkpoint, device, kind) => {
+                checkpoint.read(name)?.f_to_kind(*kind)?.f_to_device(*device)?
+            }
+            Source::Memory(tensors) => match tensors.get(name) {
+                Some(tensor) => tensor.shallow_clone(),
+                None => {
+                    return Err(Error::MissingTensor {
+                        name: name.to_owned(),
+                        origin: self.origin(),
+                    });
+                }
+            },
+            Source::Blueprint(wanted) => {
+                wanted.borrow_mut().insert(name.to_owned(), shape.to_vec());
+                Tensor::f_zeros([1], (Kind::Float, Device::Cpu))?.f_expand(shape, false)?
+            }
+        };
+        let found = tensor.size();
+        if found != shape {
+            return Err(Error::Shape {
+                name: name.to_owned(),
+                origin: self.origin(),
+                found,
+                expected: shape.to_vec(),
+            });
+        }
+        self.taken.borrow_mut().insert(name.to_owned());
+        Ok(tensor)
+    }
+
+    /// Names that are there and were never asked for, sorted.
+    pub fn unused(&self) -> Vec<String> {
+        let taken = self.taken.borrow();
+        let mut names: Vec<String> = match &self.source {
+            Source::Folder(checkpoint, ..) => checkpoint.names().map(str::to_owned).collect(),
+            Source::Memory(tensors) => tensors.keys().cloned().collect(),
+            Source::Blueprint(_) => Vec::new(),
+        };
+        names.retain(|name| !taken.contains(name));
+        names.sort();
+        names
+    }
+
+    /// Name and shape of everything asked for so far, if these weights are a blueprint.
+    pub fn wanted(&self) -> BTreeMap<String, Vec<i64>> {
+        match &self.source {
+            Source::Blueprint(wanted) => wanted.borrow().clone(),
+            Source::Folder(..) | Source::Memory(_) => BTreeMap::new(),
+        }
+    }
+
+    /// Where the weights come from, for messages.
+    pub fn origin(&self) -> String {
+        match &self.source {
+            Source::Folder(checkpoint, ..) => checkpoint.folder().display().to_string(),
+            Source::Memory(_) => "the given tensors".to_owned(),
+            Source::Blueprint(_) => "the blueprint".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(names: &[&str]) -> Weights {
+        Weights::from_tensors(
+            names
+                .iter()
+                .map(|name| (name.to_string(), Tensor::zeros([2, 3], (Kind::Float, Device::Cpu))))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_missing_or_misshaped_tensor_is_named() {
+        let weights = memory(&["a"]);
+        let missing = weights.get("b", &[2, 3]).unwrap_err().to_string();
+        assert!(missing.contains("tensor b is missing"), "{missing}");
+        let misshaped = weights.get("a", &[3, 2]).unwrap_err().to_string();
+        assert!(misshaped.contains("tensor a") && misshaped.contains("[2, 3]"), "{misshaped}");
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_listed() {
+        let weights = memory(&["a", "c", "b"]);
+        let _b = weights.get("b", &[2, 3]).unwrap();
+        assert_eq!(weights.unused(), ["a", "c"]);
+    }
+
+    #[test]
+    fn gradients_reach_the_given_tensors() {
+        let leaf = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let weights = Weights::from_tensors(HashMap::from([("w".to_owned(), leaf.shallow_clone())]));
+        let got = weights.get("w", &[2]).unwrap();
+        (got * 3.0).sum(Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(leaf.grad()).unwrap(), [3.0, 3.0]);
+    }
+
+    #[test]
+    fn a_blueprint_records_shapes_without_memory() {
+        let weights = Weights::blueprint();
+        let huge = weights.get("w", &[1 << 20, 1 << 20]).unwrap();
+        assert_eq!(huge.size(), [1 << 20, 1 << 20]);
+        assert_eq!(weights.wanted()["w"], [1 << 20, 1 << 20]);
+    }
+}

@@ -1,0 +1,177 @@
+//! What is asked and answered about a finding.
+
+use medfocus_phantom::{Concept, Finding, FindingInstance, Side};
+
+use crate::sample::Truth;
+
+/// The ways in which a finding is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Yes or no.
+    Direct,
+    /// Where to look, what is seen there, then yes or no.
+    Reasoning,
+    /// A JSON list of boxes.
+    Boxes,
+    /// A JSON list of regions.
+    Regions,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Task; 4] = [Task::Direct, Task::Reasoning, Task::Boxes, Task::Regions];
+
+    /// What follows the question, with the space before it.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Task::Direct => " Answer directly with yes or no without any explanation.",
+            Task::Reasoning => " Think step by step and answer with yes or no.",
+            Task::Boxes => {
+                " Give the evidence as a JSON list of boxes [y1, x1, y2, x2] with coordinates from 0 to 1000."
+            }
+            Task::Regions => " Give the evidence as a JSON list of short region descriptions.",
+        }
+    }
+
+    /// The whole question.
+    pub fn question(self, finding: &str) -> String {
+        format!("Is there evidence of {finding} in the image?{}", self.suffix())
+    }
+
+    /// The answer; `None` for an unclear truth.
+    pub fn answer(self, finding: Finding, truth: &Truth) -> Option<String> {
+        let found = match truth {
+            Truth::Present(instance, corners) => Some((instance, corners)),
+            Truth::Absent | Truth::Hidden => None,
+            Truth::Unclear => return None,
+        };
+        Some(match (self, found) {
+            (Task::Direct, Some(_)) => "Yes".to_owned(),
+            (Task::Direct, None) => "No".to_owned(),
+            (Task::Reasoning, found) => reasoning(finding, found.map(|(instance, _)| instance)),
+            (Task::Boxes, Some((_, corners))) => {
+                let [y1, x1, y2, x2] = grid_box(*corners);
+                format!("[[{y1}, {x1}, {y2}, {x2}]]")
+            }
+            (Task::Regions, Some((instance, _))) => format!("[\"{}\"]", instance.region_phrase()),
+            (Task::Boxes | Task::Regions, None) => "[]".to_owned(),
+        })
+    }
+}
+
+/// Step of the coordinates in boxes, thousandths of the image.
+pub const GRID: u32 = 25;
+
+/// A box given as shares of the image, in thousandths on the grid of [`GRID`]; never empty.
+pub fn grid_box(corners: [f32; 4]) -> [u32; 4] {
+    let lines = 1000 / GRID;
+    let [y1, x1, y2, x2] = corners.map(|share| (share * lines as f32).round() as u32);
+    let span = |low: u32, high: u32| {
+        let low = low.min(lines - 1);
+        (GRID * low, GRID * high.clamp(low + 1, lines))
+    };
+    let ((y1, y2), (x1, x2)) = (span(y1, y2), span(x1, x2));
+    [y1, x1, y2, x2]
+}
+
+/// The first step is the same whatever the answer, so that it gives nothing away.
+fn reasoning(finding: Finding, found: Option<&FindingInstance>) -> String {
+    let (place, present, absent) = observations(finding);
+    let (seen, verdict) = match found {
+        Some(instance) => {
+            let side = instance.side.unwrap_or(Side::Left).name();
+            (present.replace("{side}", side), "yes")
+        }
+        None => (absent.to_owned(), "no"),
+    };
+    format!("Step 1: look at the {place}. Step 2: {seen}. The answer is {verdict}.")
+}
+
+/// Where to look for a finding, and what is seen there with and without it.
+fn observations(finding: Finding) -> (&'static str, &'static str, &'static str) {
+    match finding {
+        Finding::Cardiomegaly => (
+            "cardiac silhouette",
+            "the heart is wider than half of the chest",
+            "the heart is narrower than half of the chest",
+        ),
+        Finding::PleuralEffusion => (
+            "costophrenic angles",
+            "the {side} costophrenic angle is blunted by fluid",
+            "both costophrenic angles are sharp",
+        ),
+        Finding::Pneumothorax => (
+            "margins of both lungs",
+            "a rim of air lies along the {side} lung",
+            "both lungs reach the chest wall",
+        ),
+        Finding::Consolidation => (
+            "lung fields",
+            "the {side} lung holds a dense patch",
+            "both lungs are free of dense patches",
+        ),
+        Finding::LungNodule => (
+            "lung fields",
+            "the {side} lung holds a round spot",
+            "both lungs are free of round spots",
+        ),
+        Finding::HilarEnlargement => (
+            "hilar structures",
+            "the {side} hilum is large and lobulated",
+            "both hila are small",
+        ),
+        Finding::MediastinalWidening => (
+            "upper mediastinum",
+            "the upper mediastinum is wide",
+            "the upper mediastinum is narrow",
+        ),
+        Finding::ClavicleFracture => (
+            "clavicles",
+            "the {side} clavicle is broken",
+            "both clavicles are intact",
+        ),
+        Finding::Atelectasis => (
+            "lung fields",
+            "the {side} lung holds plates of collapsed lung",
+            "both lungs are free of plates",
+        ),
+        Finding::Pacemaker => (
+            "chest wall",
+            "a metal box with leads lies over the {side} lung",
+            "both sides are free of metal",
+        ),
+        Finding::HiatalHernia => (
+            "mediastinum",
+            "a round shadow lies behind the heart",
+            "the shadow of the heart is even",
+        ),
+        Finding::SternotomyWires => (
+            "mediastinum",
+            "metal wires run along the midline",
+            "the midline is free of metal wires",
+        ),
+    }
+}
+
+/// Every question and every answer there can be, for the tokenizer.
+pub fn all_texts() -> Vec<String> {
+    let mut texts = Vec::new();
+    for finding in Finding::ALL {
+        for task in Task::ALL {
+            texts.push(task.question(finding.name()));
+        }
+        texts.extend(Task::Direct.answer(finding, &Truth::Absent));
+        texts.push(reasoning(finding, None));
+        for seed in 0..8 {
+            texts.push(reasoning(finding, Some(&FindingInstance::sample(finding, seed))));
+        }
+    }
+    texts.push("Yes yes no user model".to_owned());
+    for concept in Concept::ALL {
+        texts.push(format!("[\"{0}\", \"{0}\"] {0}", concept.name()));
+    }
+    for number in (0..=1000).step_by(GRID as usize) {
+        texts.push(format!("[[{number}, {number}, {number}]] [] [{number}, {number}]"));
+    }
+    texts
+}

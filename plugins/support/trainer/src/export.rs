@@ -1,0 +1,139 @@
+//! The checkpoint folder, in the layout of the Hugging Face hub.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use medfocus_torch::tch::{Kind, Tensor};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+
+use crate::architecture::{IMAGE_SIDE, IMAGE_TOKENS};
+use crate::tokenizer::Special;
+
+const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
+
+/// A folder beside the final one, renamed into its place when complete.
+pub struct Staging {
+    folder: PathBuf,
+    target: PathBuf,
+}
+
+impl Staging {
+    /// An empty folder for what will become `target`.
+    pub fn new(target: &Path) -> Result<Staging> {
+        let name = target.file_name().context("the output folder has no name")?;
+        let folder = target.with_file_name(format!("{}.partial", name.to_string_lossy()));
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be emptied", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        Ok(Staging { folder, target: target.to_owned() })
+    }
+
+    /// Where the files are now.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes everything but the weights.
+    pub fn write_settings(&self, config: &Value, tokenizer: &Value) -> Result<()> {
+        self.write_json("config.json", config)?;
+        self.write_json("tokenizer.json", tokenizer)?;
+        self.write_json("tokenizer_config.json", &tokenizer_config())?;
+        self.write_json("preprocessor_config.json", &preprocessor_config())?;
+        self.write_json(
+            "processor_config.json",
+            &json!({"image_seq_length": IMAGE_TOKENS, "processor_class": "Gemma3Processor"}),
+        )?;
+        self.write_json(
+            "generation_config.json",
+            &json!({
+                "bos_token_id": Special::Bos.id(),
+                "eos_token_id": [Special::Eos.id(), Special::EndTurn.id()],
+                "pad_token_id": Special::Pad.id(),
+                "do_sample": false,
+            }),
+        )?;
+        self.write("chat_template.jinja", CHAT_TEMPLATE.as_bytes())
+    }
+
+    /// Writes the weights as f32.
+    pub fn write_weights(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        let mut bytes = Vec::new();
+        for (name, tensor) in tensors {
+            let values = Vec::<f32>::try_from(tensor.to_kind(Kind::Float).flatten(0, -1))?;
+            let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
+            let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            bytes.push((name, shape, data));
+        }
+        let views = bytes
+            .iter()
+            .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        self.write("model.safetensors", &safetensors::serialize(views, Some(metadata))?)
+    }
+
+    /// Writes a JSON file.
+    pub fn write_json(&self, name: &str, value: &Value) -> Result<()> {
+        self.write(name, format!("{value:#}\n").as_bytes())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(name);
+        fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    /// Puts the complete folder in its place.
+    pub fn publish(self) -> Result<()> {
+        if self.target.exists() {
+            fs::remove_dir_all(&self.target)
+                .with_context(|| format!("{} cannot be replaced", self.target.display()))?;
+        }
+        fs::rename(&self.folder, &self.target)
+            .with_context(|| format!("{} cannot be put in place", self.target.display()))
+    }
+}
+
+fn tokenizer_config() -> Value {
+    json!({
+        "tokenizer_class": "GemmaTokenizerFast",
+        "processor_class": "Gemma3Processor",
+        "add_bos_token": true,
+        "add_eos_token": false,
+        "bos_token": Special::Bos.text(),
+        "eos_token": Special::Eos.text(),
+        "pad_token": Special::Pad.text(),
+        "unk_token": Special::Unknown.text(),
+        "boi_token": Special::BeginImage.text(),
+        "eoi_token": Special::EndImage.text(),
+        "image_token": Special::Image.text(),
+        "extra_special_tokens": {
+            "boi_token": Special::BeginImage.text(),
+            "eoi_token": Special::EndImage.text(),
+            "image_token": Special::Image.text(),
+        },
+        "clean_up_tokenization_spaces": false,
+        "model_max_length": 2048,
+    })
+}
+
+fn preprocessor_config() -> Value {
+    json!({
+        "image_processor_type": "Gemma3ImageProcessor",
+        "processor_class": "Gemma3Processor",
+        "do_convert_rgb": true,
+        "do_resize": true,
+        "size": {"height": IMAGE_SIDE, "width": IMAGE_SIDE},
+        "resample": 2,
+        "do_rescale": true,
+        "rescale_factor": 1.0 / 255.0,
+        "do_normalize": true,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "do_pan_and_scan": null,
+        "image_seq_length": IMAGE_TOKENS,
+    })
+}

@@ -1,0 +1,49 @@
+//! What one training thread needs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use medfocus_model_gemma3::Gemma3;
+use medfocus_model_gemma3::config::Config;
+use medfocus_model_gemma3::prompt::Prompter;
+use medfocus_torch::tch::Tensor;
+use medfocus_torch::weights::Weights;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::feed::Feed;
+use crate::language::Phrases;
+use crate::tower::DenseHead;
+
+/// Seeds of the training images of different threads are this far apart.
+const SEEDS_EACH: u64 = 1 << 32;
+
+/// The network over the common parameters, and a stream of images of its own.
+pub struct Worker {
+    pub model: Gemma3,
+    pub head: DenseHead,
+    pub feed: Feed,
+    pub phrases: Phrases,
+    pub rng: ChaCha8Rng,
+}
+
+impl Worker {
+    /// The worker of this number; `folder` holds the tokenizer and the chat template.
+    pub fn new(
+        number: u64,
+        config: &Config,
+        parameters: &BTreeMap<String, Tensor>,
+        head: &DenseHead,
+        folder: &Path,
+    ) -> Result<Worker> {
+        let tensors = parameters.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect();
+        Ok(Worker {
+            model: Gemma3::new(config.clone(), &Weights::from_tensors(tensors))?,
+            head: head.share(),
+            feed: Feed::start(number * SEEDS_EACH),
+            phrases: Phrases::new(Prompter::from_folder(folder, config)?)?,
+            rng: ChaCha8Rng::seed_from_u64(number),
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! What a call between plugins costs, through a real library and the mediating host.
+//!
+//! `info` is the smallest call there is; `trace` hands over an attention map of 1027 x 1027 f32 (4.2
+//! MB), beside which the same map is copied once to show what a copy would add.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use medfocus::{config::Layers, workbench::Workbench};
+use medfocus_plugin_api::{
+    AnswerSpan, GrayImage, Objective, Tensor, TraceRequest, VisionLanguageModel, Want,
+    testkit::{LocalHost, ToyModel},
+};
+use medfocus_tests::outside_plugin;
+use ndarray::Array2;
+
+fn waist(c: &mut Criterion) {
+    let mut layers = Layers::load(None, &["model.grid=32".into()]).expect("the defaults are valid");
+    layers.config.plugins.paths = vec![outside_plugin()];
+    let bench = Workbench::new(layers);
+    let model = bench
+        .model("toy=nowhere", None)
+        .expect("the toy model loads")
+        .client();
+    let plain = ToyModel::looking_at((32, 32), (2, 5), 6.0, -2.0);
+    let local = LocalHost::new().with_model(plain.clone()).context().model();
+    let request = TraceRequest {
+        image: GrayImage::from_array(Array2::zeros((224, 224))).expect("it has pixels"),
+        question: "?".into(),
+        answer: "Yes".into(),
+        span: AnswerSpan::Answer,
+        wants: vec![Want::Attention {
+            layer: 0,
+            heads: false,
+        }],
+        objective: Objective::default(),
+        path: None,
+    };
+
+    let mut group = c.benchmark_group("info");
+    group.bench_function("plain struct", |b| b.iter(|| black_box(plain.info())));
+    group.bench_function("messages, no library", |b| {
+        b.iter(|| black_box(local.info()))
+    });
+    group.bench_function("library and host", |b| b.iter(|| black_box(model.info())));
+    group.finish();
+
+    let mut group = c.benchmark_group("attention map");
+    group.sample_size(20);
+    group.bench_function("plain struct", |b| {
+        b.iter(|| black_box(plain.trace(&request)))
+    });
+    group.bench_function("library and host", |b| {
+        b.iter(|| black_box(model.trace(&request)))
+    });
+    group.bench_function("plain struct, then one copy", |b| {
+        b.iter(|| {
+            let trace = plain.trace(&request).expect("the toy model traces");
+            black_box(
+                trace.captures[0]
+                    .tensor
+                    .view::<f32>()
+                    .map(|view| Tensor::from_array(view.to_owned())),
+            )
+        })
+    });
+    group.finish();
+}
+
+criterion_group!(benches, waist);
+criterion_main!(benches);

@@ -1,0 +1,183 @@
+//! The demo model on phantoms whose evidence is known.
+
+use std::path::{Path, PathBuf};
+
+use medfocus_tests::{medfocus, run};
+use serde_json::Value;
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).expect("the run wrote it")).expect("it is JSON")
+}
+
+/// Draws sample `index`; its image and its truth.
+fn sample(folder: &Path, index: usize) -> (PathBuf, Value) {
+    let out = folder.join(format!("sample{index}"));
+    let drawn = run(medfocus()
+        .args(["sample", "--index", &index.to_string(), "--out"])
+        .arg(&out));
+    assert_eq!(drawn.code, 0, "{drawn:?}");
+    (out.join("image.png"), read(&out.join("sample.json")))
+}
+
+/// The first samples whose finding is there.
+fn positives(folder: &Path, count: usize) -> Vec<(PathBuf, Value)> {
+    (0..)
+        .map(|index| sample(folder, index))
+        .filter(|(_, truth)| truth["present"] == true)
+        .take(count)
+        .collect()
+}
+
+fn attribute(image: &Path, question: &Value, method: &str, out: &Path) -> Value {
+    let ran = run(medfocus()
+        .args([
+            "attribute",
+            "--model",
+            "phantom-gemma3",
+            "--method",
+            method,
+            "--question",
+        ])
+        .arg(question.as_str().expect("a question is text"))
+        .arg("--image")
+        .arg(image)
+        .arg("--out")
+        .arg(out));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    read(&out.join("attribution.json"))
+}
+
+fn corners(bbox: &Value) -> [f64; 4] {
+    std::array::from_fn(|i| bbox["corners"][i].as_f64().expect("a corner is a number"))
+}
+
+fn overlap(a: [f64; 4], b: [f64; 4]) -> f64 {
+    let side = |low: usize, high: usize| (a[high].min(b[high]) - a[low].max(b[low])).max(0.0);
+    side(0, 2) * side(1, 3)
+}
+
+#[test]
+fn occlusion_finds_what_the_model_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut right = 0;
+    let mut hit = 0;
+    let samples = positives(folder.path(), 8);
+    for (i, (image, truth)) in samples.iter().enumerate() {
+        let out = folder.path().join(format!("out{i}"));
+        let record = attribute(image, &truth["question"], "occlusion", &out);
+        if !record["answer"]
+            .as_str()
+            .unwrap()
+            .to_lowercase()
+            .starts_with("yes")
+        {
+            continue;
+        }
+        right += 1;
+        assert!(out.join("overlay.png").is_file() && out.join("heatmap.npy").is_file());
+        let truths: Vec<_> = truth["boxes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(corners)
+            .collect();
+        let found = record["boxes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|found| !found["native"].is_null());
+        if found.take(1).any(|found| {
+            truths
+                .iter()
+                .any(|&truth| overlap(corners(&found["native"]), truth) > 0.0)
+        }) {
+            hit += 1;
+        }
+    }
+    assert!(right >= 7, "only {right} of 8 answered yes");
+    assert!(
+        hit * 10 >= right * 7,
+        "the strongest box touches the finding in {hit} of {right}"
+    );
+}
+
+#[test]
+fn gradcam_and_the_control_run_on_the_demo_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, truth) = positives(folder.path(), 1).remove(0);
+    let record = attribute(
+        &image,
+        &truth["question"],
+        "gradcam",
+        &folder.path().join("gradcam"),
+    );
+    assert_eq!(
+        record["calls"]["model.trace"]["calls"], 1,
+        "one trace is enough"
+    );
+    let whole = attribute(
+        &image,
+        &truth["question"],
+        "whole_image",
+        &folder.path().join("whole"),
+    );
+    let size = [&whole["image"]["width"], &whole["image"]["height"]].map(|n| n.as_f64().unwrap());
+    assert_eq!(
+        corners(&whole["boxes"][0]["native"]),
+        [0.0, 0.0, size[0], size[1]]
+    );
+}
+
+#[test]
+fn a_wrong_checkpoint_is_refused_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, _) = sample(folder.path(), 0);
+    let ask = |checkpoint: &Path| {
+        run(medfocus()
+            .args(["model", "generate", "--question", "?", "--model"])
+            .arg(format!("gemma3={}", checkpoint.display()))
+            .arg("--image")
+            .arg(&image))
+    };
+    ask(&folder.path().join("nowhere")).one_sentence(&["nowhere"]);
+    let broken = folder.path().join("broken");
+    std::fs::create_dir(&broken).unwrap();
+    for file in medfocus_tests::workspace()
+        .join("configs/checkpoints/phantom-gemma3")
+        .read_dir()
+        .unwrap()
+        .flatten()
+    {
+        std::fs::copy(file.path(), broken.join(file.file_name())).unwrap();
+    }
+    let weights = broken.join("model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    ask(&broken).one_sentence(&["model.safetensors"]);
+    std::fs::remove_file(&weights).unwrap();
+    ask(&broken).one_sentence(&["safetensors"]);
+}
+
+/// Runs where `MEDFOCUS_REAL_DATA` names a folder with `images/*.png` and `dicom/*.dcm`.
+#[test]
+fn real_radiographs_run_without_a_fault() {
+    let Some(data) = std::env::var_os("MEDFOCUS_REAL_DATA").map(PathBuf::from) else {
+        eprintln!("skipped: MEDFOCUS_REAL_DATA is not set");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let question = Value::from("Is there evidence of cardiomegaly in the image?");
+    for kind in ["images", "dicom"] {
+        for file in data
+            .join(kind)
+            .read_dir()
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+        {
+            if file.extension().is_some_and(|e| e == "png" || e == "dcm") {
+                attribute(&file, &question, "gradcam", &folder.path().join("out"));
+            }
+        }
+    }
+}
