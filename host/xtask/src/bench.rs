@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use crate::build;
-use crate::workspace::{Workspace, step};
+use crate::workspace::{PRODUCT, Workspace, step};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Passed on to `cargo bench`, for example `-p medfocus-imaging`
+    /// What to run instead of everything, as `cargo bench` takes it: `-p medfocus-imaging`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -15,10 +15,10 @@ pub struct Args {
 /// Builds, then runs `cargo bench` over the workspace.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let libtorch = build::run(workspace)?;
-    step(
-        workspace
-            .cargo(&libtorch)
-            .args(["bench", "--workspace"])
-            .args(&args.arguments),
-    )
+    let mut cargo = workspace.cargo(&libtorch);
+    cargo.arg("bench");
+    if args.arguments.is_empty() {
+        cargo.args(PRODUCT);
+    }
+    step(cargo.args(&args.arguments))
 }

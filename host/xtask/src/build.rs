@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::libtorch::{Libtorch, Variant};
 use crate::rules::libraries;
 use crate::setup;
-use crate::workspace::{Workspace, announce};
+use crate::workspace::{PRODUCT, Workspace, announce};
 
 /// Builds, collects and checks; returns the libtorch that was built against.
 pub fn run(workspace: &Workspace) -> Result<Libtorch> {
@@ -41,12 +41,8 @@ struct Plugin {
 
 fn compile(workspace: &Workspace, libtorch: &Libtorch) -> Result<Vec<Plugin>> {
     let mut cargo = workspace.cargo(libtorch);
-    cargo.args([
-        "build",
-        "--release",
-        "--workspace",
-        "--message-format=json-render-diagnostics",
-    ]);
+    cargo.args(["build", "--release"]).args(PRODUCT);
+    cargo.arg("--message-format=json-render-diagnostics");
     let line = announce(&cargo);
     let output = cargo
         .stderr(Stdio::inherit())

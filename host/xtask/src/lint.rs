@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::libtorch::Variant;
 use crate::rules::arrows;
 use crate::setup;
-use crate::workspace::{Workspace, step};
+use crate::workspace::{SELECTIONS, Workspace, step};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -27,20 +27,13 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let mut checks = vec![
         step(&mut cargo(&["fmt", "--all", "--check"])),
         check_arrows(),
-        step(&mut cargo(&[
-            "clippy",
-            "--release",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ])),
-        step(
-            cargo(&["doc", "--release", "--workspace", "--no-deps"])
-                .env("RUSTDOCFLAGS", "-D warnings"),
-        ),
     ];
+    for selection in SELECTIONS {
+        let mut clippy = cargo(&["clippy", "--release", "--all-targets"]);
+        let mut doc = cargo(&["doc", "--release", "--no-deps"]);
+        checks.push(step(clippy.args(selection).args(["--", "-D", "warnings"])));
+        checks.push(step(doc.args(selection).env("RUSTDOCFLAGS", "-D warnings")));
+    }
     if cargo_deny_is_installed() {
         checks.push(step(&mut cargo(&[
             "deny",

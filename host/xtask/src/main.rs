@@ -39,7 +39,7 @@ enum Command {
     Demo,
     /// Set up, build, then run every test of the workspace
     Test,
-    /// Run the benchmarks; arguments are passed on to `cargo bench`
+    /// Run the benchmarks
     Bench(bench::Args),
     /// Recompute the test fixtures with the Python reference implementations
     Fixtures(fixtures::Args),

@@ -5,29 +5,27 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 
 use crate::build;
-use crate::workspace::{Workspace, step};
+use crate::workspace::{PRODUCT, SELECTIONS, Workspace, step};
 
 /// Builds what the whole-system tests start and load, then runs the tests and the documentation's
 /// examples.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let libtorch = build::run(workspace)?;
-    let cargo = |arguments: &[&str]| step(workspace.cargo(&libtorch).args(arguments));
+    let cargo = |arguments: &[&str], selection: &[&str]| {
+        step(workspace.cargo(&libtorch).args(arguments).args(selection))
+    };
     if nextest_is_installed() {
-        cargo(&["nextest", "run", "--release", "--workspace"])?;
+        for selection in SELECTIONS {
+            cargo(&["nextest", "run", "--release"], selection)?;
+        }
+        // Nextest leaves out the documentation's examples; this tool, a program, has none.
+        cargo(&["test", "--release", "--doc"], PRODUCT)
     } else {
-        eprintln!(
-            "cargo-nextest is not installed, so the slower `cargo test` runs the same tests."
-        );
-        cargo(&[
-            "test",
-            "--release",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-        ])?;
+        eprintln!("cargo-nextest is not installed: the slower `cargo test` runs the same tests.");
+        SELECTIONS
+            .iter()
+            .try_for_each(|selection| cargo(&["test", "--release"], selection))
     }
-    cargo(&["test", "--release", "--workspace", "--doc"])
 }
 
 fn nextest_is_installed() -> bool {

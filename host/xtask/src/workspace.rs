@@ -9,6 +9,15 @@ use serde_json::Value;
 
 use crate::libtorch::Libtorch;
 
+/// The packages of the workspace, as two selections for cargo: all but this tool, and this tool.
+///
+/// Cargo unites the features of the packages it selects. In one selection this tool, which is compiled
+/// alone before anything else, would be compiled once more, its TLS library included.
+pub const SELECTIONS: [&[&str]; 2] = [PRODUCT, &["--package", "xtask"]];
+
+/// All packages but this tool.
+pub const PRODUCT: &[&str] = &["--workspace", "--exclude", "xtask"];
+
 /// The checkout and its target directory, both absolute.
 pub struct Workspace {
     pub root: PathBuf,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use medfocus_dataset_phantom::PhantomReader;
 use medfocus_phantom::{CaseOptions, Concept, Finding, sample_case};
 use medfocus_plugin_api::{
-    BBox, DatasetReader, ErrorKind, Message, Native, Result, Sample, Tensor, testkit::LocalHost,
+    DatasetReader, ErrorKind, Message, Native, Result, Sample, Tensor, testkit::LocalHost,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

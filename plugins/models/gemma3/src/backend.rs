@@ -75,7 +75,9 @@ impl Backend {
             .map(|image| self.processor.pixels(image.view()))
             .collect::<Result<Vec<_>>>()?;
         let kind = self.model.decoder().kind()?;
-        Ok(Tensor::f_stack(&each, 0)?.f_to_device(self.model.device())?.f_to_kind(kind)?)
+        Ok(Tensor::f_stack(&each, 0)?
+            .f_to_device(self.model.device())?
+            .f_to_kind(kind)?)
     }
 }
 
@@ -87,7 +89,9 @@ fn end_tokens(folder: &Path, config: &Config) -> Result<Vec<i64>> {
     }
     let path = folder.join("generation_config.json");
     let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(config.eos.clone()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(config.eos.clone());
+        }
         other => other,
     };
     let wrong = |reason: String| Error::File {
@@ -95,6 +99,9 @@ fn end_tokens(folder: &Path, config: &Config) -> Result<Vec<i64>> {
         reason,
     };
     let text = text.map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    let parsed: Generation = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    Ok(parsed.eos_token_id.map_or_else(|| config.eos.clone(), Ids::into_vec))
+    let parsed: Generation =
+        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    Ok(parsed
+        .eos_token_id
+        .map_or_else(|| config.eos.clone(), Ids::into_vec))
 }

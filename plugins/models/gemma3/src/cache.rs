@@ -52,7 +52,10 @@ impl Cache {
         };
         filled.keys.f_narrow(2, first, count)?.f_copy_(keys)?;
         filled.values.f_narrow(2, first, count)?.f_copy_(values)?;
-        let seen = (filled.keys.f_narrow(2, 0, end)?, filled.values.f_narrow(2, 0, end)?);
+        let seen = (
+            filled.keys.f_narrow(2, 0, end)?,
+            filled.values.f_narrow(2, 0, end)?,
+        );
         *slot = Some(filled);
         Ok(seen)
     }
@@ -61,7 +64,10 @@ impl Cache {
 /// A buffer of `room` tokens shaped like `sample`, beginning with what the old one held.
 fn enlarged(old: Option<Tensor>, sample: &Tensor, room: i64) -> Result<Tensor> {
     let (batch, heads, _, width) = sample.size4()?;
-    let buffer = Tensor::f_empty([batch, heads, room, width], (sample.f_kind()?, sample.device()))?;
+    let buffer = Tensor::f_empty(
+        [batch, heads, room, width],
+        (sample.f_kind()?, sample.device()),
+    )?;
     if let Some(old) = old {
         buffer.f_narrow(2, 0, old.size4()?.2)?.f_copy_(&old)?;
     }

@@ -147,7 +147,8 @@ impl Config {
 
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
-        let raw: RawConfig = serde_json::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
+        let raw: RawConfig =
+            serde_json::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
         if raw.model_type != "gemma3" {
             return refuse(format!(
                 "model_type is {:?}, but this backend runs gemma3 (Gemma 3, MedGemma) with its image tower",
@@ -155,7 +156,10 @@ impl Config {
             ));
         }
         let config = Self {
-            eos: raw.eos_token_id.or(raw.text_config.eos_token_id.clone()).map_or(vec![1], Ids::into_vec),
+            eos: raw
+                .eos_token_id
+                .or(raw.text_config.eos_token_id.clone())
+                .map_or(vec![1], Ids::into_vec),
             text: raw.text_config.resolve(raw.tie_word_embeddings)?,
             vision: raw.vision_config,
             tokens_per_image: raw.mm_tokens_per_image,
@@ -197,10 +201,16 @@ impl Config {
             return refuse("num_hidden_layers is 0".to_owned());
         }
         if text.heads % text.kv_heads != 0 {
-            return refuse(format!("{} query heads cannot share {} key heads", text.heads, text.kv_heads));
+            return refuse(format!(
+                "{} query heads cannot share {} key heads",
+                text.heads, text.kv_heads
+            ));
         }
         if text.head_dim % 2 != 0 {
-            return refuse(format!("head_dim {} is odd, so it cannot be rotated", text.head_dim));
+            return refuse(format!(
+                "head_dim {} is odd, so it cannot be rotated",
+                text.head_dim
+            ));
         }
         if vision.hidden_size % vision.num_attention_heads != 0 {
             return refuse(format!(
@@ -209,7 +219,10 @@ impl Config {
             ));
         }
         if vision.num_channels != 3 {
-            return refuse(format!("the image tower has {} channels instead of 3", vision.num_channels));
+            return refuse(format!(
+                "the image tower has {} channels instead of 3",
+                vision.num_channels
+            ));
         }
         let (side, patches) = (self.grid_side(), vision.patches_per_side());
         if side * side != self.tokens_per_image || side > patches || patches % side != 0 {
@@ -219,7 +232,10 @@ impl Config {
             ));
         }
         if vision.hidden_act != GELU_TANH {
-            return refuse(format!("vision hidden_act {:?} is not {GELU_TANH}", vision.hidden_act));
+            return refuse(format!(
+                "vision hidden_act {:?} is not {GELU_TANH}",
+                vision.hidden_act
+            ));
         }
         Ok(())
     }
@@ -343,7 +359,10 @@ struct RawRope {
 
 impl RawRope {
     fn resolve(&self, theta: f64) -> Result<Rope> {
-        let factor = match (self.rope_type.as_deref().or(self.r#type.as_deref()), self.factor) {
+        let factor = match (
+            self.rope_type.as_deref().or(self.r#type.as_deref()),
+            self.factor,
+        ) {
             (None | Some("default"), _) => 1.0,
             (Some("linear"), Some(factor)) if factor > 0.0 => factor,
             (kind, factor) => {
@@ -379,10 +398,15 @@ impl Ids {
 impl RawText {
     fn resolve(self, tied: Option<bool>) -> Result<TextConfig> {
         if self.hidden_activation != GELU_TANH {
-            return refuse(format!("hidden_activation {:?} is not {GELU_TANH}", self.hidden_activation));
+            return refuse(format!(
+                "hidden_activation {:?} is not {GELU_TANH}",
+                self.hidden_activation
+            ));
         }
         if self.use_bidirectional_attention == Some(true) {
-            return refuse("use_bidirectional_attention makes an encoder, which cannot answer".to_owned());
+            return refuse(
+                "use_bidirectional_attention makes an encoder, which cannot answer".to_owned(),
+            );
         }
         let layers = match self.layer_types {
             Some(layers) if layers.len() == self.num_hidden_layers => layers,
@@ -394,8 +418,18 @@ impl RawText {
                 ));
             }
             None => {
-                let pattern = self.sliding_window_pattern.or(self._sliding_window_pattern).unwrap_or(6).max(1);
-                let reach = |layer: usize| if layer % pattern == 0 { Reach::Full } else { Reach::Sliding };
+                let pattern = self
+                    .sliding_window_pattern
+                    .or(self._sliding_window_pattern)
+                    .unwrap_or(6)
+                    .max(1);
+                let reach = |layer: usize| {
+                    if layer.is_multiple_of(pattern) {
+                        Reach::Full
+                    } else {
+                        Reach::Sliding
+                    }
+                };
                 (1..=self.num_hidden_layers).map(reach).collect()
             }
         };
@@ -406,7 +440,9 @@ impl RawText {
             ),
             (None, scaling) => {
                 let plain = |theta| Rope { theta, factor: 1.0 };
-                let full = scaling.as_ref().map_or(Ok(plain(self.rope_theta)), |raw| raw.resolve(self.rope_theta))?;
+                let full = scaling.as_ref().map_or(Ok(plain(self.rope_theta)), |raw| {
+                    raw.resolve(self.rope_theta)
+                })?;
                 (full, plain(self.rope_local_base_freq))
             }
         };

@@ -13,7 +13,9 @@ impl Backend {
     pub fn generate(&self, request: &GenerateRequest, watch: &Watch<'_>) -> Result<Generation> {
         let _off = GradMode::off();
         let ids = self.prompter.question(&request.question)?;
-        let features = self.model.image_features(&self.pixels(&[&request.image])?)?;
+        let features = self
+            .model
+            .image_features(&self.pixels(&[&request.image])?)?;
         let limit = request.max_new_tokens as usize;
 
         let decoder = self.model.decoder();
@@ -31,7 +33,9 @@ impl Backend {
             log_probs.push(log_prob);
             complete = self.eos.contains(&token);
 
-            let next = Tensor::f_from_slice(&[token])?.f_to_device(self.model.device())?.f_unsqueeze(0)?;
+            let next = Tensor::f_from_slice(&[token])?
+                .f_to_device(self.model.device())?
+                .f_unsqueeze(0)?;
             input = decoder.embed(&next)?;
             pass = decoder.step((ids.len() + tokens.len() - 1) as i64)?;
         }

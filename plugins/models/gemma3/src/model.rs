@@ -78,7 +78,9 @@ impl Gemma3 {
 
     /// Normalised pixels `[images, 3, side, side]` to image tokens `[images, tokens per image, hidden]`.
     pub fn image_features(&self, pixels: &Tensor) -> Result<Tensor> {
-        let pixels = pixels.f_to_device(self.device())?.f_to_kind(self.decoder.kind()?)?;
+        let pixels = pixels
+            .f_to_device(self.device())?
+            .f_to_kind(self.decoder.kind()?)?;
         self.project(&self.vision.forward(&pixels)?)
     }
 
@@ -90,8 +92,13 @@ impl Gemma3 {
     /// Decoder input `[batch, tokens, hidden]`: scaled embeddings with the image features, unscaled,
     /// in the places of the image tokens.
     pub fn embed(&self, ids: &[i64], features: &Tensor) -> Result<Tensor> {
-        let row = Tensor::f_from_slice(ids)?.f_to_device(self.device())?.f_unsqueeze(0)?;
-        let images = ids.iter().filter(|&&id| id == self.config.image_token).count() as i64;
+        let row = Tensor::f_from_slice(ids)?
+            .f_to_device(self.device())?
+            .f_unsqueeze(0)?;
+        let images = ids
+            .iter()
+            .filter(|&&id| id == self.config.image_token)
+            .count() as i64;
         let (blocks, tokens, _) = features.size3()?;
         let filled = blocks * tokens;
         if images == 0 || filled % images != 0 {
@@ -99,20 +106,27 @@ impl Gemma3 {
                 "{filled} image features do not fill the {images} image tokens of each sequence"
             )));
         }
-        self.embed_batch(&row.f_expand([filled / images, ids.len() as i64], false)?, features)
+        self.embed_batch(
+            &row.f_expand([filled / images, ids.len() as i64], false)?,
+            features,
+        )
     }
 
     /// The same for sequences `[batch, tokens]` that differ.
     pub fn embed_batch(&self, ids: &Tensor, features: &Tensor) -> Result<Tensor> {
         let embedded = self.decoder.embed(ids)?;
-        let places = ids.f_eq(self.config.image_token)?.f_unsqueeze(-1)?.f_expand_as(&embedded)?;
+        let places = ids
+            .f_eq(self.config.image_token)?
+            .f_unsqueeze(-1)?
+            .f_expand_as(&embedded)?;
         let features = features.f_to_kind(embedded.f_kind()?)?;
         Ok(embedded.f_masked_scatter(&places, &features)?)
     }
 
     /// Positions and masks of a sequence with these ids.
     pub fn prefill(&self, ids: &[i64]) -> Result<Pass> {
-        self.decoder.prefill(&image_blocks(ids, self.config.image_token))
+        self.decoder
+            .prefill(&image_blocks(ids, self.config.image_token))
     }
 
     /// Final hidden states `[batch, tokens, hidden]` of sequences `ids [batch, tokens]` with their
@@ -122,7 +136,11 @@ impl Gemma3 {
     /// the right: attention is causal, so padding changes nothing before it.
     pub fn hidden(&self, ids: &Tensor, pixels: &Tensor) -> Result<Tensor> {
         let (batch, tokens) = ids.size2()?;
-        let flat = Vec::<i64>::try_from(ids.f_flatten(0, -1)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?)?;
+        let flat = Vec::<i64>::try_from(
+            ids.f_flatten(0, -1)?
+                .f_to_device(Device::Cpu)?
+                .f_to_kind(Kind::Int64)?,
+        )?;
         let mut rows = flat
             .chunks(tokens.max(1) as usize)
             .map(|row| image_blocks(row, self.config.image_token));
@@ -144,7 +162,8 @@ impl Gemma3 {
             )));
         }
         let embedded = self.embed_batch(&ids.f_to_device(self.device())?, &features)?;
-        self.decoder.run(&embedded, &self.decoder.prefill(&blocks)?, None)
+        self.decoder
+            .run(&embedded, &self.decoder.prefill(&blocks)?, None)
     }
 
     /// Logits `[batch, tokens, vocabulary]` of whole sequences; see [`Gemma3::hidden`].

@@ -33,7 +33,8 @@ const NEW: Names = Names {
 impl Names {
     /// The spelling these weights use.
     pub fn detect(weights: &Weights) -> Result<Self> {
-        let holds = |names: &Names| weights.contains(&format!("{}.embed_tokens.weight", names.decoder));
+        let holds =
+            |names: &Names| weights.contains(&format!("{}.embed_tokens.weight", names.decoder));
         if weights.is_blueprint() || holds(&HUB) {
             Ok(HUB)
         } else if holds(&NEW) {
@@ -54,7 +55,9 @@ impl Names {
         // A tied model may still store its output table, a tower its pooling head (no part of this
         // model), and old exports a buffer of positions.
         let head = format!("{}.vision_model.head.", self.vision);
-        unused.retain(|name| name != self.head && !name.starts_with(&head) && !name.ends_with(".position_ids"));
+        unused.retain(|name| {
+            name != self.head && !name.starts_with(&head) && !name.ends_with(".position_ids")
+        });
         match unused.first() {
             None => Ok(()),
             Some(first) => Err(Error::Config(format!(

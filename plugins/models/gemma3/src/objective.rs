@@ -65,7 +65,10 @@ impl Target {
             Quantity::LogProb => Resolved::LogProb,
             Quantity::MeanProbability => Resolved::MeanProbability,
             Quantity::Margin(for_word, against) => {
-                let (a, b) = (prompter.first_token(for_word)?, prompter.first_token(against)?);
+                let (a, b) = (
+                    prompter.first_token(for_word)?,
+                    prompter.first_token(against)?,
+                );
                 if a == b {
                     return Err(Error::Request(format!(
                         "{for_word:?} and {against:?} begin with the same token, so their margin is always 0"
@@ -82,13 +85,17 @@ impl Target {
 
     /// Its value on each image, `[batch]`.
     pub fn value(&self, scored: &Scored) -> Result<Tensor> {
-        let chosen = scored
-            .answer
-            .f_narrow(1, self.tokens.start, self.tokens.end - self.tokens.start)?;
+        let chosen =
+            scored
+                .answer
+                .f_narrow(1, self.tokens.start, self.tokens.end - self.tokens.start)?;
         Ok(match self.quantity {
             Resolved::LogProb => chosen.f_sum_dim_intlist(-1, false, None)?,
             Resolved::MeanProbability => chosen.f_exp()?.f_mean_dim(-1, false, None)?,
-            Resolved::Margin(a, b) => scored.first.f_select(1, a)?.f_sub(&scored.first.f_select(1, b)?)?,
+            Resolved::Margin(a, b) => scored
+                .first
+                .f_select(1, a)?
+                .f_sub(&scored.first.f_select(1, b)?)?,
         })
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use medfocus_plugin_api as api;
 use medfocus_plugin_api::{
-    Ability, AttentionKind, Component, Context, Coordinates, GenerateRequest, Generation, ModelInfo, ScoreRequest,
-    Scores, Trace, TraceRequest, VisionLanguageModel,
+    Ability, AttentionKind, Component, Context, Coordinates, GenerateRequest, Generation,
+    ModelInfo, ScoreRequest, Scores, Trace, TraceRequest, VisionLanguageModel,
 };
 use medfocus_torch::device::{self, DeviceRequest, Precision};
 use medfocus_torch::tch::{Device, Kind};
@@ -40,8 +40,14 @@ pub struct Gemma3Plugin {
 
 impl Component for Gemma3Plugin {
     const NAME: &'static str = "gemma3";
-    const SUMMARY: &'static str = "Gemma 3 and MedGemma checkpoints, with attention, hidden states and gradients.";
-    const ABILITIES: &'static [Ability] = &[Ability::Generate, Ability::Score, Ability::Trace, Ability::Gradient];
+    const SUMMARY: &'static str =
+        "Gemma 3 and MedGemma checkpoints, with attention, hidden states and gradients.";
+    const ABILITIES: &'static [Ability] = &[
+        Ability::Generate,
+        Ability::Score,
+        Ability::Trace,
+        Ability::Gradient,
+    ];
     type Params = Settings;
 
     fn new(settings: Settings, context: Context) -> api::Result<Self> {
@@ -90,7 +96,9 @@ impl VisionLanguageModel for Gemma3Plugin {
     }
 
     fn generate(&self, request: &GenerateRequest) -> api::Result<Generation> {
-        Ok(self.backend().generate(request, &self.watch("generating"))?)
+        Ok(self
+            .backend()
+            .generate(request, &self.watch("generating"))?)
     }
 
     fn score(&self, request: &ScoreRequest) -> api::Result<Scores> {
@@ -123,7 +131,10 @@ fn describe(backend: &Backend, digest: String, device: Device, kind: Kind) -> Re
         family: "gemma3".to_owned(),
         abilities: Gemma3Plugin::ABILITIES.to_vec(),
         digest,
-        parameters: shapes.values().map(|shape| shape.iter().product::<i64>() as u64).sum(),
+        parameters: shapes
+            .values()
+            .map(|shape| shape.iter().product::<i64>() as u64)
+            .sum(),
         device: device_name(device),
         dtype: kind_name(kind).to_owned(),
         input: Some((side, side)),
@@ -166,9 +177,11 @@ fn digest(folder: &Path, device: Device, kind: Kind) -> Result<String> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
         let path = entry.map_err(|error| unreadable(folder, error))?.path();
-        let read = path
-            .extension()
-            .is_some_and(|end| ["json", "jinja", "safetensors"].iter().any(|known| end == *known));
+        let read = path.extension().is_some_and(|end| {
+            ["json", "jinja", "safetensors"]
+                .iter()
+                .any(|known| end == *known)
+        });
         if read && path.is_file() {
             files.push(path);
         }
@@ -181,7 +194,9 @@ fn digest(folder: &Path, device: Device, kind: Kind) -> Result<String> {
     for path in files {
         hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
-        hasher.update_reader(file).map_err(|error| unreadable(&path, error))?;
+        hasher
+            .update_reader(file)
+            .map_err(|error| unreadable(&path, error))?;
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

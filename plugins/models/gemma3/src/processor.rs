@@ -51,7 +51,11 @@ impl Processor {
             path: path.clone(),
             reason,
         };
-        let text = text.map_err(|error| wrong(format!("cannot be read ({error}); the folder must hold {FILE}")))?;
+        let text = text.map_err(|error| {
+            wrong(format!(
+                "cannot be read ({error}); the folder must hold {FILE}"
+            ))
+        })?;
         Self::parse(&text, side).map_err(|error| match error {
             Error::Config(reason) => wrong(reason),
             other => other,
@@ -100,7 +104,11 @@ impl Processor {
 }
 
 /// libtorch's own antialiased resampler on bytes, which is what torchvision calls.
-fn torchvision_resize(image: ArrayView2<'_, u8>, side: usize, filter: Filter) -> Result<Array2<u8>> {
+fn torchvision_resize(
+    image: ArrayView2<'_, u8>,
+    side: usize,
+    filter: Filter,
+) -> Result<Array2<u8>> {
     let (height, width) = image.dim();
     let bytes: Vec<u8> = image.iter().copied().collect();
     let grey = Tensor::f_from_data_size(&bytes, &[1, 1, height as i64, width as i64], Kind::Uint8)?;
@@ -111,7 +119,9 @@ fn torchvision_resize(image: ArrayView2<'_, u8>, side: usize, filter: Filter) ->
     };
     debug_assert_eq!(resized.device(), Device::Cpu);
     let mut bytes = vec![0; side * side];
-    resized.f_contiguous()?.f_copy_data(&mut bytes, side * side)?;
+    resized
+        .f_contiguous()?
+        .f_copy_data(&mut bytes, side * side)?;
     Array2::from_shape_vec((side, side), bytes).map_err(|error| Error::Request(error.to_string()))
 }
 
@@ -178,7 +188,9 @@ impl Raw {
             "Gemma3ImageProcessor" => Engine::Pillow,
             "Gemma3ImageProcessorFast" => Engine::Torchvision,
             other => {
-                return refuse(format!("image_processor_type {other:?} is not Gemma3ImageProcessor or its Fast form"));
+                return refuse(format!(
+                    "image_processor_type {other:?} is not Gemma3ImageProcessor or its Fast form"
+                ));
             }
         };
         if self.do_pan_and_scan == Some(true) {
@@ -197,10 +209,17 @@ impl Raw {
         let filter = match self.resample {
             None | Some(2) => Filter::Bilinear,
             Some(3) => Filter::Bicubic,
-            Some(other) => return refuse(format!("resample {other} is not supported: 2 is bilinear, 3 bicubic")),
+            Some(other) => {
+                return refuse(format!(
+                    "resample {other} is not supported: 2 is bilinear, 3 bicubic"
+                ));
+            }
         };
         let half = Channels::Same(0.5);
-        let scale = self.do_rescale.unwrap_or(true).then(|| self.rescale_factor.unwrap_or(1.0 / 255.0));
+        let scale = self
+            .do_rescale
+            .unwrap_or(true)
+            .then(|| self.rescale_factor.unwrap_or(1.0 / 255.0));
         let mean = self.image_mean.unwrap_or(half.clone()).each();
         let std = self.image_std.unwrap_or(half).each();
         let normalise = self.do_normalize.unwrap_or(true);

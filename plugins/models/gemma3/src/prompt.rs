@@ -61,7 +61,9 @@ impl Prompter {
                 .and_then(|id| tokenizer.id_to_token(id))
                 .ok_or_else(|| Error::File {
                     path: path.clone(),
-                    reason: format!("has no token {id}, which config.json names as its {what} token"),
+                    reason: format!(
+                        "has no token {id}, which config.json names as its {what} token"
+                    ),
                 })
         };
         let bos = text_of(config.text.bos, "first")?;
@@ -72,8 +74,14 @@ impl Prompter {
             templates: compile(folder, &settings)?,
             special: SpecialTokens {
                 bos,
-                eos: settings.eos_token.map(TokenText::into_string).unwrap_or_default(),
-                pad: settings.pad_token.map(TokenText::into_string).unwrap_or_default(),
+                eos: settings
+                    .eos_token
+                    .map(TokenText::into_string)
+                    .unwrap_or_default(),
+                pad: settings
+                    .pad_token
+                    .map(TokenText::into_string)
+                    .unwrap_or_default(),
             },
             block: format!(
                 "\n\n{placeholder}{}{end}\n\n",
@@ -96,9 +104,11 @@ impl Prompter {
     pub fn answered(&self, question: &str, answer: &str, span: AnswerSpan) -> Result<Answered> {
         let prompt = self.expand(&self.render(question, None)?);
         let whole = self.expand(&self.render(question, Some(answer))?);
-        let turn = whole
-            .strip_prefix(&prompt)
-            .ok_or_else(|| refuse("the chat template writes another prompt before an answer than before a generation"))?;
+        let turn = whole.strip_prefix(&prompt).ok_or_else(|| {
+            refuse(
+                "the chat template writes another prompt before an answer than before a generation",
+            )
+        })?;
         let answer = answer.trim();
         let closing = turn
             .strip_prefix(answer)
@@ -109,7 +119,9 @@ impl Prompter {
         let closing = self.tokens(closing)?;
         let own = ids.len().saturating_sub(closing.len());
         if !ids.ends_with(&closing) || own < start {
-            return Err(refuse("the answer's last token merges with the end of its turn"));
+            return Err(refuse(
+                "the answer's last token merges with the end of its turn",
+            ));
         }
         let end = match span {
             AnswerSpan::Answer => own,
@@ -312,7 +324,9 @@ fn compile(folder: &Path, settings: &TokenizerSettings) -> Result<Environment<'s
     } else {
         return Err(Error::File {
             path,
-            reason: "the checkpoint has no chat template; copy it from the instruction-tuned checkpoint".to_owned(),
+            reason:
+                "the checkpoint has no chat template; copy it from the instruction-tuned checkpoint"
+                    .to_owned(),
         });
     };
     environment(source).map_err(|error| Error::File {
@@ -324,11 +338,19 @@ fn compile(folder: &Path, settings: &TokenizerSettings) -> Result<Environment<'s
 /// An environment that treats a template as transformers treats it.
 fn environment(source: String) -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-    });
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
     environment.add_template_owned(TEMPLATE, source)?;
     Ok(environment)
 }

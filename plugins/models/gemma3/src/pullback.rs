@@ -31,7 +31,10 @@ impl TowerRun {
             }
             x = next;
         }
-        Ok(Self { inputs, features: x })
+        Ok(Self {
+            inputs,
+            features: x,
+        })
     }
 
     /// The projected features `[images, tokens per image, hidden]`.

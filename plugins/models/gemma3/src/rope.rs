@@ -17,7 +17,13 @@ pub struct Rotary {
 
 impl Rotary {
     /// Tables `[count, width]` of the positions `first .. first + count`.
-    pub fn new(rope: Rope, width: i64, first: i64, count: i64, options: (Kind, Device)) -> Result<Self> {
+    pub fn new(
+        rope: Rope,
+        width: i64,
+        first: i64,
+        count: i64,
+        options: (Kind, Device),
+    ) -> Result<Self> {
         let (kind, device) = options;
         let float = (Kind::Float, device);
         // inv_freq_i = theta^(-2i / width) / factor
@@ -38,7 +44,9 @@ impl Rotary {
     pub fn rotate(&self, x: &Tensor) -> Result<Tensor> {
         let halves = x.f_chunk(2, -1)?;
         let [first, second] = halves.as_slice() else {
-            return Err(crate::Error::Config("head_dim is too small to be rotated".to_owned()));
+            return Err(crate::Error::Config(
+                "head_dim is too small to be rotated".to_owned(),
+            ));
         };
         let turned = Tensor::f_cat(&[&second.f_neg()?, first], -1)?;
         Ok(x.f_mul(&self.cos)?.f_add(&turned.f_mul(&self.sin)?)?)

@@ -17,16 +17,25 @@ impl Backend {
         if request.images.is_empty() {
             return Err(Error::Request("there is no image to score".to_owned()));
         }
-        let answered = self.prompter.answered(&request.question, &request.answer, request.span)?;
+        let answered = self
+            .prompter
+            .answered(&request.question, &request.answer, request.span)?;
         let log_probs = self.score_answered(&request.images, &answered, watch)?;
         Ok(Scores {
-            tokens: self.prompter.describe(&answered.ids[answered.answer.clone()]),
+            tokens: self
+                .prompter
+                .describe(&answered.ids[answered.answer.clone()]),
             log_probs: interop::export(&log_probs)?,
         })
     }
 
     /// Log-probabilities `[images, T]` on the CPU, f32.
-    fn score_answered(&self, images: &[GrayImage], answered: &Answered, watch: &Watch<'_>) -> Result<Tensor> {
+    fn score_answered(
+        &self,
+        images: &[GrayImage],
+        answered: &Answered,
+        watch: &Watch<'_>,
+    ) -> Result<Tensor> {
         let _off = GradMode::off();
         let pass = self.model.prefill(&answered.ids)?;
         let decoder = self.model.decoder();
@@ -35,9 +44,15 @@ impl Backend {
             watch(number * self.batch, images.len())?;
             let chunk: Vec<&GrayImage> = chunk.iter().collect();
             let features = self.model.image_features(&self.pixels(&chunk)?)?;
-            let finished = decoder.run(&self.model.embed(&answered.ids, &features)?, &pass, None)?;
+            let finished =
+                decoder.run(&self.model.embed(&answered.ids, &features)?, &pass, None)?;
             let scored = Scored::new(decoder, &finished, answered)?;
-            rows.push(scored.answer.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
+            rows.push(
+                scored
+                    .answer
+                    .f_to_device(Device::Cpu)?
+                    .f_to_kind(Kind::Float)?,
+            );
         }
         Ok(Tensor::f_cat(&rows, 0)?)
     }

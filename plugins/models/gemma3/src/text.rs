@@ -3,7 +3,9 @@
 //! Each layer is a method call of its own, so that a caller can look at the hidden state between
 //! two layers or cut the gradient there.
 
-use medfocus_torch::nn::{Linear, attention_map, fused_attention, merge_heads, repeat_heads, split_heads};
+use medfocus_torch::nn::{
+    Linear, attention_map, fused_attention, merge_heads, repeat_heads, split_heads,
+};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
@@ -59,11 +61,22 @@ impl Decoder {
         let embedding = weights.get(&format!("{prefix}.embed_tokens.weight"), &table)?;
         let scale = (config.hidden_size as f64).sqrt();
         Ok(Self {
-            embedding_scale: Tensor::f_full([] as [i64; 0], scale, (embedding.f_kind()?, embedding.device()))?,
+            embedding_scale: Tensor::f_full(
+                [] as [i64; 0],
+                scale,
+                (embedding.f_kind()?, embedding.device()),
+            )?,
             layers: (0..config.layers.len())
-                .map(|layer| Layer::new(config, layer, weights, &format!("{prefix}.layers.{layer}")))
+                .map(|layer| {
+                    Layer::new(config, layer, weights, &format!("{prefix}.layers.{layer}"))
+                })
                 .collect::<Result<_>>()?,
-            norm: RmsNorm::new(weights, &format!("{prefix}.norm"), config.hidden_size, config.rms_norm_eps)?,
+            norm: RmsNorm::new(
+                weights,
+                &format!("{prefix}.norm"),
+                config.hidden_size,
+                config.rms_norm_eps,
+            )?,
             head: if config.tied {
                 embedding.shallow_clone()
             } else {
@@ -82,7 +95,12 @@ impl Decoder {
     /// A pass over whole sequences; `block` is the image block of each token ([`crate::mask::image_blocks`]).
     pub fn prefill(&self, block: &[i64]) -> Result<Pass> {
         let mask = |window| Mask::new(block, window, self.device()).map(Some);
-        self.pass(0, block.len() as i64, mask(None)?, mask(Some(self.config.sliding_window))?)
+        self.pass(
+            0,
+            block.len() as i64,
+            mask(None)?,
+            mask(Some(self.config.sliding_window))?,
+        )
     }
 
     /// A pass over one new text token at this position, after a prefill with a cache.
@@ -90,7 +108,13 @@ impl Decoder {
         self.pass(position, 1, None, None)
     }
 
-    fn pass(&self, first: i64, count: i64, full: Option<Mask>, sliding: Option<Mask>) -> Result<Pass> {
+    fn pass(
+        &self,
+        first: i64,
+        count: i64,
+        full: Option<Mask>,
+        sliding: Option<Mask>,
+    ) -> Result<Pass> {
         let view = |rope, mask| -> Result<View> {
             let options = (self.embedding.f_kind()?, self.device());
             Ok(View {
@@ -124,7 +148,12 @@ impl Decoder {
     }
 
     /// All layers with fused attention, then the final norm: `[batch, tokens, hidden]` to the same.
-    pub fn run(&self, embedded: &Tensor, pass: &Pass, mut cache: Option<&mut Cache>) -> Result<Tensor> {
+    pub fn run(
+        &self,
+        embedded: &Tensor,
+        pass: &Pass,
+        mut cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
         let mut hidden = embedded.shallow_clone();
         for index in 0..self.depth() {
             hidden = self.layer(index, &hidden, pass, Attend::Fused, cache.as_deref_mut())?;
@@ -184,8 +213,23 @@ struct Attention {
 impl Layer {
     fn new(config: &TextConfig, index: usize, weights: &Weights, name: &str) -> Result<Self> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let norm = |leaf: &str| RmsNorm::new(weights, &format!("{name}.{leaf}"), hidden, config.rms_norm_eps);
-        let mlp = |leaf: &str, inputs, outputs| Linear::new(weights, &format!("{name}.mlp.{leaf}"), inputs, outputs, false);
+        let norm = |leaf: &str| {
+            RmsNorm::new(
+                weights,
+                &format!("{name}.{leaf}"),
+                hidden,
+                config.rms_norm_eps,
+            )
+        };
+        let mlp = |leaf: &str, inputs, outputs| {
+            Linear::new(
+                weights,
+                &format!("{name}.mlp.{leaf}"),
+                inputs,
+                outputs,
+                false,
+            )
+        };
         Ok(Self {
             index,
             reach: config.layers[index],
@@ -201,15 +245,31 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, pass: &Pass, attend: Attend<'_>, cache: Option<&mut Cache>) -> Result<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        attend: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
         let attended = self.attend(&self.input_norm.forward(x)?, pass, attend, cache)?;
         let x = x.f_add(&self.post_attention_norm.forward(&attended)?)?;
         let normed = self.pre_mlp_norm.forward(&x)?;
-        let gated = self.gate.forward(&normed)?.f_gelu("tanh")?.f_mul(&self.up.forward(&normed)?)?;
+        let gated = self
+            .gate
+            .forward(&normed)?
+            .f_gelu("tanh")?
+            .f_mul(&self.up.forward(&normed)?)?;
         Ok(x.f_add(&self.post_mlp_norm.forward(&self.down.forward(&gated)?)?)?)
     }
 
-    fn attend(&self, x: &Tensor, pass: &Pass, attend: Attend<'_>, cache: Option<&mut Cache>) -> Result<Tensor> {
+    fn attend(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        attend: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
         let view = match self.reach {
             Reach::Full => &pass.full,
             Reach::Sliding => &pass.sliding,
@@ -230,9 +290,22 @@ impl Attention {
     fn new(config: &TextConfig, weights: &Weights, name: &str) -> Result<Self> {
         let (hidden, width) = (config.hidden_size, config.head_dim);
         let linear = |leaf: &str, inputs, outputs| {
-            Linear::new(weights, &format!("{name}.{leaf}"), inputs, outputs, config.attention_bias)
+            Linear::new(
+                weights,
+                &format!("{name}.{leaf}"),
+                inputs,
+                outputs,
+                config.attention_bias,
+            )
         };
-        let norm = |leaf: &str| RmsNorm::new(weights, &format!("{name}.{leaf}"), width, config.rms_norm_eps);
+        let norm = |leaf: &str| {
+            RmsNorm::new(
+                weights,
+                &format!("{name}.{leaf}"),
+                width,
+                config.rms_norm_eps,
+            )
+        };
         Ok(Self {
             query: linear("q_proj", hidden, config.heads * width)?,
             key: linear("k_proj", hidden, config.kv_heads * width)?,
@@ -256,7 +329,14 @@ impl Attention {
         Ok((q, k, v))
     }
 
-    fn mix(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Mask>, attend: Attend<'_>) -> Result<Tensor> {
+    fn mix(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        mask: Option<&Mask>,
+        attend: Attend<'_>,
+    ) -> Result<Tensor> {
         let shared = self.heads / self.kv_heads;
         let (k, v) = (repeat_heads(k, shared)?, repeat_heads(v, shared)?);
         let mixed = match attend {
@@ -273,7 +353,11 @@ impl Attention {
 
 /// Turns a layer number that may count from the end (-1 is the last of `count`) into an index.
 pub fn layer_index(layer: i64, count: usize, what: &str) -> Result<usize> {
-    let index = if layer < 0 { layer + count as i64 } else { layer };
+    let index = if layer < 0 {
+        layer + count as i64
+    } else {
+        layer
+    };
     usize::try_from(index)
         .ok()
         .filter(|&index| index < count)

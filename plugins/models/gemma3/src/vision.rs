@@ -43,13 +43,24 @@ impl VisionTower {
                 &format!("{base}.embeddings.patch_embedding.weight"),
                 &[width, config.num_channels, patch, patch],
             )?,
-            patch_bias: weights.get(&format!("{base}.embeddings.patch_embedding.bias"), &[width])?,
-            positions: weights.get(&format!("{base}.embeddings.position_embedding.weight"), &[patches, width])?,
+            patch_bias: weights
+                .get(&format!("{base}.embeddings.patch_embedding.bias"), &[width])?,
+            positions: weights.get(
+                &format!("{base}.embeddings.position_embedding.weight"),
+                &[patches, width],
+            )?,
             patch_size: patch,
             layers: (0..config.num_hidden_layers)
-                .map(|layer| EncoderLayer::new(config, weights, &format!("{base}.encoder.layers.{layer}")))
+                .map(|layer| {
+                    EncoderLayer::new(config, weights, &format!("{base}.encoder.layers.{layer}"))
+                })
                 .collect::<Result<_>>()?,
-            post_norm: LayerNorm::new(weights, &format!("{base}.post_layernorm"), width, config.layer_norm_eps)?,
+            post_norm: LayerNorm::new(
+                weights,
+                &format!("{base}.post_layernorm"),
+                width,
+                config.layer_norm_eps,
+            )?,
         })
     }
 
@@ -83,15 +94,27 @@ impl VisionTower {
             1,
             1,
         )?;
-        Ok(patches.f_flatten(2, -1)?.f_transpose(1, 2)?.f_add(&self.positions)?)
+        Ok(patches
+            .f_flatten(2, -1)?
+            .f_transpose(1, 2)?
+            .f_add(&self.positions)?)
     }
 }
 
 impl EncoderLayer {
     fn new(config: &VisionConfig, weights: &Weights, name: &str) -> Result<Self> {
         let width = config.hidden_size;
-        let norm = |leaf: &str| LayerNorm::new(weights, &format!("{name}.{leaf}"), width, config.layer_norm_eps);
-        let linear = |leaf: &str, inputs, outputs| Linear::new(weights, &format!("{name}.{leaf}"), inputs, outputs, true);
+        let norm = |leaf: &str| {
+            LayerNorm::new(
+                weights,
+                &format!("{name}.{leaf}"),
+                width,
+                config.layer_norm_eps,
+            )
+        };
+        let linear = |leaf: &str, inputs, outputs| {
+            Linear::new(weights, &format!("{name}.{leaf}"), inputs, outputs, true)
+        };
         Ok(Self {
             norm1: norm("layer_norm1")?,
             query: linear("self_attn.q_proj", width, width)?,

@@ -31,11 +31,20 @@ fn generations_match_token_for_token() {
         for expected in fixture.facts["generations"].as_array().unwrap() {
             let (eos, tokens) = (ids(&expected["eos"]), ids(&expected["ids"]));
             backend.set_end_tokens(eos.clone());
-            let found = backend.generate(&generate_request(&fixture, 12), &go_on).unwrap();
-            let found_ids: Vec<i64> = found.tokens.iter().map(|token| i64::from(token.id)).collect();
+            let found = backend
+                .generate(&generate_request(&fixture, 12), &go_on)
+                .unwrap();
+            let found_ids: Vec<i64> = found
+                .tokens
+                .iter()
+                .map(|token| i64::from(token.id))
+                .collect();
             assert_eq!(found_ids, tokens, "{} eos {eos:?}", fixture.name);
             assert_eq!(found.text, expected["text"].as_str().unwrap().trim());
-            assert_eq!(found.complete, tokens.last().is_some_and(|last| eos.contains(last)));
+            assert_eq!(
+                found.complete,
+                tokens.last().is_some_and(|last| eos.contains(last))
+            );
         }
     }
 }
@@ -59,16 +68,27 @@ fn cached_equals_recomputed() {
         let prompt = sequence.len() as i64;
         sequence.extend(found.tokens.iter().map(|token| i64::from(token.id)));
 
-        let pixels = backend.processor().pixels(request.image.view()).unwrap().unsqueeze(0);
+        let pixels = backend
+            .processor()
+            .pixels(request.image.view())
+            .unwrap()
+            .unsqueeze(0);
         let batch = Tensor::from_slice(&sequence).unsqueeze(0);
         let logits = backend.model().forward(&batch, &pixels).unwrap();
-        let rows = logits.log_softmax(-1, None).squeeze_dim(0).slice(0, prompt - 1, -1, 1);
+        let rows = logits
+            .log_softmax(-1, None)
+            .squeeze_dim(0)
+            .slice(0, prompt - 1, -1, 1);
         assert_eq!(
             Vec::<i64>::try_from(rows.argmax(-1, false)).unwrap(),
             sequence[prompt as usize..]
         );
         let best = rows.amax([-1i64].as_slice(), false);
-        fixture.check("log-probabilities of a generation", &Tensor::from_slice(&found.log_probs), &best);
+        fixture.check(
+            "log-probabilities of a generation",
+            &Tensor::from_slice(&found.log_probs),
+            &best,
+        );
     }
 }
 
@@ -76,9 +96,17 @@ fn cached_equals_recomputed() {
 fn generation_stops_when_told_and_at_nothing() {
     let fixture = Fixture::load("small");
     let backend = fixture.backend(1);
-    let none = backend.generate(&generate_request(&fixture, 0), &go_on).unwrap();
+    let none = backend
+        .generate(&generate_request(&fixture, 0), &go_on)
+        .unwrap();
     assert!(none.tokens.is_empty() && none.text.is_empty() && !none.complete);
-    let stop = |done: usize, _: usize| if done == 3 { Err(Error::Cancelled) } else { Ok(()) };
+    let stop = |done: usize, _: usize| {
+        if done == 3 {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    };
     let mut endless = fixture.backend(1);
     endless.set_end_tokens(Vec::new());
     let stopped = endless.generate(&generate_request(&fixture, 12), &stop);
@@ -93,14 +121,25 @@ fn scores_match_whatever_the_batch() {
             for index in 0..2 {
                 let answer = fixture.answer(index);
                 let turn = backend
-                    .score(&score_request(&fixture, &answer.text, AnswerSpan::Turn), &go_on)
+                    .score(
+                        &score_request(&fixture, &answer.text, AnswerSpan::Turn),
+                        &go_on,
+                    )
                     .unwrap();
                 let expected = fixture.tensor(&format!("scores.{index}"));
-                check_within(&format!("{} batch {batch}", fixture.name), &torch(&turn.log_probs), expected, TOLERANCE);
+                check_within(
+                    &format!("{} batch {batch}", fixture.name),
+                    &torch(&turn.log_probs),
+                    expected,
+                    TOLERANCE,
+                );
                 assert_eq!(turn.tokens.len(), answer.turn_end - answer.start);
 
                 let own = backend
-                    .score(&score_request(&fixture, &answer.text, AnswerSpan::Answer), &go_on)
+                    .score(
+                        &score_request(&fixture, &answer.text, AnswerSpan::Answer),
+                        &go_on,
+                    )
                     .unwrap();
                 let own = matrix(&own.log_probs);
                 assert_eq!(own.dim(), (3, answer.end - answer.start));
@@ -118,6 +157,10 @@ fn scoring_nothing_is_refused() {
     let fixture = Fixture::load("small");
     let mut request = score_request(&fixture, "yes", AnswerSpan::Answer);
     request.images.clear();
-    let error = fixture.backend(1).score(&request, &go_on).unwrap_err().to_string();
+    let error = fixture
+        .backend(1)
+        .score(&request, &go_on)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no image"), "{error}");
 }

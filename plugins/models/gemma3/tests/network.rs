@@ -20,11 +20,21 @@ fn model(name: &str, kind: Kind) -> Gemma3 {
 
 fn pixels(fixture: &Fixture, index: usize) -> Tensor {
     let image = fixture.image(index);
-    fixture.backend(1).processor().pixels(image.view()).unwrap().unsqueeze(0)
+    fixture
+        .backend(1)
+        .processor()
+        .pixels(image.view())
+        .unwrap()
+        .unsqueeze(0)
 }
 
 /// Hidden states entering each layer and after the norm, and the attention map of each layer.
-fn walk(model: &Gemma3, ids: &[i64], features: &Tensor, mapped: bool) -> (Vec<Tensor>, Vec<Tensor>) {
+fn walk(
+    model: &Gemma3,
+    ids: &[i64],
+    features: &Tensor,
+    mapped: bool,
+) -> (Vec<Tensor>, Vec<Tensor>) {
     let pass = model.prefill(ids).unwrap();
     let decoder = model.decoder();
     let mut hidden = vec![model.embed(ids, features).unwrap()];
@@ -34,8 +44,14 @@ fn walk(model: &Gemma3, ids: &[i64], features: &Tensor, mapped: bool) -> (Vec<Te
             maps.push(map.shallow_clone());
             Ok(map)
         };
-        let attend = if mapped { Attend::Map(&mut keep) } else { Attend::Fused };
-        let next = decoder.layer(layer, hidden.last().unwrap(), &pass, attend, None).unwrap();
+        let attend = if mapped {
+            Attend::Map(&mut keep)
+        } else {
+            Attend::Fused
+        };
+        let next = decoder
+            .layer(layer, hidden.last().unwrap(), &pass, attend, None)
+            .unwrap();
         hidden.push(next);
     }
     let last = hidden.pop().unwrap();
@@ -74,7 +90,12 @@ fn every_layer_matches_fused_and_mapped() {
                 let expected = fixture.tensor(&format!("attention.{layer}"));
                 let map = match expected.dim() {
                     3 => map.i(0),
-                    _ => map.i(0).mean_dim(0, false, Kind::Float).slice(0, answer.start as i64 - 1, None, 1),
+                    _ => map.i(0).mean_dim(0, false, Kind::Float).slice(
+                        0,
+                        answer.start as i64 - 1,
+                        None,
+                        1,
+                    ),
                 };
                 fixture.check(&format!("attention {layer}"), &map, expected);
             }
@@ -96,7 +117,12 @@ fn bf16_is_exact_where_the_operations_are_the_same() {
         check_within(&name, &hidden.i(0), fixture.tensor(&name), 0.0);
     }
     let logits = model.decoder().logits(hidden.last().unwrap()).unwrap();
-    check_within("bf16.logits", &logits.i(0).slice(0, -4, None, 1), fixture.tensor("bf16.logits"), 0.0);
+    check_within(
+        "bf16.logits",
+        &logits.i(0).slice(0, -4, None, 1),
+        fixture.tensor("bf16.logits"),
+        0.0,
+    );
 }
 
 #[test]
@@ -106,10 +132,21 @@ fn the_embedding_scale_is_rounded_and_spares_the_image() {
     let features = fixture.tensor("bf16.features").unsqueeze(0);
     let ids = fixture.answer(0).ids;
     let embedded = model.embed(&ids, &features).unwrap();
-    let image = ids.iter().position(|&id| id == model.config().image_token).unwrap() as i64;
-    check_within("image rows", &embedded.i((0, image..image + 4)), &features.i(0), 0.0);
+    let image = ids
+        .iter()
+        .position(|&id| id == model.config().image_token)
+        .unwrap() as i64;
+    check_within(
+        "image rows",
+        &embedded.i((0, image..image + 4)),
+        &features.i(0),
+        0.0,
+    );
     // sqrt(32) = 5.65685, in bf16 5.65625.
-    let table = Checkpoint::open(&folder("hub")).unwrap().read("language_model.model.embed_tokens.weight").unwrap();
+    let table = Checkpoint::open(&folder("hub"))
+        .unwrap()
+        .read("language_model.model.embed_tokens.weight")
+        .unwrap();
     let scaled = (table.i(ids[0]).to_kind(Kind::Float) * 5.65625).to_kind(Kind::BFloat16);
     check_within("text row", &embedded.i((0, 0)), &scaled, 0.0);
 }
@@ -122,12 +159,17 @@ fn two_images_see_themselves_and_not_each_other() {
         let both = Tensor::cat(&[pixels(&fixture, 0), pixels(&fixture, 1)], 0);
         let batch = Tensor::from_slice(&ids).unsqueeze(0);
         let logits = model.forward(&batch, &both).unwrap();
-        fixture.check("two images", &logits.i(0).slice(0, -3, None, 1), fixture.tensor("two_images.logits"));
+        fixture.check(
+            "two images",
+            &logits.i(0).slice(0, -3, None, 1),
+            fixture.tensor("two_images.logits"),
+        );
 
         let features = model.image_features(&both).unwrap();
-        let layer = fixture.layers("attention").into_iter().find(|layer| {
-            fixture.tensor(&format!("attention.{layer}")).dim() == 3
-        });
+        let layer = fixture
+            .layers("attention")
+            .into_iter()
+            .find(|layer| fixture.tensor(&format!("attention.{layer}")).dim() == 3);
         let embedded = model.embed_batch(&batch, &features).unwrap();
         let pass = model.prefill(&ids).unwrap();
         let mut hidden = embedded;
@@ -137,10 +179,17 @@ fn two_images_see_themselves_and_not_each_other() {
                 map = Some(tensor.shallow_clone());
                 Ok(tensor)
             };
-            hidden = model.decoder().layer(index, &hidden, &pass, Attend::Map(&mut keep), None).unwrap();
+            hidden = model
+                .decoder()
+                .layer(index, &hidden, &pass, Attend::Map(&mut keep), None)
+                .unwrap();
             if index == layer.unwrap() as usize {
                 let mean = map.unwrap().i(0).mean_dim(0, false, Kind::Float);
-                fixture.check("two images attention", &mean, fixture.tensor("two_images.attention"));
+                fixture.check(
+                    "two images attention",
+                    &mean,
+                    fixture.tensor("two_images.attention"),
+                );
             }
         }
     }
@@ -152,10 +201,16 @@ fn a_batch_is_its_members() {
         let model = model(fixture.name, Kind::Float);
         let ids = Tensor::from_slice(&fixture.answer(0).ids).unsqueeze(0);
         let images: Vec<Tensor> = (0..3).map(|index| pixels(&fixture, index)).collect();
-        let together = model.forward(&ids.repeat([3, 1]), &Tensor::cat(&images, 0)).unwrap();
+        let together = model
+            .forward(&ids.repeat([3, 1]), &Tensor::cat(&images, 0))
+            .unwrap();
         for (index, image) in images.iter().enumerate() {
             let alone = model.forward(&ids, image).unwrap();
-            fixture.check(&format!("batch member {index}"), &together.i(index as i64), &alone.i(0));
+            fixture.check(
+                &format!("batch member {index}"),
+                &together.i(index as i64),
+                &alone.i(0),
+            );
         }
     }
 }
@@ -165,10 +220,19 @@ fn padding_on_the_right_changes_nothing_before_it() {
     let fixture = Fixture::load("saved");
     let model = model("saved", Kind::Float);
     let ids = Tensor::from_slice(&fixture.answer(0).ids).unsqueeze(0);
-    let padded = Tensor::cat(&[ids.shallow_clone(), Tensor::zeros([1, 5], (Kind::Int64, Device::Cpu))], 1);
+    let padded = Tensor::cat(
+        &[
+            ids.shallow_clone(),
+            Tensor::zeros([1, 5], (Kind::Int64, Device::Cpu)),
+        ],
+        1,
+    );
     let pixels = pixels(&fixture, 0);
     let alone = model.forward(&ids, &pixels).unwrap();
-    let longer = model.forward(&padded, &pixels).unwrap().narrow(1, 0, ids.size()[1]);
+    let longer = model
+        .forward(&padded, &pixels)
+        .unwrap()
+        .narrow(1, 0, ids.size()[1]);
     fixture.check("padded", &longer, &alone);
 }
 
@@ -176,15 +240,32 @@ fn padding_on_the_right_changes_nothing_before_it() {
 fn rotary_tables_match_at_far_positions() {
     let fixture = Fixture::load("hub");
     for (name, rope) in [
-        ("full", Rope { theta: 1e6, factor: 8.0 }),
-        ("sliding", Rope { theta: 1e4, factor: 1.0 }),
+        (
+            "full",
+            Rope {
+                theta: 1e6,
+                factor: 8.0,
+            },
+        ),
+        (
+            "sliding",
+            Rope {
+                theta: 1e4,
+                factor: 1.0,
+            },
+        ),
     ] {
         let rotary = Rotary::new(rope, 256, 0, 3001, (Kind::Float, Device::Cpu)).unwrap();
         let positions = Tensor::from_slice(&[0i64, 1, 1000, 3000]);
         let (cos, sin) = rotary.tables();
         for (table, part) in [(cos, "cos"), (sin, "sin")] {
             let name = format!("rotary.{name}.{part}");
-            check_within(&name, &table.index_select(0, &positions), fixture.tensor(&name), 0.0);
+            check_within(
+                &name,
+                &table.index_select(0, &positions),
+                fixture.tensor(&name),
+                0.0,
+            );
         }
     }
 }
@@ -203,7 +284,10 @@ fn masks_follow_their_definition() {
                 let together = blocks[query] >= 0 && blocks[query] == blocks[key];
                 let expected = (key <= query && near) || together;
                 let found = mask.allowed().int64_value(&[query as i64, key as i64]) == 1;
-                assert_eq!(found, expected, "window {window:?}, query {query}, key {key}");
+                assert_eq!(
+                    found, expected,
+                    "window {window:?}, query {query}, key {key}"
+                );
             }
         }
         let blocked = mask.blocked(Kind::BFloat16).unwrap();
@@ -216,7 +300,12 @@ fn tensors(name: &str) -> HashMap<String, Tensor> {
     let checkpoint = Checkpoint::open(&folder(name)).unwrap();
     checkpoint
         .names()
-        .map(|name| (name.to_owned(), checkpoint.read(name).unwrap().to_kind(Kind::Float)))
+        .map(|name| {
+            (
+                name.to_owned(),
+                checkpoint.read(name).unwrap().to_kind(Kind::Float),
+            )
+        })
         .collect()
 }
 
@@ -231,7 +320,10 @@ fn newer(name: &str) -> String {
 fn both_spellings_of_one_model_are_one_model() {
     let fixture = Fixture::load("hub");
     let config = Config::from_folder(&folder("hub")).unwrap();
-    let renamed = tensors("hub").into_iter().map(|(name, tensor)| (newer(&name), tensor)).collect();
+    let renamed = tensors("hub")
+        .into_iter()
+        .map(|(name, tensor)| (newer(&name), tensor))
+        .collect();
     let model = Gemma3::new(config, &Weights::from_tensors(renamed)).unwrap();
     let features = model.image_features(&pixels(&fixture, 0)).unwrap();
     fixture.check("features", &features.i(0), fixture.tensor("features"));
@@ -250,13 +342,26 @@ fn the_wrong_checkpoint_is_refused_by_name() {
     let q_norm = "language_model.model.layers.3.self_attn.q_norm.weight";
     let missing = build(&|all| drop(all.remove(q_norm))).unwrap_err();
     assert!(missing.contains(q_norm), "{missing}");
-    let misshaped = build(&|all| drop(all.insert(q_norm.to_owned(), Tensor::zeros([3], (Kind::Float, Device::Cpu))))).unwrap_err();
-    assert!(misshaped.contains(q_norm) && misshaped.contains("[16]"), "{misshaped}");
+    let misshaped = build(&|all| {
+        drop(all.insert(
+            q_norm.to_owned(),
+            Tensor::zeros([3], (Kind::Float, Device::Cpu)),
+        ))
+    })
+    .unwrap_err();
+    assert!(
+        misshaped.contains(q_norm) && misshaped.contains("[16]"),
+        "{misshaped}"
+    );
     let foreign = build(&|all| {
-        all.insert("language_model.model.layers.7.mlp.up_proj.weight".to_owned(), Tensor::new());
+        all.insert(
+            "language_model.model.layers.7.mlp.up_proj.weight".to_owned(),
+            Tensor::new(),
+        );
     });
     assert!(foreign.unwrap_err().contains("layers.7"));
-    let other = build(&|all| drop(all.remove("language_model.model.embed_tokens.weight"))).unwrap_err();
+    let other =
+        build(&|all| drop(all.remove("language_model.model.embed_tokens.weight"))).unwrap_err();
     assert!(other.contains("not a Gemma 3 checkpoint"), "{other}");
     let redundant = build(&|all| {
         let table = all["language_model.model.embed_tokens.weight"].shallow_clone();
@@ -270,7 +375,9 @@ fn an_untied_output_table_is_needed() {
     let mut all = tensors("saved");
     assert!(all.remove("lm_head.weight").is_some());
     let config = Config::from_folder(&folder("saved")).unwrap();
-    let error = Gemma3::new(config, &Weights::from_tensors(all)).unwrap_err().to_string();
+    let error = Gemma3::new(config, &Weights::from_tensors(all))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("lm_head.weight"), "{error}");
 }
 
@@ -282,11 +389,17 @@ fn training_reaches_every_parameter() {
         .into_iter()
         .map(|(name, tensor)| (name, tensor.set_requires_grad(true)))
         .collect();
-    let shared = leaves.iter().map(|(name, leaf)| (name.clone(), leaf.shallow_clone())).collect();
+    let shared = leaves
+        .iter()
+        .map(|(name, leaf)| (name.clone(), leaf.shallow_clone()))
+        .collect();
     let model = Gemma3::new(config, &Weights::from_tensors(shared)).unwrap();
     let ids = Tensor::from_slice(&fixture.answer(1).ids).unsqueeze(0);
     let logits = model.forward(&ids, &pixels(&fixture, 0)).unwrap();
-    let (rows, next) = (logits.i(0).slice(0, 0, -1, 1), ids.i(0).slice(0, 1, None, 1));
+    let (rows, next) = (
+        logits.i(0).slice(0, 0, -1, 1),
+        ids.i(0).slice(0, 1, None, 1),
+    );
     rows.cross_entropy_for_logits(&next).backward();
     for (name, leaf) in &leaves {
         let gradient = leaf.grad();
@@ -294,7 +407,10 @@ fn training_reaches_every_parameter() {
         assert!(gradient.isfinite().all().int64_value(&[]) == 1, "{name}");
         // A bias added to every key moves all scores of a query alike, which softmax ignores.
         if !name.ends_with("k_proj.bias") {
-            assert!(gradient.abs().max().double_value(&[]) > TOLERANCE * 1e-3, "{name} has gradient 0");
+            assert!(
+                gradient.abs().max().double_value(&[]) > TOLERANCE * 1e-3,
+                "{name} has gradient 0"
+            );
         }
     }
 }

@@ -46,9 +46,16 @@ fn a_file_without_keys_takes_the_class_defaults() {
 #[test]
 fn the_processors_differ_by_less_than_a_bf16_step() {
     let slow = Processor::parse(HUB, 896).unwrap();
-    let fast = Processor::parse(&HUB.replace("Gemma3ImageProcessor\"", "Gemma3ImageProcessorFast\""), 896).unwrap();
+    let fast = Processor::parse(
+        &HUB.replace("Gemma3ImageProcessor\"", "Gemma3ImageProcessorFast\""),
+        896,
+    )
+    .unwrap();
     let levels = Array2::from_shape_fn((896, 896), |(y, x)| ((y * 7 + x) % 256) as u8);
-    let difference = largest_difference(&slow.pixels(levels.view()).unwrap(), &fast.pixels(levels.view()).unwrap());
+    let difference = largest_difference(
+        &slow.pixels(levels.view()).unwrap(),
+        &fast.pixels(levels.view()).unwrap(),
+    );
     assert!(difference > 0.0 && difference <= 2.4e-7, "{difference:e}");
 }
 
@@ -60,11 +67,24 @@ fn newer_files_keep_the_settings_one_level_down() {
 
 #[test]
 fn what_cannot_be_followed_is_refused_by_name() {
-    assert!(refusal(&HUB.replace("Gemma3ImageProcessor", "SamImageProcessor")).contains("SamImageProcessor"));
-    assert!(refusal(&HUB.replace("\"do_pan_and_scan\": null", "\"do_pan_and_scan\": true")).contains("do_pan_and_scan"));
+    assert!(
+        refusal(&HUB.replace("Gemma3ImageProcessor", "SamImageProcessor"))
+            .contains("SamImageProcessor")
+    );
+    assert!(
+        refusal(&HUB.replace("\"do_pan_and_scan\": null", "\"do_pan_and_scan\": true"))
+            .contains("do_pan_and_scan")
+    );
     assert!(refusal(&HUB.replace("\"height\": 896", "\"height\": 448")).contains("448 x 896"));
     assert!(refusal(&HUB.replace("\"resample\": 2", "\"resample\": 1")).contains("resample 1"));
-    let unresized = Processor::parse(&HUB.replace("\"do_resize\": true", "\"do_resize\": false"), 896).unwrap();
-    let error = unresized.pixels(Array2::zeros((5, 6)).view()).unwrap_err().to_string();
+    let unresized = Processor::parse(
+        &HUB.replace("\"do_resize\": true", "\"do_resize\": false"),
+        896,
+    )
+    .unwrap();
+    let error = unresized
+        .pixels(Array2::zeros((5, 6)).view())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("not 6 x 5"), "{error}");
 }

@@ -16,7 +16,10 @@ fn prompter(name: &str) -> Prompter {
 fn ids_and_spans_are_those_of_the_reference() {
     for fixture in Fixture::all() {
         let prompter = prompter(fixture.name);
-        assert_eq!(prompter.question(fixture.question()).unwrap(), ids(&fixture.facts["prompt_ids"]));
+        assert_eq!(
+            prompter.question(fixture.question()).unwrap(),
+            ids(&fixture.facts["prompt_ids"])
+        );
         for index in 0..2 {
             let expected = fixture.answer(index);
             let own = prompter
@@ -43,17 +46,28 @@ fn a_sequence_begins_once_and_newlines_merge_around_the_image() {
         let image = ids.iter().position(|&id| id == config.begin_image).unwrap();
         assert_eq!(prompter.describe(&ids[image - 1..image])[0].text, "\n\n\n");
         let tokens = config.tokens_per_image as usize;
-        assert!(ids[image + 1..][..tokens].iter().all(|&id| id == config.image_token));
+        assert!(
+            ids[image + 1..][..tokens]
+                .iter()
+                .all(|&id| id == config.image_token)
+        );
         assert_eq!(ids[image + 1 + tokens], config.end_image);
-        assert_eq!(prompter.describe(&ids[image + 2 + tokens..][..1])[0].text, "\n\n");
+        assert_eq!(
+            prompter.describe(&ids[image + 2 + tokens..][..1])[0].text,
+            "\n\n"
+        );
     }
 }
 
 #[test]
 fn white_space_around_question_and_answer_is_trimmed() {
     let prompter = prompter("hub");
-    let plain = prompter.answered("Is it?", "yes", AnswerSpan::Answer).unwrap();
-    let padded = prompter.answered(" \n Is it? ", "\tyes \n", AnswerSpan::Answer).unwrap();
+    let plain = prompter
+        .answered("Is it?", "yes", AnswerSpan::Answer)
+        .unwrap();
+    let padded = prompter
+        .answered(" \n Is it? ", "\tyes \n", AnswerSpan::Answer)
+        .unwrap();
     assert_eq!(plain, padded);
 }
 
@@ -61,15 +75,22 @@ fn white_space_around_question_and_answer_is_trimmed() {
 fn the_answer_is_read_back_from_its_span() {
     let prompter = prompter("small");
     for answer in ["yes", "No heart\n\nleft lung", "é ☃", "a  b"] {
-        let answered = prompter.answered("Is it?", answer, AnswerSpan::Answer).unwrap();
-        assert_eq!(prompter.decode(&answered.ids[answered.answer]).unwrap(), answer);
+        let answered = prompter
+            .answered("Is it?", answer, AnswerSpan::Answer)
+            .unwrap();
+        assert_eq!(
+            prompter.decode(&answered.ids[answered.answer]).unwrap(),
+            answer
+        );
     }
 }
 
 #[test]
 fn tokens_show_their_white_space() {
     let prompter = prompter("hub");
-    let answered = prompter.answered("Is it?", "the heart", AnswerSpan::Answer).unwrap();
+    let answered = prompter
+        .answered("Is it?", "the heart", AnswerSpan::Answer)
+        .unwrap();
     let texts: Vec<String> = prompter
         .describe(&answered.ids[answered.answer])
         .into_iter()
@@ -81,7 +102,10 @@ fn tokens_show_their_white_space() {
 #[test]
 fn an_empty_answer_and_a_smuggled_image_are_refused() {
     let prompter = prompter("hub");
-    let empty = prompter.answered("Is it?", " \n", AnswerSpan::Turn).unwrap_err().to_string();
+    let empty = prompter
+        .answered("Is it?", " \n", AnswerSpan::Turn)
+        .unwrap_err()
+        .to_string();
     assert!(empty.contains("answer is empty"), "{empty}");
     for smuggled in ["<start_of_image>", "what is <image_soft_token>?"] {
         let error = prompter.question(smuggled).unwrap_err().to_string();
@@ -97,12 +121,17 @@ fn a_template_is_looked_for_in_three_places() {
     for file in ["tokenizer.json", "tokenizer_config.json"] {
         std::fs::copy(original.join(file), copy.path().join(file)).unwrap();
     }
-    let missing = Prompter::from_folder(copy.path(), &config).unwrap_err().to_string();
+    let missing = Prompter::from_folder(copy.path(), &config)
+        .unwrap_err()
+        .to_string();
     assert!(missing.contains("no chat template"), "{missing}");
 
-    let write = |template: &str| std::fs::write(copy.path().join("chat_template.jinja"), template).unwrap();
+    let write =
+        |template: &str| std::fs::write(copy.path().join("chat_template.jinja"), template).unwrap();
     write("{% if %}");
-    let broken = Prompter::from_folder(copy.path(), &config).unwrap_err().to_string();
+    let broken = Prompter::from_folder(copy.path(), &config)
+        .unwrap_err()
+        .to_string();
     assert!(broken.contains("chat_template.jinja"), "{broken}");
 
     write("{{ raise_exception('only cats') }}");

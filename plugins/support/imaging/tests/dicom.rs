@@ -90,6 +90,13 @@ fn headless_files_are_read_with_a_warning() {
 }
 
 #[test]
+fn the_preamble_may_look_like_another_format() {
+    let mut file = ramp_file().file();
+    file[..4].copy_from_slice(b"II*\0");
+    assert_eq!(decode(&file).expect("a valid file"), decoded(&ramp_file()));
+}
+
+#[test]
 fn linear_window() {
     let values = [0, 29, 30, 31, 40, 49, 50, 51, 1000];
     let file = row(&values)

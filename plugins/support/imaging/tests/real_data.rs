@@ -47,7 +47,11 @@ fn every_radiograph_is_read() {
     let mut paths = files(&folder.join("images"), "png");
     paths.extend(files(&folder.join("dicom"), "dcm"));
     for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         match read(&path) {
             Ok(image) => println!("{name}: {} {:?}", image.source, image.warnings),
             // The one lossy syntax of 12 bits, which no decoder at hand reads.
@@ -75,7 +79,12 @@ fn every_syntax_gives_the_reference_array() {
             _ => continue,
         };
         if image.pixels.dim() == expected.dim() {
-            let largest = image.pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
+            let largest = image
+                .pixels
+                .iter()
+                .zip(&expected)
+                .map(|(a, b)| a.abs_diff(*b))
+                .max();
             assert_eq!(largest, Some(0), "{}", path.display());
             compared += 1;
         }

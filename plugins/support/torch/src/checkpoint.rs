@@ -58,11 +58,18 @@ impl Checkpoint {
         if !path.is_file() {
             return Err(Error::Malformed {
                 path: folder.to_owned(),
-                reason: format!("it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"),
+                reason: format!(
+                    "it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"
+                ),
             });
         }
         let shard = Shard::open(path)?;
-        let shard_of = shard.metadata.tensors().into_keys().map(|name| (name, 0)).collect();
+        let shard_of = shard
+            .metadata
+            .tensors()
+            .into_keys()
+            .map(|name| (name, 0))
+            .collect();
         Ok(Self {
             folder: folder.to_owned(),
             shards: vec![shard],
@@ -79,21 +86,30 @@ impl Checkpoint {
             path: index.to_owned(),
             reason,
         };
-        let Index { weight_map } = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        let Index { weight_map } =
+            serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
 
         let names: BTreeSet<&String> = weight_map.values().collect();
         // The index is outside input: a shard must be a file of this folder, not a path out of it.
         if let Some(name) = names.iter().find(|name| name.contains(['/', '\\'])) {
-            return Err(malformed(format!("the shard name {name:?} leaves the folder")));
+            return Err(malformed(format!(
+                "the shard name {name:?} leaves the folder"
+            )));
         }
-        let number: HashMap<&String, usize> = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
+        let number: HashMap<&String, usize> = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (*name, at))
+            .collect();
         let shards = names
             .iter()
             .map(|name| Shard::open(folder.join(name)))
             .collect::<Result<Vec<_>>>()?;
         for (tensor, file) in &weight_map {
             if shards[number[file]].metadata.info(tensor).is_none() {
-                return Err(malformed(format!("it says that {file} holds {tensor}, which is not there")));
+                return Err(malformed(format!(
+                    "it says that {file} holds {tensor}, which is not there"
+                )));
             }
         }
         let shard_of = weight_map
@@ -144,10 +160,13 @@ impl Shard {
         // SAFETY: the map is only read. A checkpoint that another process truncates while it is
         // in use would fault; checkpoints are immutable once downloaded.
         let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
-        let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| Error::Malformed {
-            path: path.clone(),
-            reason: format!("it is truncated or not a safetensors file ({error}); download it again"),
-        })?;
+        let (header, metadata) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| Error::Malformed {
+                path: path.clone(),
+                reason: format!(
+                    "it is truncated or not a safetensors file ({error}); download it again"
+                ),
+            })?;
         Ok(Self {
             path,
             bytes,
@@ -161,13 +180,17 @@ impl Shard {
             path: self.path.clone(),
             reason: format!("tensor {name} {reason}"),
         };
-        let info = self.metadata.info(name).ok_or_else(|| malformed("is not in its header"))?;
+        let info = self
+            .metadata
+            .info(name)
+            .ok_or_else(|| malformed("is not in its header"))?;
         let (start, end) = info.data_offsets;
         let data = self
             .bytes
             .get(self.data_start + start..self.data_start + end)
             .ok_or_else(|| malformed("lies outside the file"))?;
-        let kind = kind_of(info.dtype).ok_or_else(|| malformed("has a number format that is not supported"))?;
+        let kind = kind_of(info.dtype)
+            .ok_or_else(|| malformed("has a number format that is not supported"))?;
         let shape: Vec<i64> = info.shape.iter().map(|&n| n as i64).collect();
         Ok(Tensor::f_from_data_size(data, &shape, kind)?)
     }
@@ -214,14 +237,23 @@ mod tests {
             &[("a", &[2], &[1.0, 2.0]), ("b", &[1, 1], &[3.0])],
         );
         let sharded = tempfile::tempdir().unwrap();
-        write(&sharded.path().join("one.safetensors"), &[("a", &[2], &[1.0, 2.0])]);
-        write(&sharded.path().join("two.safetensors"), &[("b", &[1, 1], &[3.0])]);
+        write(
+            &sharded.path().join("one.safetensors"),
+            &[("a", &[2], &[1.0, 2.0])],
+        );
+        write(
+            &sharded.path().join("two.safetensors"),
+            &[("b", &[1, 1], &[3.0])],
+        );
         let index = r#"{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}"#;
         std::fs::write(sharded.path().join(INDEX), index).unwrap();
 
         for folder in [single.path(), sharded.path()] {
             let checkpoint = Checkpoint::open(folder).unwrap();
-            assert_eq!(Vec::<f32>::try_from(checkpoint.read("a").unwrap()).unwrap(), [1.0, 2.0]);
+            assert_eq!(
+                Vec::<f32>::try_from(checkpoint.read("a").unwrap()).unwrap(),
+                [1.0, 2.0]
+            );
             assert_eq!(checkpoint.read("b").unwrap().size(), [1, 1]);
             assert!(!checkpoint.contains("c"));
         }
@@ -243,14 +275,21 @@ mod tests {
     #[test]
     fn an_index_that_promises_too_much_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join("one.safetensors"), &[("a", &[1], &[1.0])]);
+        write(
+            &folder.path().join("one.safetensors"),
+            &[("a", &[1], &[1.0])],
+        );
         let refuse = |index: &str| {
             std::fs::write(folder.path().join(INDEX), index).unwrap();
             Checkpoint::open(folder.path()).unwrap_err().to_string()
         };
         assert!(refuse(r#"{"weight_map": {"b": "one.safetensors"}}"#).contains("holds b"));
-        assert!(refuse(r#"{"weight_map": {"a": "gone.safetensors"}}"#).contains("gone.safetensors"));
-        assert!(refuse(r#"{"weight_map": {"a": "../one.safetensors"}}"#).contains("leaves the folder"));
+        assert!(
+            refuse(r#"{"weight_map": {"a": "gone.safetensors"}}"#).contains("gone.safetensors")
+        );
+        assert!(
+            refuse(r#"{"weight_map": {"a": "../one.safetensors"}}"#).contains("leaves the folder")
+        );
         assert!(refuse("{}").contains(INDEX));
     }
 

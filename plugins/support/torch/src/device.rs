@@ -39,7 +39,9 @@ impl FromStr for DeviceRequest {
                 .strip_prefix("cuda:")
                 .and_then(|number| number.parse().ok())
                 .map(Self::Cuda)
-                .ok_or_else(|| Error::Device(format!("unknown device {text:?}: use auto, cpu or cuda:N"))),
+                .ok_or_else(|| {
+                    Error::Device(format!("unknown device {text:?}: use auto, cpu or cuda:N"))
+                }),
         }
     }
 }
@@ -65,7 +67,9 @@ impl FromStr for Precision {
             "auto" => Ok(Self::Auto),
             "f32" => Ok(Self::F32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(Error::Device(format!("unknown precision {text:?}: use auto, f32 or bf16"))),
+            _ => Err(Error::Device(format!(
+                "unknown precision {text:?}: use auto, f32 or bf16"
+            ))),
         }
     }
 }
@@ -138,7 +142,10 @@ fn open_cuda_half() -> bool {
 fn libtorch_folder(maps: &str) -> Option<PathBuf> {
     maps.lines()
         .filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])))
-        .find(|path| path.file_name().is_some_and(|name| name == "libtorch_cpu.so"))
+        .find(|path| {
+            path.file_name()
+                .is_some_and(|name| name == "libtorch_cpu.so")
+        })
         .and_then(Path::parent)
         .map(Path::to_owned)
 }
@@ -149,10 +156,19 @@ mod tests {
 
     #[test]
     fn requests_are_read_and_typos_are_named() {
-        assert_eq!("auto".parse::<DeviceRequest>().unwrap(), DeviceRequest::Auto);
+        assert_eq!(
+            "auto".parse::<DeviceRequest>().unwrap(),
+            DeviceRequest::Auto
+        );
         assert_eq!("cpu".parse::<DeviceRequest>().unwrap(), DeviceRequest::Cpu);
-        assert_eq!("cuda".parse::<DeviceRequest>().unwrap(), DeviceRequest::Cuda(0));
-        assert_eq!("cuda:3".parse::<DeviceRequest>().unwrap(), DeviceRequest::Cuda(3));
+        assert_eq!(
+            "cuda".parse::<DeviceRequest>().unwrap(),
+            DeviceRequest::Cuda(0)
+        );
+        assert_eq!(
+            "cuda:3".parse::<DeviceRequest>().unwrap(),
+            DeviceRequest::Cuda(3)
+        );
         for wrong in ["gpu", "cuda:", "cuda:x", "CPU", ""] {
             let error = wrong.parse::<DeviceRequest>().unwrap_err().to_string();
             assert!(error.contains(&format!("{wrong:?}")), "{error}");
@@ -166,10 +182,17 @@ mod tests {
         assert_eq!(choose(DeviceRequest::Cpu, never).unwrap(), Device::Cpu);
         assert_eq!(choose(DeviceRequest::Auto, || 0).unwrap(), Device::Cpu);
         assert_eq!(choose(DeviceRequest::Auto, || 2).unwrap(), Device::Cuda(0));
-        assert_eq!(choose(DeviceRequest::Cuda(1), || 2).unwrap(), Device::Cuda(1));
-        let none = choose(DeviceRequest::Cuda(0), || 0).unwrap_err().to_string();
+        assert_eq!(
+            choose(DeviceRequest::Cuda(1), || 2).unwrap(),
+            Device::Cuda(1)
+        );
+        let none = choose(DeviceRequest::Cuda(0), || 0)
+            .unwrap_err()
+            .to_string();
         assert!(none.contains("no CUDA device"), "{none}");
-        let few = choose(DeviceRequest::Cuda(2), || 2).unwrap_err().to_string();
+        let few = choose(DeviceRequest::Cuda(2), || 2)
+            .unwrap_err()
+            .to_string();
         assert!(few.contains("only 2"), "{few}");
     }
 
@@ -186,7 +209,10 @@ mod tests {
         let maps = "7f00-7f01 r-xp 00000000 08:01 12 /usr/lib/libc.so.6\n\
                     7f02-7f03 r--p 00000000 00:00 0\n\
                     7f04-7f05 r-xp 00000000 08:01 13 /opt/torch 2/lib/libtorch_cpu.so\n";
-        assert_eq!(libtorch_folder(maps), Some(PathBuf::from("/opt/torch 2/lib")));
+        assert_eq!(
+            libtorch_folder(maps),
+            Some(PathBuf::from("/opt/torch 2/lib"))
+        );
         assert_eq!(libtorch_folder("7f00-7f01 r-xp 0 0:0 0 [stack]\n"), None);
     }
 

@@ -33,7 +33,9 @@ pub enum Error {
     },
 
     /// The model needs a tensor that the weights do not hold.
-    #[error("tensor {name} is missing from {origin}: this is another model's checkpoint, or an incomplete copy")]
+    #[error(
+        "tensor {name} is missing from {origin}: this is another model's checkpoint, or an incomplete copy"
+    )]
     MissingTensor {
         /// Name of the tensor.
         name: String,
@@ -42,7 +44,9 @@ pub enum Error {
     },
 
     /// A tensor is there in another shape than the configuration says.
-    #[error("tensor {name} in {origin} has shape {found:?} where the configuration needs {expected:?}")]
+    #[error(
+        "tensor {name} in {origin} has shape {found:?} where the configuration needs {expected:?}"
+    )]
     Shape {
         /// Name of the tensor.
         name: String,

@@ -17,8 +17,16 @@ unsafe impl Sync for Owner {}
 ///
 /// The tensor must not be written to afterwards.
 pub fn export(tensor: &Tensor) -> Result<api::Tensor> {
-    let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
-    let positive = |sizes: Vec<i64>| sizes.into_iter().map(|n| n.unsigned_abs() as usize).collect::<Vec<_>>();
+    let tensor = tensor
+        .f_detach()?
+        .f_to_device(Device::Cpu)?
+        .f_to_kind(Kind::Float)?;
+    let positive = |sizes: Vec<i64>| {
+        sizes
+            .into_iter()
+            .map(|n| n.unsigned_abs() as usize)
+            .collect::<Vec<_>>()
+    };
     let (shape, strides) = (positive(tensor.size()), positive(tensor.stride()));
     let data = tensor.data_ptr().cast::<f32>().cast_const();
     // SAFETY: libtorch's memory is aligned, initialised and as large as its sizes and (never
@@ -32,13 +40,18 @@ mod tests {
 
     #[test]
     fn a_transposed_tensor_is_shown_where_it_lies() {
-        let tensor = Tensor::arange(6, (Kind::Float, Device::Cpu)).reshape([2, 3]).transpose(0, 1);
+        let tensor = Tensor::arange(6, (Kind::Float, Device::Cpu))
+            .reshape([2, 3])
+            .transpose(0, 1);
         let shown = export(&tensor).unwrap();
         assert_eq!(shown.as_ptr(), tensor.data_ptr().cast_const().cast());
         assert_eq!(shown.shape(), [3, 2]);
         drop(tensor);
         let view = shown.view::<f32>().unwrap();
-        assert_eq!(view.iter().copied().collect::<Vec<_>>(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(
+            view.iter().copied().collect::<Vec<_>>(),
+            [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
+        );
     }
 
     #[test]

@@ -17,7 +17,13 @@ pub struct Linear {
 
 impl Linear {
     /// Takes `{name}.weight [outputs, inputs]` and, if there is one, `{name}.bias [outputs]`.
-    pub fn new(weights: &Weights, name: &str, inputs: i64, outputs: i64, bias: bool) -> Result<Self> {
+    pub fn new(
+        weights: &Weights,
+        name: &str,
+        inputs: i64,
+        outputs: i64,
+        bias: bool,
+    ) -> Result<Self> {
         Ok(Self {
             weight: weights.get(&format!("{name}.weight"), &[outputs, inputs])?,
             bias: bias
@@ -54,20 +60,28 @@ impl LayerNorm {
 
     /// `[.., width]` to the same shape.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_layer_norm(self.width, Some(&self.weight), Some(&self.bias), self.eps, true)?)
+        Ok(x.f_layer_norm(
+            self.width,
+            Some(&self.weight),
+            Some(&self.bias),
+            self.eps,
+            true,
+        )?)
     }
 }
 
 /// `[batch, tokens, heads * width]` to `[batch, heads, tokens, width]`.
 pub fn split_heads(x: &Tensor, heads: i64) -> Result<Tensor> {
     let (batch, tokens, width) = x.size3()?;
-    Ok(x.f_reshape([batch, tokens, heads, width / heads])?.f_transpose(1, 2)?)
+    Ok(x.f_reshape([batch, tokens, heads, width / heads])?
+        .f_transpose(1, 2)?)
 }
 
 /// `[batch, heads, tokens, width]` to `[batch, tokens, heads * width]`.
 pub fn merge_heads(x: &Tensor) -> Result<Tensor> {
     let (batch, heads, tokens, width) = x.size4()?;
-    Ok(x.f_transpose(1, 2)?.f_reshape([batch, tokens, heads * width])?)
+    Ok(x.f_transpose(1, 2)?
+        .f_reshape([batch, tokens, heads * width])?)
 }
 
 /// Repeats each key or value head for the query heads that share it: `[b, kv, s, d]` to `[b, kv * times, s, d]`.
@@ -84,15 +98,28 @@ pub fn repeat_heads(x: &Tensor, times: i64) -> Result<Tensor> {
 /// Scaled dot-product attention in one fused kernel, which never holds the whole map.
 ///
 /// `allowed` is a boolean mask that broadcasts to `[batch, heads, queries, keys]`.
-pub fn fused_attention(q: &Tensor, k: &Tensor, v: &Tensor, allowed: Option<&Tensor>, scale: f64) -> Result<Tensor> {
-    Ok(Tensor::f_scaled_dot_product_attention(q, k, v, allowed, 0.0, false, scale, false)?)
+pub fn fused_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    allowed: Option<&Tensor>,
+    scale: f64,
+) -> Result<Tensor> {
+    Ok(Tensor::f_scaled_dot_product_attention(
+        q, k, v, allowed, 0.0, false, scale, false,
+    )?)
 }
 
 /// The attention map itself, `softmax(q kᵀ · scale + blocked)`, `[batch, heads, queries, keys]`.
 ///
 /// The softmax runs in f32 and is rounded to the format of `q` afterwards. `blocked` is added to
 /// the scores: zero where a key may be seen, [`blocked_score`] where not.
-pub fn attention_map(q: &Tensor, k: &Tensor, blocked: Option<&Tensor>, scale: f64) -> Result<Tensor> {
+pub fn attention_map(
+    q: &Tensor,
+    k: &Tensor,
+    blocked: Option<&Tensor>,
+    scale: f64,
+) -> Result<Tensor> {
     let mut scores = q.f_matmul(&k.f_transpose(2, 3)?)?.f_mul_scalar(scale)?;
     if let Some(blocked) = blocked {
         scores = scores.f_add(blocked)?;
@@ -129,7 +156,9 @@ mod tests {
             let q = Tensor::randn([1, 1, 2, 4], CPU).to_kind(kind);
             let blocked = Tensor::full([2, 4], blocked_score(kind), CPU).to_kind(kind);
             let k = Tensor::randn([1, 1, 4, 4], CPU).to_kind(kind);
-            let map = attention_map(&q, &k, Some(&blocked), 0.5).unwrap().to_kind(Kind::Float);
+            let map = attention_map(&q, &k, Some(&blocked), 0.5)
+                .unwrap()
+                .to_kind(Kind::Float);
             assert!(largest_difference(&map, &Tensor::full([1, 1, 2, 4], 0.25, CPU)) < 1e-6);
         }
     }
@@ -146,7 +175,10 @@ mod tests {
     fn repeated_heads_stand_side_by_side() {
         let x = Tensor::arange(2, CPU).reshape([1, 2, 1, 1]);
         let repeated = repeat_heads(&x, 3).unwrap().flatten(0, -1);
-        assert_eq!(Vec::<f32>::try_from(repeated).unwrap(), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(
+            Vec::<f32>::try_from(repeated).unwrap(),
+            [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+        );
     }
 
     proptest! {

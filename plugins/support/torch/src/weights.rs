@@ -30,7 +30,11 @@ enum Source {
 impl Weights {
     /// Reads each tensor from a Hugging Face folder when it is asked for, onto `device` in `kind`.
     pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
-        Ok(Self::new(Source::Folder(Checkpoint::open(folder)?, device, kind)))
+        Ok(Self::new(Source::Folder(
+            Checkpoint::open(folder)?,
+            device,
+            kind,
+        )))
     }
 
     /// Hands out these very tensors, so that gradients of the model reach them.
@@ -67,9 +71,10 @@ impl Weights {
     /// The parameter `name` of exactly this shape.
     pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
         let tensor = match &self.source {
-            Source::Folder(checkpoint, device, kind) => {
-                checkpoint.read(name)?.f_to_kind(*kind)?.f_to_device(*device)?
-            }
+            Source::Folder(checkpoint, device, kind) => checkpoint
+                .read(name)?
+                .f_to_kind(*kind)?
+                .f_to_device(*device)?,
             Source::Memory(tensors) => match tensors.get(name) {
                 Some(tensor) => tensor.shallow_clone(),
                 None => {
@@ -136,7 +141,12 @@ mod tests {
         Weights::from_tensors(
             names
                 .iter()
-                .map(|name| (name.to_string(), Tensor::zeros([2, 3], (Kind::Float, Device::Cpu))))
+                .map(|name| {
+                    (
+                        name.to_string(),
+                        Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)),
+                    )
+                })
                 .collect(),
         )
     }
@@ -147,7 +157,10 @@ mod tests {
         let missing = weights.get("b", &[2, 3]).unwrap_err().to_string();
         assert!(missing.contains("tensor b is missing"), "{missing}");
         let misshaped = weights.get("a", &[3, 2]).unwrap_err().to_string();
-        assert!(misshaped.contains("tensor a") && misshaped.contains("[2, 3]"), "{misshaped}");
+        assert!(
+            misshaped.contains("tensor a") && misshaped.contains("[2, 3]"),
+            "{misshaped}"
+        );
     }
 
     #[test]
@@ -160,7 +173,8 @@ mod tests {
     #[test]
     fn gradients_reach_the_given_tensors() {
         let leaf = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let weights = Weights::from_tensors(HashMap::from([("w".to_owned(), leaf.shallow_clone())]));
+        let weights =
+            Weights::from_tensors(HashMap::from([("w".to_owned(), leaf.shallow_clone())]));
         let got = weights.get("w", &[2]).unwrap();
         (got * 3.0).sum(Kind::Float).backward();
         assert_eq!(Vec::<f32>::try_from(leaf.grad()).unwrap(), [3.0, 3.0]);

@@ -21,6 +21,16 @@ impl Task {
     /// Every task.
     pub const ALL: [Task; 4] = [Task::Direct, Task::Reasoning, Task::Boxes, Task::Regions];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Direct => "direct",
+            Task::Reasoning => "reasoning",
+            Task::Boxes => "boxes",
+            Task::Regions => "regions",
+        }
+    }
+
     /// What follows the question, with the space before it.
     pub fn suffix(self) -> &'static str {
         match self {

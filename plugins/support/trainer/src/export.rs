@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use crate::architecture::{IMAGE_SIDE, IMAGE_TOKENS};
 use crate::tokenizer::Special;
 
+/// The file that tells how the checkpoint was made.
+pub const RECORD: &str = "TRAINING.json";
+
 const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
 
 /// A folder beside the final one, renamed into its place when complete.
@@ -78,12 +81,11 @@ impl Staging {
 
     /// Writes a JSON file.
     pub fn write_json(&self, name: &str, value: &Value) -> Result<()> {
-        self.write(name, format!("{value:#}\n").as_bytes())
+        write_json(&self.folder, name, value)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.folder.join(name);
-        fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+        write(&self.folder.join(name), bytes)
     }
 
     /// Puts the complete folder in its place.
@@ -95,6 +97,18 @@ impl Staging {
         fs::rename(&self.folder, &self.target)
             .with_context(|| format!("{} cannot be put in place", self.target.display()))
     }
+}
+
+/// Writes or replaces a JSON file in a folder.
+pub fn write_json(folder: &Path, name: &str, value: &Value) -> Result<()> {
+    let partial = folder.join(format!("{name}.partial"));
+    write(&partial, format!("{value:#}\n").as_bytes())?;
+    let path = folder.join(name);
+    fs::rename(partial, &path).with_context(|| format!("{} cannot be put in place", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn tokenizer_config() -> Value {

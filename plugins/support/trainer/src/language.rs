@@ -27,10 +27,6 @@ use crate::worker::Worker;
 const DOUBT: f64 = 0.025;
 /// Weight of the tower's own task.
 const AUXILIARY: f64 = 0.3;
-/// How often each task is set, percent.
-const TASKS: [(Task, u32); 4] =
-    [(Task::Direct, 60), (Task::Reasoning, 20), (Task::Boxes, 12), (Task::Regions, 8)];
-
 /// One question about one image of a batch.
 pub struct Question {
     pub image: usize,
@@ -138,7 +134,7 @@ impl Sequences {
 }
 
 /// Half positive and half negative questions, with every hidden finding among the negative ones.
-fn ask(batch: &Batch, count: usize, rng: &mut ChaCha8Rng) -> Vec<Question> {
+fn ask(batch: &Batch, count: usize, tasks: &[u32], rng: &mut ChaCha8Rng) -> Vec<Question> {
     let (mut present, mut absent, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
     for (image, truths) in batch.truths.iter().enumerate() {
         for (finding, truth) in Finding::ALL.into_iter().zip(truths) {
@@ -160,10 +156,10 @@ fn ask(batch: &Batch, count: usize, rng: &mut ChaCha8Rng) -> Vec<Question> {
         .concat()
         .into_iter()
         .map(|(image, finding)| {
-            let mut left = rng.random_range(0..TASKS.iter().map(|(_, weight)| weight).sum());
-            let task = TASKS.into_iter().find(|(_, weight)| {
-                let here = left < *weight;
-                left = left.saturating_sub(*weight);
+            let mut left = rng.random_range(0..tasks.iter().sum());
+            let task = Task::ALL.into_iter().zip(tasks).find(|&(_, &weight)| {
+                let here = left < weight;
+                left = left.saturating_sub(weight);
                 here
             });
             Question { image, finding, task: task.map_or(Task::Direct, |(task, _)| task) }
@@ -172,13 +168,14 @@ fn ask(batch: &Batch, count: usize, rng: &mut ChaCha8Rng) -> Vec<Question> {
 }
 
 /// How the second phase is run.
-#[derive(Clone, Copy)]
 pub struct Plan {
     pub steps: usize,
     /// Images in a step.
     pub images: usize,
     /// Questions in a step.
     pub questions: usize,
+    /// How often each of [`Task::ALL`] is set, relative to the others.
+    pub tasks: Vec<u32>,
     /// Highest learning rate of projector and decoder.
     pub rate: f64,
     /// The tower's learning rate relative to it.
@@ -190,7 +187,7 @@ pub fn train(
     parameters: &BTreeMap<String, Tensor>,
     workers: &mut [Worker],
     test: &Batch,
-    plan: Plan,
+    plan: &Plan,
 ) -> Result<()> {
     let seeing = |name: &str| name.starts_with("vision_tower") || name.starts_with("dense_head");
     let mut optimiser = Adam::new(parameters, |name| Some(if seeing(name) { plan.tower } else { 1.0 }));
@@ -199,7 +196,7 @@ pub fn train(
     let mut means = [0.0; 2];
     for step in 1..=plan.steps {
         let rate = schedule(plan.rate, step as f64 / plan.steps as f64);
-        let losses = optimiser.step(rate, workers, |worker| loss(worker, share))?;
+        let losses = optimiser.step(rate, workers, |worker| loss(worker, share, &plan.tasks))?;
         for own in &losses {
             for (mean, own) in means.iter_mut().zip(own) {
                 *mean += own / (50 * losses.len()) as f64;
@@ -210,13 +207,8 @@ pub fn train(
             println!("language step {step} direct {direct:.4} other {other:.4} after {:.0?}", start.elapsed());
             means = [0.0; 2];
         }
-        if step % 100 == 0 || step == plan.steps {
-            let Worker { model, phrases, feed, .. } = &mut workers[0];
-            let fresh = feed.batch(150);
-            for (finding, [yes, no]) in Finding::ALL.into_iter().zip(accuracy(model, &fresh, phrases)?) {
-                print!("  T {} {yes:.2}/{no:.2}", finding.name());
-            }
-            println!();
+        if step % 200 == 0 || step == plan.steps {
+            let Worker { model, phrases, .. } = &mut workers[0];
             for (finding, [yes, no]) in Finding::ALL.into_iter().zip(accuracy(model, test, phrases)?) {
                 print!("  {} {yes:.2}/{no:.2}", finding.name());
             }
@@ -227,10 +219,10 @@ pub fn train(
 }
 
 /// Loss of fresh images and questions, and the mean loss of an answer, direct and other.
-fn loss(worker: &mut Worker, (images, count): (usize, usize)) -> Result<(Tensor, [f64; 2])> {
+fn loss(worker: &mut Worker, (images, count): (usize, usize), tasks: &[u32]) -> Result<(Tensor, [f64; 2])> {
     let Worker { model, head, feed, phrases, rng } = worker;
     let batch = feed.batch(images);
-    let questions = ask(&batch, count, rng);
+    let questions = ask(&batch, count, tasks, rng);
     let patches = model.vision().forward(&batch.pixels)?;
     let features = model.project(&patches)?;
     let mut loss = head.loss(&patches, &batch) * AUXILIARY;
@@ -252,7 +244,7 @@ fn loss(worker: &mut Worker, (images, count): (usize, usize)) -> Result<(Tensor,
 }
 
 /// Share of right direct answers on images with and on as many images without each finding.
-pub fn accuracy(model: &Gemma3, test: &Batch, phrases: &mut Phrases) -> Result<Vec<[f64; 2]>> {
+fn accuracy(model: &Gemma3, test: &Batch, phrases: &mut Phrases) -> Result<Vec<[f64; 2]>> {
     no_grad(|| {
         let features = model.image_features(&test.pixels)?;
         Finding::ALL

@@ -121,9 +121,11 @@ pub fn train(texts: &[String]) -> Result<Value> {
     }))
 }
 
-/// The tokenizer of a `tokenizer.json`.
-pub fn open(file: &Value) -> Result<Tokenizer> {
-    Tokenizer::from_bytes(file.to_string()).map_err(|error| anyhow!("the tokenizer is malformed: {error}"))
+/// Number of tokens of a `tokenizer.json`.
+pub fn size(file: &Value) -> Result<usize> {
+    let tokenizer =
+        Tokenizer::from_bytes(file.to_string()).map_err(|error| anyhow!("the tokenizer is malformed: {error}"))?;
+    Ok(tokenizer.get_vocab_size(true))
 }
 
 /// Tokens, by age, and merges, by rank, such that every word of the texts is one token.

@@ -16,9 +16,6 @@ use crate::feed::Feed;
 use crate::language::Phrases;
 use crate::tower::DenseHead;
 
-/// Seeds of the training images of different threads are this far apart.
-const SEEDS_EACH: u64 = 1 << 32;
-
 /// The network over the common parameters, and a stream of images of its own.
 pub struct Worker {
     pub model: Gemma3,
@@ -29,9 +26,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// The worker of this number; `folder` holds the tokenizer and the chat template.
+    /// A worker that draws patients from this seed on; `folder` holds the tokenizer and the chat template.
     pub fn new(
-        number: u64,
+        first_seed: u64,
         config: &Config,
         parameters: &BTreeMap<String, Tensor>,
         head: &DenseHead,
@@ -41,9 +38,9 @@ impl Worker {
         Ok(Worker {
             model: Gemma3::new(config.clone(), &Weights::from_tensors(tensors))?,
             head: head.share(),
-            feed: Feed::start(number * SEEDS_EACH),
+            feed: Feed::start(first_seed),
             phrases: Phrases::new(Prompter::from_folder(folder, config)?)?,
-            rng: ChaCha8Rng::seed_from_u64(number),
+            rng: ChaCha8Rng::seed_from_u64(first_seed),
         })
     }
 }

@@ -24,7 +24,13 @@ pub struct Fixture {
 }
 
 pub fn folder(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../../../tests/fixtures/gemma3", name].iter().collect()
+    [
+        env!("CARGO_MANIFEST_DIR"),
+        "../../../tests/fixtures/gemma3",
+        name,
+    ]
+    .iter()
+    .collect()
 }
 
 impl Fixture {
@@ -75,7 +81,10 @@ impl Fixture {
         let tensor = self.tensor(&format!("image.{index}"));
         let (height, width) = tensor.size2().unwrap();
         let bytes = Vec::<u8>::try_from(tensor.flatten(0, -1)).unwrap();
-        GrayImage::from_array(Array2::from_shape_vec((height as usize, width as usize), bytes).unwrap()).unwrap()
+        GrayImage::from_array(
+            Array2::from_shape_vec((height as usize, width as usize), bytes).unwrap(),
+        )
+        .unwrap()
     }
 
     pub fn images(&self) -> Vec<GrayImage> {
@@ -113,7 +122,12 @@ pub struct Answer {
 }
 
 pub fn ids(value: &Value) -> Vec<i64> {
-    value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_i64().unwrap())
+        .collect()
 }
 
 pub fn check_within(name: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
@@ -126,7 +140,10 @@ pub fn check_within(name: &str, found: &Tensor, expected: &Tensor, tolerance: f6
 }
 
 pub fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
-    (a.to_kind(Kind::Double) - b.to_kind(Kind::Double)).abs().max().double_value(&[])
+    (a.to_kind(Kind::Double) - b.to_kind(Kind::Double))
+        .abs()
+        .max()
+        .double_value(&[])
 }
 
 /// A tensor of the plugin interface as one of libtorch.

@@ -71,6 +71,7 @@ impl Dicom {
     /// A 16-bit MONOCHROME2 image with `bits` bits stored.
     pub fn new(rows: u16, columns: u16, bits: u16, words: &[u16]) -> Self {
         let elements = [
+            (0x0008_0060, cs("CR")),
             // What no message may show.
             (0x0010_0010, Value::Text(b"PN", "SECRET^NAME".into())),
             (0x0028_0002, us(1)),
@@ -143,7 +144,7 @@ impl Dicom {
             }
             _ => self.headless(),
         };
-        [&[0; 128], b"DICM", &meta[..], &body].concat()
+        [&[0; 128][..], b"DICM", &meta, &body].concat()
     }
 }
 

@@ -54,10 +54,15 @@ impl Grid {
 }
 
 fn span(low: f32, high: f32, n: usize, pixel: f32) -> std::ops::Range<usize> {
-    // Casts truncate and saturate: adding one before the cast rounds up.
-    let shift = 0.5 * n as f32 + 0.5;
-    let last = ((high / pixel + shift) as usize).min(n);
-    let first = (1.0 - f32::EPSILON + low / pixel + shift - 1.0) as usize;
+    // Casts truncate towards zero and saturate, which spares the calls to `floor` and `ceil`.
+    let shift = 0.5 * n as f32 - 0.5;
+    let (low, high) = (low / pixel + shift, high / pixel + shift);
+    let first = low as usize + usize::from(low > (low as usize) as f32);
+    let last = if high < 0.0 {
+        0
+    } else {
+        (high as usize + 1).min(n)
+    };
     first.min(last)..last
 }
 

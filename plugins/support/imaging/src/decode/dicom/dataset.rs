@@ -127,24 +127,29 @@ impl Dataset {
     }
 }
 
-/// Whether this can be a DICOM file: by its magic, or by a first element of group 2 or 8.
-pub(in super::super) fn looks_like_dicom(bytes: &[u8]) -> bool {
-    let magic = bytes.get(128..132) == Some(b"DICM") || bytes.starts_with(b"DICM");
-    magic
-        || match *bytes {
-            [2 | 8, 0, element, 0, a, b, c, d, ..] => {
-                let explicit = a.is_ascii_uppercase() && b.is_ascii_uppercase();
-                let length = u32::from_le_bytes([a, b, c, d]);
-                element <= 0x20 && (explicit || length <= 1024)
-            }
-            _ => false,
+/// Whether DICOM's magic stands after a preamble of 128 bytes.
+pub(in super::super) fn has_preamble(bytes: &[u8]) -> bool {
+    bytes.get(128..132) == Some(b"DICM")
+}
+
+/// Whether this can be a DICOM file without preamble: it starts with the magic, or with an element
+/// of group 2 or 8.
+pub(in super::super) fn looks_headless(bytes: &[u8]) -> bool {
+    match *bytes {
+        [b'D', b'I', b'C', b'M', ..] => true,
+        [2 | 8, 0, _, 0, a, b, c, d, ..] => {
+            let explicit = a.is_ascii_uppercase() && b.is_ascii_uppercase();
+            let length = u32::from_le_bytes([a, b, c, d]);
+            explicit || length <= 1024
         }
+        _ => false,
+    }
 }
 
 /// The transfer syntax of the file meta information, if any, and the data set that follows.
 fn split_meta(bytes: &[u8]) -> Result<(Option<String>, &[u8]), DecodeError> {
     let cut = || Format::Dicom.damaged("its file meta information");
-    let mut rest = if bytes.get(128..132) == Some(b"DICM") {
+    let mut rest = if has_preamble(bytes) {
         &bytes[132..]
     } else {
         bytes.strip_prefix(b"DICM").unwrap_or(bytes)

@@ -18,7 +18,7 @@ use super::{
     tone::{Range, luma8},
 };
 
-pub(super) use dataset::looks_like_dicom;
+pub(super) use dataset::{has_preamble, looks_headless};
 
 /// The image in a DICOM file, its first frame if there are several.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {

@@ -1,0 +1,193 @@
+//! The plugin as the host sees it: description, requests, and errors in one sentence.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{CASES, Fixture, folder, torch};
+use medfocus_model_gemma3::plugin::{Gemma3Plugin, Settings};
+use medfocus_plugin_api::{
+    AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, Message,
+    Objective, Result, ScoreRequest, Services, TraceRequest, VisionLanguageModel,
+};
+
+/// A host that fills no slot.
+#[derive(Default)]
+struct Host {
+    cancelled: AtomicBool,
+}
+
+impl Services for &'static Host {
+    fn progress(&self, done: u64, total: u64, _: &str) {
+        assert!(done <= total);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn filled(&self, _: &str) -> bool {
+        false
+    }
+
+    fn call(&self, slot: &str, _: &str, _: Message) -> Result<Message> {
+        Err(Error::missing(format!("nothing fills `{slot}`")))
+    }
+}
+
+fn host() -> &'static Host {
+    Box::leak(Box::default())
+}
+
+fn settings(name: &str) -> Settings {
+    Settings {
+        path: folder(name).display().to_string(),
+        device: "cpu".to_owned(),
+        ..Settings::default()
+    }
+}
+
+fn plugin(name: &str) -> Gemma3Plugin {
+    Gemma3Plugin::new(settings(name), Context::new(host())).unwrap()
+}
+
+fn refusal(settings: Settings) -> Error {
+    Gemma3Plugin::new(settings, Context::new(host()))
+        .err()
+        .expect("settings that cannot work")
+}
+
+#[test]
+fn the_description_follows_the_checkpoint() {
+    let info = plugin("hub").info().unwrap();
+    assert_eq!(
+        (
+            info.family.as_str(),
+            info.device.as_str(),
+            info.dtype.as_str()
+        ),
+        ("gemma3", "cpu", "f32")
+    );
+    assert_eq!((info.input, info.grid), (Some((56, 56)), (2, 2)));
+    assert_eq!((info.heads, info.hidden), (4, 32));
+    let mut layers = [AttentionKind::Sliding(9); 7];
+    layers[5] = AttentionKind::Full;
+    assert_eq!(info.layers, layers);
+    assert!(info.parameters > 100_000);
+}
+
+#[test]
+fn the_digest_names_weights_and_number_format() {
+    let digest = |settings| {
+        Gemma3Plugin::new(settings, Context::new(host()))
+            .unwrap()
+            .info()
+            .unwrap()
+            .digest
+    };
+    assert_eq!(digest(settings("small")), digest(settings("small")));
+    let narrow = Settings {
+        dtype: "bf16".to_owned(),
+        ..settings("small")
+    };
+    let digests = [
+        digest(settings("small")),
+        digest(settings("hub")),
+        digest(narrow),
+    ];
+    assert!(digests[0] != digests[1] && digests[0] != digests[2]);
+}
+
+#[test]
+fn requests_are_answered() {
+    for name in CASES {
+        let fixture = Fixture::load(name);
+        let plugin = plugin(name);
+        let question = fixture.question().to_owned();
+        let generation = plugin
+            .generate(&GenerateRequest {
+                image: fixture.image(0),
+                question: question.clone(),
+                max_new_tokens: 3,
+            })
+            .unwrap();
+        assert_eq!(generation.tokens.len(), generation.log_probs.len());
+
+        let answer = fixture.answer(1).text;
+        let scores = plugin
+            .score(&ScoreRequest {
+                images: fixture.images(),
+                question: question.clone(),
+                answer: answer.clone(),
+                span: AnswerSpan::Turn,
+            })
+            .unwrap();
+        fixture.check(
+            "scores",
+            &torch(&scores.log_probs),
+            fixture.tensor("scores.1"),
+        );
+
+        let trace = plugin
+            .trace(&TraceRequest {
+                image: fixture.image(0),
+                question,
+                answer,
+                span: AnswerSpan::Answer,
+                wants: vec!["features".parse().unwrap()],
+                objective: Objective::default(),
+                path: None,
+            })
+            .unwrap();
+        fixture.check(
+            "features",
+            &torch(&trace.captures[0].tensor),
+            fixture.tensor("features"),
+        );
+    }
+}
+
+#[test]
+fn the_user_can_stop_it() {
+    let host = host();
+    let plugin = Gemma3Plugin::new(settings("small"), Context::new(host)).unwrap();
+    host.cancelled.store(true, Ordering::Relaxed);
+    let fixture = Fixture::load("small");
+    let request = GenerateRequest {
+        image: fixture.image(0),
+        question: fixture.question().to_owned(),
+        max_new_tokens: 3,
+    };
+    assert_eq!(
+        plugin.generate(&request).unwrap_err().kind,
+        ErrorKind::Cancelled
+    );
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_in_one_sentence() {
+    let missing = refusal(Settings::default());
+    assert!(missing.to_string().contains("`path`"), "{missing}");
+    let nowhere = refusal(Settings {
+        path: "nowhere".to_owned(),
+        ..settings("small")
+    });
+    assert_eq!(nowhere.kind, ErrorKind::Missing);
+    assert!(
+        nowhere.to_string().contains("nowhere/config.json"),
+        "{nowhere}"
+    );
+    let device = refusal(Settings {
+        device: "gpu".to_owned(),
+        ..settings("small")
+    });
+    assert!(device.to_string().contains("\"gpu\""), "{device}");
+    let format = refusal(Settings {
+        dtype: "fp4".to_owned(),
+        ..settings("small")
+    });
+    assert!(format.to_string().contains("\"fp4\""), "{format}");
+    for error in [missing, nowhere, device, format] {
+        assert!(!error.to_string().contains('\n'));
+    }
+}
