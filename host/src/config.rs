@@ -198,9 +198,14 @@ impl Layers {
     }
 }
 
-/// One figment error as a sentence with key and source.
+/// One figment error as a sentence with key and source, without the drawing that a TOML error holds.
 fn sentence(error: &figment::Error) -> Error {
-    Error::invalid(format!("config: {error}"))
+    let text = error.to_string();
+    let words = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.contains('|'));
+    Error::invalid(format!("config: {}", Vec::from_iter(words).join(" ")))
 }
 
 /// One `--set key=value`.

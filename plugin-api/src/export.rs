@@ -28,14 +28,17 @@ use crate::{
 /// See the [crate's example](crate).
 #[macro_export]
 macro_rules! export_plugin {
-    ($(libtorch = $libtorch:literal;)? $($kind:ident $component:ty;)+) => {
+    (libtorch = $libtorch:literal; $($kind:ident $component:ty;)+) => {
+        $crate::export_plugin!(@emit Some($libtorch), $($kind $component;)+);
+    };
+    (@emit $libtorch:expr, $($kind:ident $component:ty;)+) => {
         const _: () = {
             use $crate::abi::std_types::{RResult, RStr, RString};
 
             const PLUGIN: $crate::manifest::render::Plugin = $crate::manifest::render::Plugin {
                 name: env!("CARGO_PKG_NAME"),
                 version: env!("CARGO_PKG_VERSION"),
-                libtorch: $crate::export_plugin!(@optional $($libtorch)?),
+                libtorch: $libtorch,
                 components: &[$(
                     $crate::export::declare::<$component>($crate::protocol::$kind::KIND),
                 )+],
@@ -82,8 +85,9 @@ macro_rules! export_plugin {
             };
         };
     };
-    (@optional) => { None };
-    (@optional $version:literal) => { Some($version) };
+    ($($kind:ident $component:ty;)+) => {
+        $crate::export_plugin!(@emit None, $($kind $component;)+);
+    };
 }
 
 #[doc(hidden)]

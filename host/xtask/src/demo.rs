@@ -10,20 +10,36 @@ use crate::workspace::{Workspace, step};
 /// Where the demo leaves its results, relative to the workspace root.
 const OUT: &str = "out/demo";
 
-/// What `medfocus` is asked to do, one call a row.
-const CALLS: &[&[&str]] = &[&[
-    "attribute",
-    "--model",
-    "configs/models/phantom-gemma3.toml",
-    "--method",
-    "occlusion",
-    "--image",
-    "configs/demo/phantom.png",
-    "--question",
-    "Is there a pleural effusion?",
-    "--out",
-    OUT,
-]];
+/// What `medfocus` is asked to do, one call a row: draw a phantom with a known finding, then explain
+/// the demo model's answer about it.
+const CALLS: &[&[&str]] = &[
+    &[
+        "sample",
+        "--dataset",
+        "phantom",
+        "--index",
+        "1",
+        "--set",
+        "dataset.width=512",
+        "--set",
+        "dataset.height=640",
+        "--out",
+        OUT,
+    ],
+    &[
+        "attribute",
+        "--model",
+        "phantom-gemma3",
+        "--method",
+        "occlusion",
+        "--image",
+        "out/demo/image.png",
+        "--question",
+        "Is there evidence of pleural effusion in the image?",
+        "--out",
+        OUT,
+    ],
+];
 
 /// Builds, runs every call, and says where the results are.
 pub fn run(workspace: &Workspace) -> Result<()> {

@@ -202,5 +202,6 @@ fn digest(folder: &Path, device: Device, kind: Kind) -> Result<String> {
 }
 
 medfocus_plugin_api::export_plugin! {
+    libtorch = "2.13.0";
     model Gemma3Plugin;
 }

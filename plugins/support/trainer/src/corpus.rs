@@ -45,7 +45,10 @@ impl Task {
 
     /// The whole question.
     pub fn question(self, finding: &str) -> String {
-        format!("Is there evidence of {finding} in the image?{}", self.suffix())
+        format!(
+            "Is there evidence of {finding} in the image?{}",
+            self.suffix()
+        )
     }
 
     /// The answer; `None` for an unclear truth.
@@ -173,7 +176,10 @@ pub fn all_texts() -> Vec<String> {
         texts.extend(Task::Direct.answer(finding, &Truth::Absent));
         texts.push(reasoning(finding, None));
         for seed in 0..8 {
-            texts.push(reasoning(finding, Some(&FindingInstance::sample(finding, seed))));
+            texts.push(reasoning(
+                finding,
+                Some(&FindingInstance::sample(finding, seed)),
+            ));
         }
     }
     texts.push("Yes yes no user model".to_owned());
@@ -181,7 +187,41 @@ pub fn all_texts() -> Vec<String> {
         texts.push(format!("[\"{0}\", \"{0}\"] {0}", concept.name()));
     }
     for number in (0..=1000).step_by(GRID as usize) {
-        texts.push(format!("[[{number}, {number}, {number}]] [] [{number}, {number}]"));
+        texts.push(format!(
+            "[[{number}, {number}, {number}]] [] [{number}, {number}]"
+        ));
     }
     texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_step_gives_nothing_away() {
+        let first = |text: &str| text.split("Step 2").next().map(str::to_owned);
+        for finding in Finding::ALL {
+            let without = reasoning(finding, None);
+            assert!(without.ends_with("The answer is no."));
+            for seed in 0..4 {
+                let with = reasoning(finding, Some(&FindingInstance::sample(finding, seed)));
+                assert!(
+                    with.ends_with("The answer is yes.") && !with.contains('{'),
+                    "{with}"
+                );
+                assert_eq!(first(&with), first(&without));
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_are_rounded_to_the_grid_and_never_empty() {
+        assert_eq!(grid_box([0.1, 0.2, 0.3, 0.4]), [100, 200, 300, 400]);
+        assert_eq!(
+            grid_box([0.1124, 0.1126, 0.9876, 0.9874]),
+            [100, 125, 1000, 975]
+        );
+        assert_eq!(grid_box([0.5, 1.0, 0.5, 1.0]), [500, 975, 525, 1000]);
+    }
 }

@@ -32,17 +32,30 @@ fn exams(finding: Finding, count: u64) -> Vec<Exam> {
     numbers
         .map(|number| {
             let present = number % 2 == 0;
-            let mut options = CaseOptions { require: present.then_some(finding), ..CaseOptions::default() };
+            let mut options = CaseOptions {
+                require: present.then_some(finding),
+                ..CaseOptions::default()
+            };
             options.findings.retain(|&other| other != finding);
             let seed = FIRST_SEED + ((finding as u64) << 20) + number;
             let case = sample_case(seed, &options);
             let (height, width) = FILMS[number as usize / 2 % FILMS.len()];
             let rendered = renderer.render(&case.patient, &case.findings, height, width);
-            let found = case.findings.iter().position(|instance| instance.finding == finding).and_then(|index| {
-                let on_film = rendered.finding_box(index)?;
-                Some((case.findings[index].clone(), working_box(on_film, height, width)))
-            });
-            Exam { image: letterbox(rendered.image.view(), WORKING_SIDE), found }
+            let found = case
+                .findings
+                .iter()
+                .position(|instance| instance.finding == finding)
+                .and_then(|index| {
+                    let on_film = rendered.finding_box(index)?;
+                    Some((
+                        case.findings[index].clone(),
+                        working_box(on_film, height, width),
+                    ))
+                });
+            Exam {
+                image: letterbox(rendered.image.view(), WORKING_SIDE),
+                found,
+            }
         })
         .collect()
 }
@@ -52,7 +65,8 @@ fn working_box(found: PixelBox, height: usize, width: usize) -> PixelBox {
     let (scaled, _, top, left) = letterbox_geometry(height, width, WORKING_SIDE);
     let scale = scaled as f64 / height as f64;
     let low = |pixel: usize, pad: usize| pad + (pixel as f64 * scale).floor() as usize;
-    let high = |pixel: usize, pad: usize| (pad + (pixel as f64 * scale).ceil() as usize).min(WORKING_SIDE);
+    let high =
+        |pixel: usize, pad: usize| (pad + (pixel as f64 * scale).ceil() as usize).min(WORKING_SIDE);
     PixelBox {
         x1: low(found.x1, left),
         y1: low(found.y1, top),
@@ -75,29 +89,60 @@ pub fn evaluate(backend: &Backend, count: u64, spoken: usize) -> Result<Value> {
 }
 
 fn measure(backend: &Backend, finding: Finding, exams: &[Exam], spoken: usize) -> Result<Value> {
-    let (positive, negative): (Vec<&Exam>, Vec<&Exam>) = exams.iter().partition(|exam| exam.found.is_some());
+    let (positive, negative): (Vec<&Exam>, Vec<&Exam>) =
+        exams.iter().partition(|exam| exam.found.is_some());
     let ask = |images: &[Array2<u8>]| chances(backend, finding, images);
-    let plain = |exams: &[&Exam]| exams.iter().map(|exam| exam.image.clone()).collect::<Vec<_>>();
+    let plain = |exams: &[&Exam]| {
+        exams
+            .iter()
+            .map(|exam| exam.image.clone())
+            .collect::<Vec<_>>()
+    };
     let (yes, no) = (ask(&plain(&positive))?, ask(&plain(&negative))?);
-    let found: Vec<(&Exam, PixelBox)> =
-        positive.iter().filter_map(|exam| Some((*exam, exam.found.as_ref()?.1))).collect();
-    let hidden: Vec<_> = found.iter().map(|(exam, there)| blank(&exam.image, *there)).collect();
-    let elsewhere: Vec<_> = found.iter().map(|(exam, there)| blank(&exam.image, mirrored(*there))).collect();
+    let found: Vec<(&Exam, PixelBox)> = positive
+        .iter()
+        .filter_map(|exam| Some((*exam, exam.found.as_ref()?.1)))
+        .collect();
+    let hidden: Vec<_> = found
+        .iter()
+        .map(|(exam, there)| blank(&exam.image, *there))
+        .collect();
+    let elsewhere: Vec<_> = found
+        .iter()
+        .map(|(exam, there)| blank(&exam.image, mirrored(*there)))
+        .collect();
 
     let mut right = [(0, 0); 3];
     let (mut overlap, mut boxes) = (0.0, 0);
-    for exam in positive.iter().take(spoken).chain(negative.iter().take(spoken)) {
+    for exam in positive
+        .iter()
+        .take(spoken)
+        .chain(negative.iter().take(spoken))
+    {
         let say = |task: Task| say(backend, task.question(finding.name()), &exam.image);
-        let (reasoning, drawn, named) = (say(Task::Reasoning)?, say(Task::Boxes)?, say(Task::Regions)?);
+        let (reasoning, drawn, named) = (
+            say(Task::Reasoning)?,
+            say(Task::Boxes)?,
+            say(Task::Regions)?,
+        );
         let outcomes = match &exam.found {
             Some((instance, there)) => {
-                let share = parse_box(&drawn).map_or(0.0, |drawn| intersection_over_union(drawn, *there));
+                let share =
+                    parse_box(&drawn).map_or(0.0, |drawn| intersection_over_union(drawn, *there));
                 overlap += share;
                 boxes += 1;
                 let region = format!("[\"{}\"]", instance.region_phrase());
-                [verdict(&reasoning) == Some(true), share >= 0.5, named == region]
+                [
+                    verdict(&reasoning) == Some(true),
+                    share >= 0.5,
+                    named == region,
+                ]
             }
-            None => [verdict(&reasoning) == Some(false), drawn == "[]", named == "[]"],
+            None => [
+                verdict(&reasoning) == Some(false),
+                drawn == "[]",
+                named == "[]",
+            ],
         };
         for ((good, all), outcome) in right.iter_mut().zip(outcomes) {
             *good += u32::from(outcome);
@@ -125,12 +170,22 @@ fn chances(backend: &Backend, finding: Finding, images: &[Array2<u8>]) -> Result
     let (model, prompter) = (backend.model(), backend.prompter());
     let ids = prompter.question(&Task::Direct.question(finding.name()))?;
     let words = Tensor::from_slice(&[prompter.first_token("Yes")?, prompter.first_token("No")?]);
-    let pixels: Vec<Tensor> =
-        images.iter().map(|image| backend.processor().pixels(image.view())).collect::<Result<_, _>>()?;
+    let pixels: Vec<Tensor> = images
+        .iter()
+        .map(|image| backend.processor().pixels(image.view()))
+        .collect::<Result<_, _>>()?;
     let features = model.image_features(&Tensor::stack(&pixels, 0))?;
-    let hidden = model.decoder().run(&model.embed(&ids, &features)?, &model.prefill(&ids)?, None)?;
+    let hidden =
+        model
+            .decoder()
+            .run(&model.embed(&ids, &features)?, &model.prefill(&ids)?, None)?;
     let logits = model.decoder().logits(&hidden.select(1, -1))?;
-    Ok(Vec::<f64>::try_from(logits.index_select(1, &words).softmax(1, Kind::Double).select(1, 0))?)
+    Ok(Vec::<f64>::try_from(
+        logits
+            .index_select(1, &words)
+            .softmax(1, Kind::Double)
+            .select(1, 0),
+    )?)
 }
 
 fn say(backend: &Backend, question: String, image: &Array2<u8>) -> Result<String> {
@@ -145,7 +200,9 @@ fn say(backend: &Backend, question: String, image: &Array2<u8>) -> Result<String
 /// The image with a box set to zero.
 fn blank(image: &Array2<u8>, there: PixelBox) -> Array2<u8> {
     let mut image = image.clone();
-    image.slice_mut(s![there.y1..there.y2, there.x1..there.x2]).fill(0);
+    image
+        .slice_mut(s![there.y1..there.y2, there.x1..there.x2])
+        .fill(0);
     image
 }
 
@@ -174,7 +231,11 @@ fn verdict(text: &str) -> Option<bool> {
 /// The first box of a JSON list, in pixels of the working image.
 fn parse_box(text: &str) -> Option<[f64; 4]> {
     let boxes: Vec<[f64; 4]> = serde_json::from_str(text).ok()?;
-    Some(boxes.first()?.map(|thousandths| thousandths / 1000.0 * WORKING_SIDE as f64))
+    Some(
+        boxes
+            .first()?
+            .map(|thousandths| thousandths / 1000.0 * WORKING_SIDE as f64),
+    )
 }
 
 fn intersection_over_union([y1, x1, y2, x2]: [f64; 4], there: PixelBox) -> f64 {
@@ -195,4 +256,48 @@ fn round(share: f64) -> f64 {
 pub fn open(folder: &std::path::Path) -> Result<Backend> {
     Backend::from_folder(folder, medfocus_torch::tch::Device::Cpu, Kind::Float, 32)
         .with_context(|| format!("{} is not a checkpoint", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_verdict_counts() {
+        assert_eq!(verdict("No round spot. The answer is yes."), Some(true));
+        assert_eq!(verdict("Yesterday nothing was noticed"), None);
+        assert_eq!(verdict("no"), Some(false));
+    }
+
+    #[test]
+    fn boxes_are_compared_in_pixels() {
+        let there = PixelBox {
+            x1: 56,
+            y1: 0,
+            x2: 112,
+            y2: 112,
+        };
+        let drawn = parse_box("[[0, 250, 500, 500]]").unwrap();
+        assert_eq!(intersection_over_union(drawn, there), 1.0);
+        let half = parse_box("[[0, 250, 250, 500]]").unwrap();
+        assert_eq!(intersection_over_union(half, there), 0.5);
+        assert_eq!(parse_box("[]"), None);
+    }
+
+    #[test]
+    fn a_box_of_the_film_lies_in_the_letterbox() {
+        let film = PixelBox {
+            x1: 0,
+            y1: 0,
+            x2: 640,
+            y2: 512,
+        };
+        let working = PixelBox {
+            x1: 0,
+            y1: 22,
+            x2: 224,
+            y2: 201,
+        };
+        assert_eq!(working_box(film, 512, 640), working);
+    }
 }

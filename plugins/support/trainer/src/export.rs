@@ -16,6 +16,7 @@ use crate::tokenizer::Special;
 pub const RECORD: &str = "TRAINING.json";
 
 const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
+const MODEL_CARD: &str = include_str!("model_card.md");
 
 /// A folder beside the final one, renamed into its place when complete.
 pub struct Staging {
@@ -26,13 +27,20 @@ pub struct Staging {
 impl Staging {
     /// An empty folder for what will become `target`.
     pub fn new(target: &Path) -> Result<Staging> {
-        let name = target.file_name().context("the output folder has no name")?;
+        let name = target
+            .file_name()
+            .context("the output folder has no name")?;
         let folder = target.with_file_name(format!("{}.partial", name.to_string_lossy()));
         if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be emptied", folder.display()))?;
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("{} cannot be emptied", folder.display()))?;
         }
-        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
-        Ok(Staging { folder, target: target.to_owned() })
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("{} cannot be created", folder.display()))?;
+        Ok(Staging {
+            folder,
+            target: target.to_owned(),
+        })
     }
 
     /// Where the files are now.
@@ -59,7 +67,8 @@ impl Staging {
                 "do_sample": false,
             }),
         )?;
-        self.write("chat_template.jinja", CHAT_TEMPLATE.as_bytes())
+        self.write("chat_template.jinja", CHAT_TEMPLATE.as_bytes())?;
+        self.write("README.md", MODEL_CARD.as_bytes())
     }
 
     /// Writes the weights as f32.
@@ -68,15 +77,26 @@ impl Staging {
         for (name, tensor) in tensors {
             let values = Vec::<f32>::try_from(tensor.to_kind(Kind::Float).flatten(0, -1))?;
             let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
-            let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let data: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
             bytes.push((name, shape, data));
         }
         let views = bytes
             .iter()
-            .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
+            .map(|(name, shape, data)| {
+                Ok((
+                    name.as_str(),
+                    TensorView::new(Dtype::F32, shape.clone(), data)?,
+                ))
+            })
             .collect::<Result<Vec<_>>>()?;
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        self.write("model.safetensors", &safetensors::serialize(views, Some(metadata))?)
+        self.write(
+            "model.safetensors",
+            &safetensors::serialize(views, Some(metadata))?,
+        )
     }
 
     /// Writes a JSON file.
@@ -150,4 +170,60 @@ fn preprocessor_config() -> Value {
         "do_pan_and_scan": null,
         "image_seq_length": IMAGE_TOKENS,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{architecture, corpus, tokenizer};
+    use medfocus_model_gemma3::config::Config;
+    use medfocus_model_gemma3::prompt::Prompter;
+
+    #[test]
+    fn the_prompt_is_gemmas() {
+        let parent = tempfile::tempdir().unwrap();
+        let staging = Staging::new(&parent.path().join("checkpoint")).unwrap();
+        let tokens = tokenizer::train(&corpus::all_texts()).unwrap();
+        let settings = architecture::config(tokenizer::size(&tokens).unwrap());
+        staging.write_settings(&settings, &tokens).unwrap();
+        let config = Config::parse(&settings.to_string()).unwrap();
+        let prompter = Prompter::from_folder(staging.folder(), &config).unwrap();
+
+        let ids = prompter
+            .question(" Is there evidence of pneumothorax in the image? ")
+            .unwrap();
+        let texts: Vec<String> = prompter
+            .describe(&ids)
+            .into_iter()
+            .map(|token| token.text)
+            .collect();
+        let end = texts
+            .iter()
+            .position(|text| text == "<end_of_image>")
+            .unwrap();
+        let image = end - 1 - IMAGE_TOKENS;
+        assert_eq!(texts[image - 1..=image], ["\n\n\n", "<start_of_image>"]);
+        assert!(
+            texts[image + 1..end]
+                .iter()
+                .all(|text| text == "<image_soft_token>")
+        );
+        assert_eq!(texts[..image - 1].concat(), "<bos><start_of_turn>user");
+        assert_eq!(texts[end + 1..end + 3], ["\n\n", "Is"]);
+        let question = "Is there evidence of pneumothorax in the image?";
+        let turns = format!("\n\n{question}<end_of_turn>\n<start_of_turn>model\n");
+        assert_eq!(texts[end + 1..].concat(), turns);
+    }
+
+    #[test]
+    fn a_folder_appears_only_when_complete() {
+        let parent = tempfile::tempdir().unwrap();
+        let target = parent.path().join("checkpoint");
+        let staging = Staging::new(&target).unwrap();
+        staging.write_json(RECORD, &json!({"stages": []})).unwrap();
+        assert!(!target.exists());
+        staging.publish().unwrap();
+        assert!(target.join(RECORD).is_file());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
 }

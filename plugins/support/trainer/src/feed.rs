@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use medfocus_phantom::{Finding, Renderer};
-use medfocus_torch::tch::{Device, Kind, Tensor};
+use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::architecture::{IMAGE_SIDE, PATCHES_PER_SIDE};
 use crate::sample::{Purpose, Sample, Truth, draw};
@@ -23,8 +23,14 @@ impl Batch {
     /// Stacks samples.
     pub fn new(samples: Vec<Sample>) -> Batch {
         let (count, side) = (samples.len() as i64, IMAGE_SIDE as i64);
-        let pixels: Vec<u8> = samples.iter().flat_map(|sample| sample.pixels.iter().copied()).collect();
-        let cover: Vec<f32> = samples.iter().flat_map(|sample| sample.cover.iter().copied()).collect();
+        let pixels: Vec<u8> = samples
+            .iter()
+            .flat_map(|sample| sample.pixels.iter().copied())
+            .collect();
+        let cover: Vec<f32> = samples
+            .iter()
+            .flat_map(|sample| sample.cover.iter().copied())
+            .collect();
         let patches = (PATCHES_PER_SIDE * PATCHES_PER_SIDE) as i64;
         Batch {
             pixels: (Tensor::from_slice(&pixels).to_kind(Kind::Float) / 127.5 - 1.0)
@@ -43,7 +49,11 @@ impl Batch {
     pub fn draw(first_seed: u64, count: usize, purpose: Purpose) -> Batch {
         let mut renderer = Renderer::default();
         let seeds = first_seed..first_seed + count as u64;
-        Batch::new(seeds.map(|seed| draw(seed, purpose, &mut renderer)).collect())
+        Batch::new(
+            seeds
+                .map(|seed| draw(seed, purpose, &mut renderer))
+                .collect(),
+        )
     }
 
     /// Number of images.
@@ -63,7 +73,7 @@ impl Batch {
                 Truth::Unclear => -1.0,
             })
             .collect();
-        Tensor::from_slice(&flat).reshape([self.len() as i64, -1]).to_device(Device::Cpu)
+        Tensor::from_slice(&flat).reshape([self.len() as i64, -1])
     }
 }
 
@@ -78,7 +88,10 @@ impl Feed {
             let mut renderer = Renderer::default();
             let mut seeds = first_seed..;
             // Sending fails once nobody listens any more.
-            while seeds.next().is_some_and(|seed| send.send(draw(seed, Purpose::Training, &mut renderer)).is_ok()) {}
+            while seeds.next().is_some_and(|seed| {
+                send.send(draw(seed, Purpose::Training, &mut renderer))
+                    .is_ok()
+            }) {}
         });
         Feed(receive)
     }

@@ -26,8 +26,16 @@ const LONGEST: f64 = 0.4;
 /// How far each layer's heads look at first, patches.
 const REACH: [f64; 3] = [1.0, 1.0, 2.0];
 /// The eight neighbours, one for each head.
-const NEIGHBOURS: [(f64, f64); TOWER_HEADS] =
-    [(-1.0, -1.0), (-1.0, 0.0), (-1.0, 1.0), (0.0, -1.0), (0.0, 1.0), (1.0, -1.0), (1.0, 0.0), (1.0, 1.0)];
+const NEIGHBOURS: [(f64, f64); TOWER_HEADS] = [
+    (-1.0, -1.0),
+    (-1.0, 0.0),
+    (-1.0, 1.0),
+    (0.0, -1.0),
+    (0.0, 1.0),
+    (1.0, -1.0),
+    (1.0, 0.0),
+    (1.0, 1.0),
+];
 /// Gain of queries and keys: a patch one off gets a few percent of a neighbour's weight.
 const SHARPNESS: f64 = 1.8;
 
@@ -38,7 +46,9 @@ pub fn parameters(config: &Config, pixels: &Tensor) -> Result<BTreeMap<String, T
     Ok(shapes
         .into_iter()
         .map(|(name, shape)| {
-            let values = initial(&name, &shape, pixels).copy().set_requires_grad(true);
+            let values = initial(&name, &shape, pixels)
+                .copy()
+                .set_requires_grad(true);
             (name, values)
         })
         .collect())
@@ -47,7 +57,9 @@ pub fn parameters(config: &Config, pixels: &Tensor) -> Result<BTreeMap<String, T
 fn initial(name: &str, shape: &[i64], pixels: &Tensor) -> Tensor {
     let normal = |deviation: f64| Tensor::randn(shape, FLOAT) * deviation;
     // Linear weights are [outputs, inputs]; this keeps the scale of what passes through.
-    let keep = shape.last().map_or(1.0, |&inputs| (inputs as f64).powf(-0.5));
+    let keep = shape
+        .last()
+        .map_or(1.0, |&inputs| (inputs as f64).powf(-0.5));
     let ends = |end: &str| name.ends_with(end);
     if ends("patch_embedding.weight") {
         patch_embedding(pixels)
@@ -59,7 +71,7 @@ fn initial(name: &str, shape: &[i64], pixels: &Tensor) -> Tensor {
         normal(keep)
     } else if ends("bias") {
         Tensor::zeros(shape, FLOAT)
-    } else if name.contains("layer_norm") || ends("post_layernorm.weight") && name.contains("vision_model") {
+    } else if name.contains("layer_norm") || ends("post_layernorm.weight") {
         Tensor::ones(shape, FLOAT)
     } else if ends("norm.weight") {
         // The decoder stores the scale of its norms as the difference from one.
@@ -91,7 +103,10 @@ fn positions() -> Tensor {
     let mut table = vec![0f32; side * side * TOWER_WIDTH];
     for (patch, row) in table.chunks_exact_mut(TOWER_WIDTH).enumerate() {
         let place = [(patch / side) as f64, (patch % side) as f64];
-        for (channel, value) in row[TOWER_WIDTH - POSITION_CHANNELS..].iter_mut().enumerate() {
+        for (channel, value) in row[TOWER_WIDTH - POSITION_CHANNELS..]
+            .iter_mut()
+            .enumerate()
+        {
             let (axis, wave, sine) = position_channel(channel);
             let angle = wave * place[axis];
             *value = (2f64.sqrt() * if sine { angle.sin() } else { angle.cos() }) as f32;
@@ -117,7 +132,11 @@ fn looking_at(reach: Option<f64>) -> Tensor {
             let phase = wave * reach.unwrap_or(0.0) * [down, right][axis];
             let row = &mut weight[(head * width + channel) * TOWER_WIDTH..][..TOWER_WIDTH];
             let position = &mut row[TOWER_WIDTH - POSITION_CHANNELS..];
-            let (other, sign) = if sine { (channel - 1, 1.0) } else { (channel + 1, -1.0) };
+            let (other, sign) = if sine {
+                (channel - 1, 1.0)
+            } else {
+                (channel + 1, -1.0)
+            };
             position[channel] = (SHARPNESS * phase.cos()) as f32;
             position[other] = (SHARPNESS * sign * phase.sin()) as f32;
         }
@@ -136,8 +155,14 @@ fn patch_embedding(pixels: &Tensor) -> Tensor {
     let basis = &basis / basis.square().sum_dim_intlist(1, true, Kind::Float).sqrt();
     // Row (u, v) is the outer product of the basis vectors u and v.
     let transform = basis.kron(&basis);
-    let patches = pixels.narrow(1, 0, 1).unfold(2, side, side).unfold(3, side, side).reshape([-1, size]);
-    let spread = patches.matmul(&transform.transpose(0, 1)).std_dim(0, true, true);
+    let patches = pixels
+        .narrow(1, 0, 1)
+        .unfold(2, side, side)
+        .unfold(3, side, side)
+        .reshape([-1, size]);
+    let spread = patches
+        .matmul(&transform.transpose(0, 1))
+        .std_dim(0, true, true);
     // The added constant keeps the grain of the film, in the highest coefficients, small.
     let scaled = &transform / (spread.transpose(0, 1) + 0.1);
     let mixtures = TOWER_WIDTH as i64 - POSITION_CHANNELS as i64 - size;
@@ -145,4 +170,50 @@ fn patch_embedding(pixels: &Tensor) -> Tensor {
     let blank = Tensor::zeros([POSITION_CHANNELS as i64, size], FLOAT);
     let grey = Tensor::cat(&[scaled, mixed, blank], 0).reshape([TOWER_WIDTH as i64, 1, side, side]);
     grey.expand([TOWER_WIDTH as i64, 3, side, side], false) / 3.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_head_looks_at_its_neighbour() {
+        let reach = 1;
+        let (table, side) = (positions(), PATCHES_PER_SIDE as i64);
+        let project = |weight: Tensor| {
+            let heads = table.matmul(&weight.transpose(0, 1));
+            heads
+                .reshape([side * side, TOWER_HEADS as i64, -1])
+                .transpose(0, 1)
+        };
+        let queries = project(looking_at(Some(f64::from(reach))));
+        let favourite = queries
+            .matmul(&project(looking_at(None)).transpose(1, 2))
+            .argmax(2, false);
+        for (head, (down, right)) in NEIGHBOURS.into_iter().enumerate() {
+            for (row, column) in
+                (1..side - 1).flat_map(|row| (1..side - 1).map(move |column| (row, column)))
+            {
+                let wanted = (row + down as i64) * side + column + right as i64;
+                assert_eq!(
+                    favourite.int64_value(&[head as i64, row * side + column]),
+                    wanted
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_patch_embedding_sees_every_pixel_once() {
+        medfocus_torch::tch::manual_seed(0);
+        let pixels = Tensor::randn([4, 3, 112, 112], FLOAT);
+        let size = (PATCH_SIDE * PATCH_SIDE) as i64;
+        let rows = patch_embedding(&pixels)
+            .narrow(1, 0, 1)
+            .reshape([-1, size])
+            .narrow(0, 0, size);
+        let unit = &rows / rows.square().sum_dim_intlist(1, true, Kind::Float).sqrt();
+        let difference = unit.matmul(&unit.transpose(0, 1)) - Tensor::eye(size, FLOAT);
+        assert!(difference.abs().max().double_value(&[]) < 1e-5);
+    }
 }

@@ -3,169 +3,25 @@
 //! Each image is encoded once and asked about several times. Half of the questions have a positive
 //! answer, whatever the finding.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
 use medfocus_model_gemma3::Gemma3;
-use medfocus_model_gemma3::prompt::{Answered, Prompter};
 use medfocus_phantom::Finding;
-use medfocus_plugin_api::AnswerSpan;
 use medfocus_torch::tch::{Kind, Reduction, Tensor, no_grad};
-use rand::seq::SliceRandom;
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use crate::corpus::Task;
 use crate::feed::Batch;
 use crate::optimiser::{Adam, schedule};
+use crate::questions::{Phrases, Question, Sequences, ask};
 use crate::sample::Truth;
-use crate::tokenizer::Special;
 use crate::worker::Worker;
 
 /// Probability left to the opposite of a direct answer, so that what is blanked can lower it.
 const DOUBT: f64 = 0.025;
 /// Weight of the tower's own task.
 const AUXILIARY: f64 = 0.3;
-/// One question about one image of a batch.
-pub struct Question {
-    pub image: usize,
-    pub finding: Finding,
-    pub task: Task,
-}
-
-/// Texts with their ids, each worked out once.
-pub struct Phrases {
-    prompter: Prompter,
-    known: HashMap<(String, String), Answered>,
-    yes: i64,
-    no: i64,
-}
-
-impl Phrases {
-    /// Ids by this tokenizer and chat template.
-    pub fn new(prompter: Prompter) -> Result<Self> {
-        Ok(Phrases {
-            known: HashMap::new(),
-            yes: prompter.first_token("Yes")?,
-            no: prompter.first_token("No")?,
-            prompter,
-        })
-    }
-
-    fn get(&mut self, question: String, answer: String) -> Result<&Answered> {
-        use std::collections::hash_map::Entry;
-        match self.known.entry((question, answer)) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(free) => {
-                let (question, answer) = free.key();
-                let answered = self.prompter.answered(question, answer, AnswerSpan::Turn)?;
-                Ok(free.insert(answered))
-            }
-        }
-    }
-
-    fn opposite(&self, id: i64) -> i64 {
-        if id == self.yes {
-            self.no
-        } else if id == self.no {
-            self.yes
-        } else {
-            id
-        }
-    }
-}
-
-/// Sequences of questions with their answers, ready for the decoder.
-struct Sequences {
-    /// `[sequences, tokens]`, padded on the right.
-    ids: Tensor,
-    /// Image of each sequence.
-    images: Tensor,
-    /// Places, in the flattened sequences, whose next token belongs to an answer.
-    places: Tensor,
-    /// Those next tokens.
-    targets: Tensor,
-    /// The same with direct answers turned into their opposite.
-    opposites: Tensor,
-    /// Ids of one sequence, for the masks: images stand at the same places in all.
-    pattern: Vec<i64>,
-}
-
-impl Sequences {
-    fn new(questions: &[&Question], batch: &Batch, phrases: &mut Phrases) -> Result<Option<Sequences>> {
-        let (mut rows, mut images) = (Vec::new(), Vec::new());
-        for question in questions {
-            let truth = &batch.truths[question.image][question.finding as usize];
-            if let Some(answer) = question.task.answer(question.finding, truth) {
-                rows.push(phrases.get(question.task.question(question.finding.name()), answer)?.clone());
-                images.push(question.image as i64);
-            }
-        }
-        let Some(longest) = rows.iter().map(|row| row.ids.len()).max() else {
-            return Ok(None);
-        };
-        let (mut ids, mut places, mut targets) = (Vec::new(), Vec::new(), Vec::new());
-        for (row, answered) in rows.iter().enumerate() {
-            for at in answered.answer.clone() {
-                places.push((row * longest + at - 1) as i64);
-                targets.push(answered.ids[at]);
-            }
-            ids.extend(&answered.ids);
-            ids.resize((row + 1) * longest, Special::Pad.id());
-        }
-        let opposites: Vec<i64> = targets.iter().map(|&id| phrases.opposite(id)).collect();
-        Ok(Some(Sequences {
-            pattern: ids[..longest].to_vec(),
-            ids: Tensor::from_slice(&ids).reshape([rows.len() as i64, longest as i64]),
-            images: Tensor::from_slice(&images),
-            places: Tensor::from_slice(&places),
-            targets: Tensor::from_slice(&targets),
-            opposites: Tensor::from_slice(&opposites),
-        }))
-    }
-
-    /// Logits `[places, vocabulary]`, given the image tokens of the whole batch.
-    fn logits(&self, model: &Gemma3, features: &Tensor) -> Result<Tensor> {
-        let embedded = model.embed_batch(&self.ids, &features.index_select(0, &self.images))?;
-        let hidden = model.decoder().run(&embedded, &model.prefill(&self.pattern)?, None)?;
-        Ok(model.decoder().logits(&hidden.flatten(0, 1).index_select(0, &self.places))?)
-    }
-}
-
-/// Half positive and half negative questions, with every hidden finding among the negative ones.
-fn ask(batch: &Batch, count: usize, tasks: &[u32], rng: &mut ChaCha8Rng) -> Vec<Question> {
-    let (mut present, mut absent, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
-    for (image, truths) in batch.truths.iter().enumerate() {
-        for (finding, truth) in Finding::ALL.into_iter().zip(truths) {
-            match truth {
-                Truth::Present(..) => present.push((image, finding)),
-                Truth::Absent => absent.push((image, finding)),
-                Truth::Hidden => hidden.push((image, finding)),
-                Truth::Unclear => {}
-            }
-        }
-    }
-    present.shuffle(rng);
-    absent.shuffle(rng);
-    let half = present.len().min(count / 2);
-    hidden.truncate(half / 2);
-    present.truncate(half);
-    absent.truncate(half - hidden.len());
-    [present, absent, hidden]
-        .concat()
-        .into_iter()
-        .map(|(image, finding)| {
-            let mut left = rng.random_range(0..tasks.iter().sum());
-            let task = Task::ALL.into_iter().zip(tasks).find(|&(_, &weight)| {
-                let here = left < weight;
-                left = left.saturating_sub(weight);
-                here
-            });
-            Question { image, finding, task: task.map_or(Task::Direct, |(task, _)| task) }
-        })
-        .collect()
-}
 
 /// How the second phase is run.
 pub struct Plan {
@@ -190,7 +46,9 @@ pub fn train(
     plan: &Plan,
 ) -> Result<()> {
     let seeing = |name: &str| name.starts_with("vision_tower") || name.starts_with("dense_head");
-    let mut optimiser = Adam::new(parameters, |name| Some(if seeing(name) { plan.tower } else { 1.0 }));
+    let mut optimiser = Adam::new(parameters, |name| {
+        Some(if seeing(name) { plan.tower } else { 1.0 })
+    });
     let share = (plan.images / workers.len(), plan.questions / workers.len());
     let start = Instant::now();
     let mut means = [0.0; 2];
@@ -204,12 +62,18 @@ pub fn train(
         }
         if step % 50 == 0 {
             let [direct, other] = means;
-            println!("language step {step} direct {direct:.4} other {other:.4} after {:.0?}", start.elapsed());
+            println!(
+                "language step {step} direct {direct:.4} other {other:.4} after {:.0?}",
+                start.elapsed()
+            );
             means = [0.0; 2];
         }
         if step % 200 == 0 || step == plan.steps {
             let Worker { model, phrases, .. } = &mut workers[0];
-            for (finding, [yes, no]) in Finding::ALL.into_iter().zip(accuracy(model, test, phrases)?) {
+            for (finding, [yes, no]) in Finding::ALL
+                .into_iter()
+                .zip(accuracy(model, test, phrases)?)
+            {
                 print!("  {} {yes:.2}/{no:.2}", finding.name());
             }
             println!();
@@ -219,14 +83,26 @@ pub fn train(
 }
 
 /// Loss of fresh images and questions, and the mean loss of an answer, direct and other.
-fn loss(worker: &mut Worker, (images, count): (usize, usize), tasks: &[u32]) -> Result<(Tensor, [f64; 2])> {
-    let Worker { model, head, feed, phrases, rng } = worker;
+fn loss(
+    worker: &mut Worker,
+    (images, count): (usize, usize),
+    tasks: &[u32],
+) -> Result<(Tensor, [f64; 2])> {
+    let Worker {
+        model,
+        head,
+        feed,
+        phrases,
+        rng,
+    } = worker;
     let batch = feed.batch(images);
     let questions = ask(&batch, count, tasks, rng);
     let patches = model.vision().forward(&batch.pixels)?;
     let features = model.project(&patches)?;
     let mut loss = head.loss(&patches, &batch) * AUXILIARY;
-    let (direct, other): (Vec<_>, Vec<_>) = questions.iter().partition(|question| question.task == Task::Direct);
+    let (direct, other): (Vec<_>, Vec<_>) = questions
+        .iter()
+        .partition(|question| question.task == Task::Direct);
     let mut means = [0.0; 2];
     for (questions, mean) in [direct, other].iter().zip(&mut means) {
         let Some(sequences) = Sequences::new(questions, &batch, phrases)? else {
@@ -234,8 +110,9 @@ fn loss(worker: &mut Worker, (images, count): (usize, usize), tasks: &[u32]) -> 
         };
         let logits = sequences.logits(model, &features)?;
         // Summed over an answer's tokens, so that the verdict weighs the same in long and short ones.
-        let cross =
-            |targets: &Tensor| logits.cross_entropy_loss(targets, None::<&Tensor>, Reduction::Sum, -100, 0.0);
+        let cross = |targets: &Tensor| {
+            logits.cross_entropy_loss(targets, None::<&Tensor>, Reduction::Sum, -100, 0.0)
+        };
         let sum = cross(&sequences.targets) * (1.0 - DOUBT) + cross(&sequences.opposites) * DOUBT;
         *mean = sum.double_value(&[]) / questions.len() as f64;
         loss += sum / count as f64;
@@ -252,9 +129,16 @@ fn accuracy(model: &Gemma3, test: &Batch, phrases: &mut Phrases) -> Result<Vec<[
             .map(|finding| {
                 let with = |present: bool| {
                     let images = (0..test.len()).filter(move |&image| {
-                        matches!(test.truths[image][finding as usize], Truth::Present(..)) == present
+                        matches!(test.truths[image][finding as usize], Truth::Present(..))
+                            == present
                     });
-                    images.map(|image| Question { image, finding, task: Task::Direct }).collect::<Vec<_>>()
+                    images
+                        .map(|image| Question {
+                            image,
+                            finding,
+                            task: Task::Direct,
+                        })
+                        .collect::<Vec<_>>()
                 };
                 let positive = with(true);
                 let mut negative = with(false);
@@ -267,7 +151,10 @@ fn accuracy(model: &Gemma3, test: &Batch, phrases: &mut Phrases) -> Result<Vec<[
                     let logits = sequences.logits(model, &features)?;
                     // Only the first token of an answer has an opposite.
                     let verdict = sequences.targets.ne_tensor(&sequences.opposites);
-                    let right = logits.argmax(-1, false).eq_tensor(&sequences.targets).logical_and(&verdict);
+                    let right = logits
+                        .argmax(-1, false)
+                        .eq_tensor(&sequences.targets)
+                        .logical_and(&verdict);
                     let count = |flags: &Tensor| flags.sum(Kind::Int64).int64_value(&[]) as f64;
                     Ok(count(&right) / count(&verdict))
                 };

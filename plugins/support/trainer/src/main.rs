@@ -1,8 +1,13 @@
 //! Trains the demonstration checkpoint: Gemma 3 in small, on chest phantoms rendered on the fly.
 //!
 //! ```text
-//! cargo run --release -p medfocus-trainer -- --out configs/checkpoints/phantom-gemma3
+//! cargo run --release -p medfocus-trainer -- --out stage-1
+//! cargo run --release -p medfocus-trainer -- --from stage-1 --tasks 30,20,30,20 --language-steps 850 --out phantom-gemma3
 //! ```
+//!
+//! The second stage teaches the checkpoint to point: more boxes and regions among the questions.
+//!
+//! A stage has three steps, of which the second stage leaves out the first.
 //!
 //! 1. The image tower learns to see every finding in every patch ([`tower`]).
 //! 2. Projector and decoder learn to answer questions ([`language`]).
@@ -19,6 +24,7 @@ mod feed;
 mod initial;
 mod language;
 mod optimiser;
+mod questions;
 mod sample;
 mod tokenizer;
 mod tower;
@@ -76,7 +82,7 @@ struct Arguments {
     #[arg(long, default_value_t = 64)]
     questions: usize,
     /// How often each task is set, relative to the others: direct, reasoning, boxes, regions.
-    #[arg(long, value_delimiter = ',', num_args = 4, default_value = "60,20,12,8")]
+    #[arg(long, value_delimiter = ',', default_value = "60,20,12,8")]
     tasks: Vec<u32>,
     /// Highest learning rate.
     #[arg(long, default_value_t = 1.5e-3)]
@@ -121,16 +127,37 @@ fn train(arguments: &Arguments) -> Result<()> {
     };
     let head = DenseHead::new(&first);
     let mut trained = head.parameters();
-    trained.extend(parameters.iter().map(|(name, value)| (name.clone(), value.shallow_clone())));
+    trained.extend(
+        parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), value.shallow_clone())),
+    );
     // Every stage sees patients of its own.
     let first_seed = (stages.len() as u64) << 36;
     let mut workers = (0..arguments.threads as u64)
-        .map(|number| Worker::new(first_seed + (number << 32), &config, &parameters, &head, staging.folder()))
+        .map(|number| {
+            Worker::new(
+                first_seed + (number << 32),
+                &config,
+                &parameters,
+                &head,
+                staging.folder(),
+            )
+        })
         .collect::<Result<Vec<_>>>()?;
 
     let start = Instant::now();
-    let tower_steps = if arguments.from.is_none() { arguments.tower_steps } else { 0 };
-    tower::train(&trained, &mut workers, &test, (tower_steps, arguments.tower_images, arguments.rate))?;
+    let tower_steps = if arguments.from.is_none() {
+        arguments.tower_steps
+    } else {
+        0
+    };
+    tower::train(
+        &trained,
+        &mut workers,
+        &test,
+        (tower_steps, arguments.tower_images, arguments.rate),
+    )?;
     let plan = Plan {
         steps: arguments.language_steps,
         images: arguments.images,
@@ -155,9 +182,14 @@ fn train(arguments: &Arguments) -> Result<()> {
         "seconds": start.elapsed().as_secs(),
     }));
     let size: usize = parameters.values().map(Tensor::numel).sum();
-    let prompts: BTreeMap<String, String> =
-        corpus::Task::ALL.into_iter().map(|task| (task.name().to_owned(), task.question("{finding}"))).collect();
-    staging.write_json(RECORD, &json!({"parameters": size, "prompts": prompts, "stages": stages}))?;
+    let prompts: BTreeMap<String, String> = corpus::Task::ALL
+        .into_iter()
+        .map(|task| (task.name().to_owned(), task.question("{finding}")))
+        .collect();
+    staging.write_json(
+        RECORD,
+        &json!({"parameters": size, "prompts": prompts, "stages": stages}),
+    )?;
     staging.write_weights(&parameters)?;
     staging.publish()
 }
@@ -165,7 +197,11 @@ fn train(arguments: &Arguments) -> Result<()> {
 /// Measures the checkpoint of the output folder and adds the result to its record.
 fn measure(arguments: &Arguments) -> Result<()> {
     let backend = evaluate::open(&arguments.out)?;
-    let measured = evaluate::evaluate(&backend, arguments.patients, (arguments.patients / 4) as usize)?;
+    let measured = evaluate::evaluate(
+        &backend,
+        arguments.patients,
+        (arguments.patients / 4) as usize,
+    )?;
     let mut record = record(&arguments.out)?;
     record["measured"] = json!({
         "patients_with_and_without_each_finding": arguments.patients,
@@ -180,8 +216,15 @@ fn stored(folder: &Path, config: &Config) -> Result<BTreeMap<String, Tensor>> {
     let checkpoint = Checkpoint::open(folder)?;
     let shapes = medfocus_model_gemma3::Gemma3::parameters(config)?;
     let read = |(name, shape): (String, Vec<i64>)| {
-        let value = checkpoint.read(&name)?.to_kind(tch::Kind::Float).set_requires_grad(true);
-        ensure!(value.size() == shape, "{name} in {} has another shape than this program gives it", folder.display());
+        let value = checkpoint
+            .read(&name)?
+            .to_kind(tch::Kind::Float)
+            .set_requires_grad(true);
+        ensure!(
+            value.size() == shape,
+            "{name} in {} has another shape than this program gives it",
+            folder.display()
+        );
         Ok((name, value))
     };
     shapes.into_iter().map(read).collect()
@@ -189,7 +232,8 @@ fn stored(folder: &Path, config: &Config) -> Result<BTreeMap<String, Tensor>> {
 
 fn record(folder: &Path) -> Result<Value> {
     let path = folder.join(RECORD);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
 }
 
@@ -197,5 +241,7 @@ fn record(folder: &Path) -> Result<Value> {
 fn stages(folder: &Path) -> Result<Vec<Value>> {
     let record = record(folder)?;
     let stages = record["stages"].as_array();
-    Ok(stages.with_context(|| format!("{RECORD} in {} lists no stages", folder.display()))?.clone())
+    Ok(stages
+        .with_context(|| format!("{RECORD} in {} lists no stages", folder.display()))?
+        .clone())
 }

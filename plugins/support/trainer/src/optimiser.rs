@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use anyhow::{Result, anyhow};
-use medfocus_torch::tch::{Kind, Tensor, no_grad};
+use medfocus_torch::tch::{Tensor, no_grad};
 
 /// Decay of the mean gradient and of the mean squared gradient.
 const DECAY: [f64; 2] = [0.9, 0.98];
@@ -42,7 +42,10 @@ impl Adam {
                 value: value.shallow_clone(),
             })
         });
-        Adam { trained: trained.collect(), step: 0 }
+        Adam {
+            trained: trained.collect(),
+            step: 0,
+        }
     }
 
     /// One step. Every worker computes the loss of its share, on a thread of its own; returned is what
@@ -57,7 +60,15 @@ impl Adam {
         // A tensor may be sent to a thread, but not shared with it.
         let jobs: Vec<(&mut W, Vec<Tensor>)> = workers
             .iter_mut()
-            .map(|worker| (worker, self.trained.iter().map(|trained| trained.value.shallow_clone()).collect()))
+            .map(|worker| {
+                (
+                    worker,
+                    self.trained
+                        .iter()
+                        .map(|trained| trained.value.shallow_clone())
+                        .collect(),
+                )
+            })
             .collect();
         let loss = &loss;
         let results: Vec<Result<(Vec<Tensor>, R)>> = thread::scope(|scope| {
@@ -66,13 +77,20 @@ impl Adam {
                 .map(|(worker, values)| {
                     scope.spawn(move || {
                         let (loss, report) = loss(worker)?;
-                        Ok((Tensor::f_run_backward(&[loss], &values, false, false)?, report))
+                        Ok((
+                            Tensor::f_run_backward(&[loss], &values, false, false)?,
+                            report,
+                        ))
                     })
                 })
                 .collect();
             threads
                 .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a training thread has panicked"))))
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|_| Err(anyhow!("a training thread has panicked")))
+                })
                 .collect()
         });
         let mut gradients: Vec<Tensor> = Vec::new();
@@ -83,7 +101,11 @@ impl Adam {
             if gradients.is_empty() {
                 gradients = own;
             } else {
-                gradients = gradients.iter().zip(&own).map(|(sum, own)| sum + own).collect();
+                gradients = gradients
+                    .iter()
+                    .zip(&own)
+                    .map(|(sum, own)| sum + own)
+                    .collect();
             }
         }
         no_grad(|| self.update(rate, &gradients, shares));
@@ -97,7 +119,7 @@ impl Adam {
         let scale = shares * (LONGEST / (norm + 1e-6)).min(1.0);
         let [mean_bias, square_bias] = DECAY.map(|decay| 1.0 - decay.powi(self.step));
         for (trained, gradient) in self.trained.iter_mut().zip(gradients) {
-            let gradient = gradient.to_kind(Kind::Float) * scale;
+            let gradient = gradient * scale;
             trained.mean = &trained.mean * DECAY[0] + &gradient * (1.0 - DECAY[0]);
             trained.square = &trained.square * DECAY[1] + gradient.square() * (1.0 - DECAY[1]);
             let spread = (&trained.square / square_bias).sqrt() + EPSILON;
@@ -111,4 +133,45 @@ impl Adam {
 pub fn schedule(peak: f64, share: f64) -> f64 {
     let rise = (share / 0.04).min(1.0);
     peak * rise * (0.05 + 0.475 * (1.0 + (std::f64::consts::PI * share).cos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use medfocus_torch::tch::Kind;
+
+    fn after(workers: usize, steps: usize, pace: f64) -> Vec<f64> {
+        let value = Tensor::from_slice(&[1f32, -2.0]).set_requires_grad(true);
+        let parameters = BTreeMap::from([("x".to_owned(), value.shallow_clone())]);
+        let mut workers: Vec<Tensor> = (0..workers).map(|_| value.shallow_clone()).collect();
+        let mut adam = Adam::new(&parameters, |_| Some(pace));
+        for _ in 0..steps {
+            adam.step(0.1, &mut workers, |x| {
+                Ok(((&*x * 0.3).square().sum(Kind::Float), ()))
+            })
+            .unwrap();
+        }
+        Vec::<f64>::try_from(value.detach()).unwrap()
+    }
+
+    #[test]
+    fn the_first_step_has_the_length_of_the_rate() {
+        for (value, wanted) in after(1, 1, 0.5).into_iter().zip([0.95, -1.95]) {
+            assert!((value - wanted).abs() < 1e-5, "{value} instead of {wanted}");
+        }
+    }
+
+    #[test]
+    fn equal_shares_change_nothing() {
+        for (one, three) in after(1, 20, 1.0).into_iter().zip(after(3, 20, 1.0)) {
+            assert!((one - three).abs() < 1e-5, "{one} and {three}");
+        }
+    }
+
+    #[test]
+    fn the_schedule_rises_and_falls() {
+        assert_eq!(schedule(1.0, 0.0), 0.0);
+        assert!(schedule(1.0, 0.04) > 0.99);
+        assert!((schedule(1.0, 1.0) - 0.05).abs() < 1e-9);
+    }
 }

@@ -6,7 +6,9 @@
 
 use medfocus_imaging::resample::{Filter, resize};
 use medfocus_imaging::working::{letterbox, letterbox_geometry};
-use medfocus_phantom::{CaseOptions, Finding, FindingInstance, Mask, Renderer, sample_case, tight_box};
+use medfocus_phantom::{
+    CaseOptions, Finding, FindingInstance, Mask, Renderer, sample_case, tight_box,
+};
 use ndarray::{Array2, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +27,11 @@ const PRESENT: f32 = 0.7;
 const ABSENT: f32 = 0.2;
 
 /// Findings that take longest to learn, and are drawn more often.
-const SUBTLE: [Finding; 3] = [Finding::Pneumothorax, Finding::LungNodule, Finding::ClavicleFracture];
+const SUBTLE: [Finding; 3] = [
+    Finding::Pneumothorax,
+    Finding::LungNodule,
+    Finding::ClavicleFracture,
+];
 
 /// What an image says about one finding.
 #[derive(Clone, Debug)]
@@ -63,7 +69,9 @@ pub fn draw(seed: u64, purpose: Purpose, renderer: &mut Renderer) -> Sample {
     let mut options = CaseOptions::default();
     if purpose == Purpose::Training {
         options.counts = [0.08, 0.22, 0.35, 0.35];
-        options.require = rng.random_bool(0.5).then(|| SUBTLE[rng.random_range(0..SUBTLE.len())]);
+        options.require = rng
+            .random_bool(0.5)
+            .then(|| SUBTLE[rng.random_range(0..SUBTLE.len())]);
     }
     let case = sample_case(seed, &options);
     let (height, width) = film_size(&mut rng);
@@ -88,7 +96,12 @@ pub fn draw(seed: u64, purpose: Purpose, renderer: &mut Renderer) -> Sample {
         .into_iter()
         .zip(cover.chunks_exact_mut(PATCHES_PER_SIDE * PATCHES_PER_SIDE))
         .map(|(finding, cover)| {
-            match case.findings.iter().zip(&masks).find(|(instance, _)| instance.finding == finding) {
+            match case
+                .findings
+                .iter()
+                .zip(&masks)
+                .find(|(instance, _)| instance.finding == finding)
+            {
                 Some((instance, mask)) => {
                     cover_patches(mask, &blank, cover);
                     judge(instance, mask, &blank)
@@ -119,7 +132,9 @@ fn film_size(rng: &mut ChaCha8Rng) -> (usize, usize) {
 fn place(mask: &Mask) -> Mask {
     let (height, width, top, left) = letterbox_geometry(mask.nrows(), mask.ncols(), WORKING_SIDE);
     let mut placed = Array2::from_elem((WORKING_SIDE, WORKING_SIDE), false);
-    placed.slice_mut(s![top..top + height, left..left + width]).assign(mask);
+    placed
+        .slice_mut(s![top..top + height, left..left + width])
+        .assign(mask);
     placed
 }
 
@@ -130,15 +145,23 @@ fn blanked(masks: &[Mask], rng: &mut ChaCha8Rng) -> Mask {
         .then(|| &masks[rng.random_range(0..masks.len())])
         .and_then(tight_box);
     let margin = rng.random_range(0..=24usize);
-    let grown = |low: usize, high: usize, margin: usize| low.saturating_sub(margin)..(high + margin).min(WORKING_SIDE);
+    let grown = |low: usize, high: usize, margin: usize| {
+        low.saturating_sub(margin)..(high + margin).min(WORKING_SIDE)
+    };
     match (rng.random_range(0..100), target) {
         (0..40, _) => {}
         (40..62, Some(found)) => {
-            let (rows, columns) = (grown(found.y1, found.y2, margin), grown(found.x1, found.x2, margin));
+            let (rows, columns) = (
+                grown(found.y1, found.y2, margin),
+                grown(found.x1, found.x2, margin),
+            );
             blank.slice_mut(s![rows, columns]).fill(true);
         }
         (62..70, Some(found)) => {
-            let (rows, columns) = (grown(found.y1, found.y2, margin + 8), grown(found.x1, found.x2, margin + 8));
+            let (rows, columns) = (
+                grown(found.y1, found.y2, margin + 8),
+                grown(found.x1, found.x2, margin + 8),
+            );
             blank.fill(true);
             blank.slice_mut(s![rows, columns]).fill(false);
         }
@@ -146,17 +169,27 @@ fn blanked(masks: &[Mask], rng: &mut ChaCha8Rng) -> Mask {
             // Cells of a grid, as occlusion and deletion curves blank them.
             let cell = WORKING_SIDE / 8;
             let share = rng.random_range(0.03..0.5);
-            for (row, column) in (0..8).flat_map(|row| (0..8).map(move |column| (row * cell, column * cell))) {
+            for (row, column) in
+                (0..8).flat_map(|row| (0..8).map(move |column| (row * cell, column * cell)))
+            {
                 if rng.random_bool(share) {
-                    blank.slice_mut(s![row..row + cell, column..column + cell]).fill(true);
+                    blank
+                        .slice_mut(s![row..row + cell, column..column + cell])
+                        .fill(true);
                 }
             }
         }
         _ => {
             for _ in 0..rng.random_range(1..=4) {
                 let (height, width) = (rng.random_range(16..90), rng.random_range(16..90));
-                let (top, left) = (rng.random_range(0..WORKING_SIDE - 16), rng.random_range(0..WORKING_SIDE - 16));
-                let (bottom, right) = ((top + height).min(WORKING_SIDE), (left + width).min(WORKING_SIDE));
+                let (top, left) = (
+                    rng.random_range(0..WORKING_SIDE - 16),
+                    rng.random_range(0..WORKING_SIDE - 16),
+                );
+                let (bottom, right) = (
+                    (top + height).min(WORKING_SIDE),
+                    (left + width).min(WORKING_SIDE),
+                );
                 blank.slice_mut(s![top..bottom, left..right]).fill(true);
             }
         }
@@ -178,16 +211,60 @@ fn cover_patches(mask: &Mask, blank: &Mask, cover: &mut [f32]) {
 
 fn judge(instance: &FindingInstance, mask: &Mask, blank: &Mask) -> Truth {
     let total = mask.iter().filter(|&&set| set).count();
-    let visible = mask.iter().zip(blank).filter(|&(&set, &blank)| set && !blank).count();
+    let visible = mask
+        .iter()
+        .zip(blank)
+        .filter(|&(&set, &blank)| set && !blank)
+        .count();
     let Some(found) = tight_box(mask) else {
         return Truth::Unclear;
     };
     match visible as f32 / total as f32 {
         share if share > PRESENT => {
             let corners = [found.y1, found.x1, found.y2, found.x2];
-            Truth::Present(instance.clone(), corners.map(|pixel| pixel as f32 / WORKING_SIDE as f32))
+            Truth::Present(
+                instance.clone(),
+                corners.map(|pixel| pixel as f32 / WORKING_SIDE as f32),
+            )
         }
         share if share < ABSENT => Truth::Hidden,
         _ => Truth::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_an_image() {
+        let sample = || draw(5, Purpose::Training, &mut Renderer::default());
+        assert_eq!(sample().pixels, sample().pixels);
+        assert_eq!(sample().cover, sample().cover);
+    }
+
+    #[test]
+    fn what_is_blanked_is_no_longer_there() {
+        let instance = FindingInstance::sample(Finding::LungNodule, 0);
+        let mut mask = Mask::from_elem((WORKING_SIDE, WORKING_SIDE), false);
+        mask.slice_mut(s![64..80, 32..42]).fill(true);
+        let judge_without = |columns: usize| {
+            let mut blank = Mask::from_elem(mask.dim(), false);
+            blank.slice_mut(s![.., 32..32 + columns]).fill(true);
+            let mut cover = vec![0.0; PATCHES_PER_SIDE * PATCHES_PER_SIDE];
+            cover_patches(&mask, &blank, &mut cover);
+            (
+                judge(&instance, &mask, &blank),
+                cover[4 * PATCHES_PER_SIDE + 2],
+            )
+        };
+        let (truth, cover) = judge_without(0);
+        assert!(matches!(truth, Truth::Present(_, [top, ..]) if top == 64.0 / 224.0));
+        assert_eq!(cover, 1.0);
+        assert!(matches!(judge_without(2).0, Truth::Present(..)));
+        assert!(matches!(judge_without(5).0, Truth::Unclear));
+        let (truth, cover) = judge_without(9);
+        assert!(matches!(truth, Truth::Hidden));
+        assert!((cover - 16.0 / 64.0).abs() < 1e-6);
     }
 }

@@ -64,12 +64,18 @@ const MOST_TOKENS: usize = 4096;
 /// `tokenizer.json` of the tokenizer trained on these texts.
 pub fn train(texts: &[String]) -> Result<Value> {
     let (pieces, merges) = learn_merges(texts)?;
-    let mut tokens: Vec<String> = Special::ALL.iter().map(|special| special.text().to_owned()).collect();
+    let mut tokens: Vec<String> = Special::ALL
+        .iter()
+        .map(|special| special.text().to_owned())
+        .collect();
     tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
     tokens.extend(["\n", "\n\n", "\n\n\n"].map(str::to_owned));
     tokens.extend(pieces);
-    let vocabulary: serde_json::Map<String, Value> =
-        tokens.into_iter().enumerate().map(|(id, token)| (token, json!(id))).collect();
+    let vocabulary: serde_json::Map<String, Value> = tokens
+        .into_iter()
+        .enumerate()
+        .map(|(id, token)| (token, json!(id)))
+        .collect();
     let mut all_merges = vec![json!(["\n", "\n"]), json!(["\n\n", "\n"])];
     all_merges.extend(merges);
 
@@ -123,8 +129,8 @@ pub fn train(texts: &[String]) -> Result<Value> {
 
 /// Number of tokens of a `tokenizer.json`.
 pub fn size(file: &Value) -> Result<usize> {
-    let tokenizer =
-        Tokenizer::from_bytes(file.to_string()).map_err(|error| anyhow!("the tokenizer is malformed: {error}"))?;
+    let tokenizer = Tokenizer::from_bytes(file.to_string())
+        .map_err(|error| anyhow!("the tokenizer is malformed: {error}"))?;
     Ok(tokenizer.get_vocab_size(true))
 }
 
@@ -136,14 +142,19 @@ fn learn_merges(texts: &[String]) -> Result<(Vec<String>, Vec<Value>)> {
         .min_frequency(1)
         .show_progress(false)
         .build();
-    trainer.feed(texts.iter(), |text| Ok(words(text))).map_err(fail)?;
+    trainer
+        .feed(texts.iter(), |text| Ok(words(text)))
+        .map_err(fail)?;
     let mut model = BPE::default();
     trainer.train(&mut model).map_err(fail)?;
     let model = serde_json::to_value(&model)?;
     let ids: HashMap<String, usize> = serde_json::from_value(model["vocab"].clone())?;
     let mut tokens: Vec<(usize, String)> = ids.into_iter().map(|(token, id)| (id, token)).collect();
     tokens.sort();
-    let merges = model["merges"].as_array().context("the trained tokenizer has no merges")?.clone();
+    let merges = model["merges"]
+        .as_array()
+        .context("the trained tokenizer has no merges")?
+        .clone();
     Ok((tokens.into_iter().map(|(_, token)| token).collect(), merges))
 }
 
@@ -170,4 +181,54 @@ fn words(text: &str) -> Vec<String> {
         last = Some(kind(sign));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corpus;
+
+    fn trained() -> (Value, Tokenizer) {
+        let file = train(&corpus::all_texts()).unwrap();
+        let tokenizer = Tokenizer::from_bytes(file.to_string()).unwrap();
+        (file, tokenizer)
+    }
+
+    #[test]
+    fn every_word_and_number_is_one_token() {
+        let (file, tokenizer) = trained();
+        for text in corpus::all_texts() {
+            let wanted: Vec<String> = words(&text);
+            assert_eq!(tokenizer.encode(text, false).unwrap().get_tokens(), wanted);
+        }
+        assert!(size(&file).unwrap() <= 1000);
+    }
+
+    #[test]
+    fn any_text_survives() {
+        let (_, tokenizer) = trained();
+        for text in [
+            "",
+            "Zebra?",
+            "a  b",
+            "é ▁ 漢字 🫁",
+            "\n\n\n\n x\ty",
+            "[[25, 50,75]]",
+        ] {
+            let ids = tokenizer.encode(text, false).unwrap();
+            let expected = text.replace('▁', " ");
+            assert_eq!(tokenizer.decode(ids.get_ids(), false).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn special_tokens_have_their_ids() {
+        let (_, tokenizer) = trained();
+        for special in Special::ALL {
+            assert_eq!(
+                tokenizer.token_to_id(special.text()).map(i64::from),
+                Some(special.id())
+            );
+        }
+    }
 }

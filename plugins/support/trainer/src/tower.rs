@@ -29,7 +29,9 @@ impl DenseHead {
     /// A fresh head; `batch` tells how rare each finding is.
     pub fn new(batch: &Batch) -> DenseHead {
         let shape = [Finding::ALL.len() as i64, TOWER_WIDTH as i64];
-        let rate = batch.cover.mean_dim([0i64, 1].as_slice(), false, Kind::Float);
+        let rate = batch
+            .cover
+            .mean_dim([0i64, 1].as_slice(), false, Kind::Float);
         let float = (Kind::Float, Device::Cpu);
         DenseHead {
             weight: (Tensor::randn(shape, float) * 0.02).set_requires_grad(true),
@@ -50,7 +52,11 @@ impl DenseHead {
     /// What is trained, by name.
     pub fn parameters(&self) -> BTreeMap<String, Tensor> {
         let name = |leaf: &str| format!("dense_head.{leaf}");
-        [(name("weight"), self.weight.shallow_clone()), (name("bias"), self.bias.shallow_clone())].into()
+        [
+            (name("weight"), self.weight.shallow_clone()),
+            (name("bias"), self.bias.shallow_clone()),
+        ]
+        .into()
     }
 
     /// Logits `[images, patches, findings]` of patch features.
@@ -67,7 +73,8 @@ impl DenseHead {
             Some(&self.emphasis),
             Reduction::Mean,
         );
-        let pooled = (logits.softmax(1, Kind::Float) * &logits).sum_dim_intlist(1, false, Kind::Float);
+        let pooled =
+            (logits.softmax(1, Kind::Float) * &logits).sum_dim_intlist(1, false, Kind::Float);
         let presence = batch.presence();
         let known = presence.ge(0.0).to_kind(Kind::Float);
         let whole = pooled.binary_cross_entropy_with_logits(
@@ -83,9 +90,13 @@ impl DenseHead {
     /// (the area under the ROC curve).
     pub fn areas(&self, model: &Gemma3, test: &Batch) -> Result<Vec<f64>> {
         no_grad(|| {
-            let best = self.forward(&model.vision().forward(&test.pixels)?).amax(1, false);
+            let best = self
+                .forward(&model.vision().forward(&test.pixels)?)
+                .amax(1, false);
             let presence = test.presence();
-            let column = |table: &Tensor, finding: usize| Vec::<f32>::try_from(table.select(1, finding as i64));
+            let column = |table: &Tensor, finding: usize| {
+                Vec::<f32>::try_from(table.select(1, finding as i64))
+            };
             (0..Finding::ALL.len())
                 .map(|finding| Ok(area(&column(&best, finding)?, &column(&presence, finding)?)))
                 .collect()
@@ -94,9 +105,19 @@ impl DenseHead {
 }
 
 fn area(scores: &[f32], presence: &[f32]) -> f64 {
-    let with = |label: f32| scores.iter().zip(presence).filter(move |(_, p)| **p == label).map(|(s, _)| *s);
+    let with = |label: f32| {
+        scores
+            .iter()
+            .zip(presence)
+            .filter(move |(_, p)| **p == label)
+            .map(|(s, _)| *s)
+    };
     let wins: f64 = with(1.0)
-        .map(|yes| with(0.0).map(|no| f64::from(u8::from(yes > no))).sum::<f64>())
+        .map(|yes| {
+            with(0.0)
+                .map(|no| f64::from(u8::from(yes > no)))
+                .sum::<f64>()
+        })
         .sum();
     wins / (with(1.0).count() * with(0.0).count()).max(1) as f64
 }
@@ -117,17 +138,25 @@ pub fn train(
         let rate = schedule(rate, step as f64 / steps as f64);
         let losses = optimiser.step(rate, workers, |worker| {
             let batch = worker.feed.batch(share);
-            let loss = worker.head.loss(&worker.model.vision().forward(&batch.pixels)?, &batch);
+            let loss = worker
+                .head
+                .loss(&worker.model.vision().forward(&batch.pixels)?, &batch);
             let value = loss.double_value(&[]);
             Ok((loss, value))
         })?;
         mean += losses.iter().sum::<f64>() / (50 * losses.len()) as f64;
         if step % 50 == 0 {
-            println!("tower step {step} loss {mean:.4} after {:.0?}", start.elapsed());
+            println!(
+                "tower step {step} loss {mean:.4} after {:.0?}",
+                start.elapsed()
+            );
             mean = 0.0;
         }
         if step % 150 == 0 || step == steps {
-            for (finding, area) in Finding::ALL.into_iter().zip(workers[0].head.areas(&workers[0].model, test)?) {
+            for (finding, area) in Finding::ALL
+                .into_iter()
+                .zip(workers[0].head.areas(&workers[0].model, test)?)
+            {
                 print!("  {} {area:.3}", finding.name());
             }
             println!();

@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::feed::Feed;
-use crate::language::Phrases;
+use crate::questions::Phrases;
 use crate::tower::DenseHead;
 
 /// The network over the common parameters, and a stream of images of its own.
@@ -34,7 +34,10 @@ impl Worker {
         head: &DenseHead,
         folder: &Path,
     ) -> Result<Worker> {
-        let tensors = parameters.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect();
+        let tensors = parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), value.shallow_clone()))
+            .collect();
         Ok(Worker {
             model: Gemma3::new(config.clone(), &Weights::from_tensors(tensors))?,
             head: head.share(),

@@ -189,6 +189,6 @@ fn transparency<T: Copy + PartialEq>(samples: &[T], channels: usize) -> Option<S
         .chunks_exact(channels)
         .map(|pixel| pixel[channels - 1]);
     let first = alpha.next()?;
-    (channels % 2 == 0 && alpha.any(|a| a != first))
+    (channels.is_multiple_of(2) && alpha.any(|a| a != first))
         .then(|| "transparency is ignored: the colours below it are used".into())
 }
