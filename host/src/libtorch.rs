@@ -118,12 +118,14 @@ pub fn version(dir: &Path) -> Option<String> {
     if let Ok(text) = std::fs::read_to_string(dir.join("build-version")) {
         return Some(text.trim().to_owned());
     }
-    let text = std::fs::read_to_string(dir.join("include/torch/version.h"))
-        .or_else(|_| {
-            std::fs::read_to_string(dir.join("include/torch/csrc/api/include/torch/version.h"))
-        })
-        .or_else(|_| std::fs::read_to_string(dir.join("version.py")))
-        .ok()?;
+    let places = [
+        "include/torch/headeronly/version.h",
+        "include/torch/csrc/api/include/torch/version.h",
+        "version.py",
+    ];
+    let text = places
+        .iter()
+        .find_map(|place| std::fs::read_to_string(dir.join(place)).ok())?;
     let part = |name: &str| {
         let line = text
             .lines()
@@ -163,4 +165,49 @@ fn python_torch() -> Option<PathBuf> {
     let output = Command::new("python3").args(["-c", script]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| PathBuf::from(text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_states_its_version_in_one_of_three_ways() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(version(folder.path()), None);
+        let write = |place: &str, text: &str| {
+            let file = folder.path().join(place);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        write("version.py", "__version__ = '2.9.0+cu130'\n");
+        assert_eq!(version(folder.path()).as_deref(), Some("2.9.0+cu130"));
+        write(
+            "include/torch/headeronly/version.h",
+            "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 13\n#define TORCH_VERSION_PATCH 0\n",
+        );
+        assert_eq!(version(folder.path()).as_deref(), Some("2.13.0"));
+        write("build-version", "2.14.0\n");
+        assert_eq!(version(folder.path()).as_deref(), Some("2.14.0"));
+    }
+
+    #[test]
+    fn a_folder_without_libtorch_is_named_with_the_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Libtorch::new(Some(folder.path().to_owned()))
+            .open("2.13.0")
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("needs libtorch: the config's `libtorch.dir` names"),
+            "{text}"
+        );
+        assert!(text.contains("holds no lib/libtorch_cpu.so"), "{text}");
+    }
+
+    #[test]
+    fn builds_of_one_version_are_the_same() {
+        assert_eq!(base("2.13.0+cu130"), base("2.13.0"));
+        assert_ne!(base("2.13.1"), base("2.13.0"));
+    }
 }

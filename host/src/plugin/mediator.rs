@@ -27,8 +27,10 @@ pub struct Session(Arc<Shared>);
 struct Shared {
     cancelled: AtomicBool,
     ledger: Mutex<BTreeMap<String, Calls>>,
-    progress: Mutex<Option<Box<dyn Fn(&Progress<'_>) + Send>>>,
+    progress: Mutex<Option<ShowProgress>>,
 }
+
+type ShowProgress = Box<dyn Fn(&Progress<'_>) + Send>;
 
 /// How often an operation was called, and what it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
