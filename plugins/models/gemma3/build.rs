@@ -1,4 +1,4 @@
-//! Lets the test binaries find libtorch without `LD_LIBRARY_PATH`.
+//! Lets tests and benchmarks find libtorch without `LD_LIBRARY_PATH`.
 //!
 //! The plugin itself gets no run path: it must take the libtorch its host has already opened.
 
@@ -11,6 +11,8 @@ fn main() {
     let folder = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH"));
     if let Some(folder) = folder {
         let lib = PathBuf::from(folder).join("lib");
-        println!("cargo:rustc-link-arg-tests=-Wl,-rpath,{}", lib.display());
+        for kind in ["tests", "benches"] {
+            println!("cargo:rustc-link-arg-{kind}=-Wl,-rpath,{}", lib.display());
+        }
     }
 }

@@ -1,0 +1,174 @@
+//! What the backend saves, in seconds and in peak memory, each case in a process of its own.
+//!
+//! - Scores: the vocabulary projected where the answer is predicted, against all positions.
+//! - Gradients: the graph recorded from the wanted layer up, against the whole decoder.
+//!
+//! Random weights in the proportions of a small Gemma 3 with its real vocabulary; `cargo bench -p
+//! medfocus-model-gemma3`.
+
+use std::{collections::HashMap, env, fs, path::Path, process::Command, time::Instant};
+
+use medfocus_model_gemma3::{Backend, Gemma3, config::Config};
+use medfocus_plugin_api::{
+    AnswerSpan, GrayImage, Objective, ScoreRequest, TraceRequest, Want, Wrt,
+};
+use medfocus_torch::{
+    grad::GradMode,
+    tch::{self, Device, Kind, Tensor},
+    weights::Weights,
+};
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+const QUESTION: &str = "Is there evidence of pleural effusion in the image?";
+const ANSWER: &str = "Yes";
+const CASES: [&str; 4] = [
+    "score, answer positions",
+    "score, all positions",
+    "gradient, last layer",
+    "gradient, all layers",
+];
+
+fn main() {
+    match env::var("MEDFOCUS_BENCH_CASE") {
+        Ok(case) => run(&case),
+        Err(_) => CASES.iter().for_each(|case| {
+            let this = env::current_exe().expect("a benchmark has an executable");
+            let status = Command::new(this).env("MEDFOCUS_BENCH_CASE", case).status();
+            assert!(status.is_ok_and(|status| status.success()), "{case} failed");
+        }),
+    }
+}
+
+fn run(case: &str) {
+    let scoring = case.starts_with("score");
+    let (folder, backend) = backend(
+        if scoring { 65_536 } else { 2_048 },
+        if scoring { 4 } else { 24 },
+    );
+    let image = GrayImage::from_array(Array2::from_elem((224, 224), 90)).expect("it has pixels");
+    let loaded = peak_mebibytes();
+    let start = Instant::now();
+    match case {
+        "score, answer positions" => {
+            let request = ScoreRequest {
+                images: vec![image; 8],
+                question: QUESTION.into(),
+                answer: ANSWER.into(),
+                span: AnswerSpan::Answer,
+            };
+            backend.score(&request, &|_, _| Ok(())).expect("it scores");
+        }
+        "score, all positions" => naive_score(&backend, &image, 8),
+        _ => {
+            let layer = if case.ends_with("last layer") { -2 } else { 0 };
+            let request = TraceRequest {
+                image,
+                question: QUESTION.into(),
+                answer: ANSWER.into(),
+                span: AnswerSpan::Answer,
+                wants: vec![Want::Gradient(Wrt::Hidden { layer })],
+                objective: Objective::default(),
+                path: None,
+            };
+            backend.trace(&request, &|_, _| Ok(())).expect("it traces");
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{case:<26} {seconds:>8.3} s  {:>6} MiB above the weights",
+        peak_mebibytes() - loaded
+    );
+    drop(folder);
+}
+
+/// The plain way: logits and log-softmax of every position, then the answer's are read.
+fn naive_score(backend: &Backend, image: &GrayImage, images: i64) {
+    let _off = GradMode::off();
+    let answered = backend
+        .prompter()
+        .answered(QUESTION, ANSWER, AnswerSpan::Answer)
+        .expect("it has tokens");
+    let pixels = backend
+        .processor()
+        .pixels(image.view())
+        .expect("it has pixels");
+    let pixels = pixels.unsqueeze(0).repeat([images, 1, 1, 1]);
+    let ids = Tensor::from_slice(&answered.ids)
+        .unsqueeze(0)
+        .repeat([images, 1]);
+    let logits = backend.model().forward(&ids, &pixels).expect("it runs");
+    let log_probs = logits.log_softmax(-1, Kind::Float);
+    let rows = log_probs.narrow(
+        1,
+        answered.answer.start as i64 - 1,
+        answered.answer.len() as i64,
+    );
+    let ids = Tensor::from_slice(&answered.ids[answered.answer.clone()]);
+    let ids = ids.reshape([1, -1, 1]).expand([images, -1, 1], false);
+    let _: f64 = rows
+        .gather(2, &ids, false)
+        .sum(Kind::Float)
+        .double_value(&[]);
+}
+
+/// The tokenizer of a fixture around a larger network with random weights.
+fn backend(vocabulary: i64, layers: i64) -> (tempfile::TempDir, Backend) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fixtures/gemma3/hub");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for file in fs::read_dir(&source)
+        .expect("the fixture is there")
+        .flatten()
+    {
+        let target = folder.path().join(file.file_name());
+        fs::copy(file.path(), target).expect("the folder is writable");
+    }
+    let read = |name: &str| -> Value {
+        let text = fs::read_to_string(source.join(name)).expect("the fixture is there");
+        serde_json::from_str(&text).expect("it is JSON")
+    };
+    let mut processor = read("preprocessor_config.json");
+    processor["size"] = json!({"height": 224, "width": 224});
+    fs::write(
+        folder.path().join("preprocessor_config.json"),
+        processor.to_string(),
+    )
+    .expect("the folder is writable");
+    let mut config = read("config.json");
+    config["mm_tokens_per_image"] = json!(256);
+    for (key, value) in [
+        ("hidden_size", 256),
+        ("intermediate_size", 1024),
+        ("num_hidden_layers", layers),
+        ("head_dim", 64),
+        ("sliding_window", 512),
+        ("vocab_size", vocabulary),
+    ] {
+        config["text_config"][key] = json!(value);
+    }
+    config["vision_config"]["image_size"] = json!(224);
+    let config = Config::parse(&config.to_string()).expect("a valid config");
+    tch::manual_seed(0);
+    let tensors: HashMap<_, _> = Gemma3::parameters(&config)
+        .expect("a valid config")
+        .into_iter()
+        .map(|(name, shape)| {
+            (
+                name,
+                Tensor::randn(shape, (Kind::Float, Device::Cpu)) * 0.02,
+            )
+        })
+        .collect();
+    let model =
+        Gemma3::new(config, &Weights::from_tensors(tensors)).expect("all weights are there");
+    let backend = Backend::with_model(model, folder.path(), 8).expect("the tokenizer fits");
+    (folder, backend)
+}
+
+/// The most memory this process has held, in MiB.
+fn peak_mebibytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kibibytes.unwrap_or_default() / 1024
+}
