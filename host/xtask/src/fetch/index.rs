@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn links_are_resolved_against_their_page() {
-        let page = "http://mirror:8080/root/simple/torch/?q=1";
+        let page = "http://mirror:8080/mirror/simple/torch/?q=1";
         assert_eq!(absolute(page, "https://files/x.whl"), "https://files/x.whl");
         assert_eq!(absolute(page, "//files/x.whl"), "http://files/x.whl");
         assert_eq!(
@@ -163,11 +163,11 @@ mod tests {
         );
         assert_eq!(
             absolute(page, "x.whl"),
-            "http://mirror:8080/root/simple/torch/x.whl"
+            "http://mirror:8080/mirror/simple/torch/x.whl"
         );
         assert_eq!(
             absolute(page, "../../packages/x.whl"),
-            "http://mirror:8080/root/packages/x.whl"
+            "http://mirror:8080/mirror/packages/x.whl"
         );
         assert_eq!(absolute("http://mirror", "x.whl"), "http://mirror/x.whl");
     }
