@@ -1,42 +1,26 @@
 //! Grad-CAM (Selvaraju et al., ICCV 2017, equations 1 and 2) on the image tokens of a vision-language model.
 
+use medfocus_attribution::{Quantity, Span, Target};
 use medfocus_plugin_api::{
-    Ability, AnswerSpan, Attribution, AttributionMethod, Component, Context, HeatMap, Objective,
-    Quantity, Result, Slot, Task, TraceRequest, VisionLanguageModel, choices, params,
+    Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
 };
 use ndarray::{Array1, Axis};
 
-use crate::Activations;
-
-choices! {
-    /// What the gradient is taken of.
-    pub enum Target {
-        /// The sum of the answer tokens' log-probabilities.
-        LogProb = "log_prob",
-        /// The mean of the answer tokens' probabilities.
-        MeanProbability = "mean_probability",
-    }
-}
-
-choices! {
-    /// Which tokens count as the answer.
-    pub enum Span {
-        /// The answer's own.
-        Answer = "answer",
-        /// These and the ones that close the turn, as the published code counts.
-        Turn = "turn",
-    }
-}
+use crate::{Activations, cam::Cam};
 
 params! {
     /// Parameters of [`GradCam`].
     pub struct GradCamParams {
         /// Decoder layer whose incoming state is read, negative from the end; -1, after the last layer, is the published choice and degenerate. Absent: the projected image features.
         pub layer: Option<i64> = null;
-        /// What the gradient is taken of.
-        pub target: Target = "log_prob";
+        /// What is explained.
+        pub target: Quantity = "log_prob";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
+        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        pub tokens: String = "";
+        /// Also a map for each answer token: one more trace for each.
+        pub per_token: bool = false;
     }
 }
 
@@ -50,6 +34,7 @@ params! {
 pub struct GradCam {
     context: Context,
     params: GradCamParams,
+    target: Target,
 }
 
 impl Component for GradCam {
@@ -60,67 +45,29 @@ impl Component for GradCam {
     type Params = GradCamParams;
 
     fn new(params: GradCamParams, context: Context) -> Result<Self> {
-        Ok(Self { context, params })
+        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        Ok(Self {
+            target: target.with_maps(params.per_token)?,
+            context,
+            params,
+        })
     }
 }
 
 impl AttributionMethod for GradCam {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
-        let trace = self.context.model().trace(&TraceRequest {
-            image: task.image.clone(),
-            question: task.question.clone(),
-            answer: task.answer.clone(),
-            span: self.params.answer_span.into(),
-            wants: Activations::wants(self.params.layer).to_vec(),
-            objective: Objective {
-                quantity: self.params.target.into(),
-                tokens: None,
-            },
-            path: None,
-        })?;
-        let activations = Activations::read(&trace, self.params.layer)?;
-        let heat = HeatMap::from_grid(activations.on_grid(cam(&activations))?.view())?;
-        Ok(Attribution {
-            warnings: warning(&activations, &heat).into_iter().collect(),
-            heat: Some(heat),
-            ..Attribution::default()
-        })
+        let cam = Cam {
+            context: &self.context,
+            task,
+            target: &self.target,
+            layer: self.params.layer,
+            weights,
+        };
+        cam.explain(self.params.per_token)
     }
 }
 
-/// heat_i of each image token.
-fn cam(activations: &Activations) -> Array1<f32> {
-    let weights = activations.gradients.sum_axis(Axis(0)) / activations.gradients.nrows() as f32;
-    // Not `max`, which would hide what is not a number.
-    let relu = |value: f32| if value < 0.0 { 0.0 } else { value };
-    activations.values.dot(&weights).mapv(relu)
-}
-
-fn warning(activations: &Activations, heat: &HeatMap) -> Option<String> {
-    if activations.gradients.iter().all(|&g| g == 0.0) {
-        let text = "the gradient is zero at every image token, so the map is empty: no later layer reads them here, \
-                    as after the last one; choose an earlier `layer`, or none for the image features";
-        Some(text.into())
-    } else {
-        heat.is_zero()
-            .then(|| "no image token stands out for the answer: the map is empty".into())
-    }
-}
-
-impl From<Target> for Quantity {
-    fn from(target: Target) -> Self {
-        match target {
-            Target::LogProb => Self::LogProb,
-            Target::MeanProbability => Self::MeanProbability,
-        }
-    }
-}
-
-impl From<Span> for AnswerSpan {
-    fn from(span: Span) -> Self {
-        match span {
-            Span::Answer => Self::Answer,
-            Span::Turn => Self::Turn,
-        }
-    }
+/// w_d of each channel.
+fn weights(activations: &Activations) -> Array1<f32> {
+    activations.gradients.sum_axis(Axis(0)) / activations.gradients.nrows() as f32
 }

@@ -1,24 +1,25 @@
-//! Grad-CAM against models whose gradients are known in closed form.
+//! Grad-CAM and Grad-CAM++ against models whose gradients are known in closed form.
 
 use std::sync::{Arc, Mutex};
 
-use medfocus_method_gradient::GradCam;
+use medfocus_method_gradient::{GradCam, GradCamPlusPlus};
 use medfocus_plugin_api::{
-    AnswerSpan, Attribution, AttributionMethod, Capture, ErrorKind, HeatMap, ModelInfo, Objective,
-    Quantity, Result, Task, Tensor, Trace, TraceRequest, VisionLanguageModel, Want, Wrt,
+    AnswerSpan, Attribution, AttributionMethod, Capture, Component, ErrorKind, HeatMap, ModelInfo,
+    Objective, Quantity, Result, Task, Tensor, Token, Trace, TraceRequest, VisionLanguageModel,
+    Want, Wrt,
     testkit::{LocalHost, ToyModel, toy_task},
 };
-use ndarray::{Array2, array};
+use ndarray::{Array2, Axis, Ix3, array};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn explain(
+fn explain<M: Component + AttributionMethod>(
     model: impl VisionLanguageModel + 'static,
     params: Value,
     task: &Task,
 ) -> Result<Attribution> {
     let host = LocalHost::new().with_model(model);
-    let found = host.create::<GradCam>(params)?.attribute(task);
+    let found = host.create::<M>(params)?.attribute(task);
     assert_eq!(host.calls("model.trace"), 1, "one pass and no more");
     assert_eq!(host.calls("model.score") + host.calls("model.generate"), 0);
     found
@@ -49,12 +50,52 @@ fn the_map_is_the_papers_formula() {
     let expected = HeatMap::from_grid((model.means(&task.image) * weight).view()).unwrap();
     assert!(!expected.is_zero());
     for params in [json!({}), json!({"layer": 0})] {
-        let found = explain(model.clone(), params, &task).unwrap();
-        let heat = found.heat.unwrap();
-        let error = (&heat.view() - &expected.view()).mapv(f32::abs);
-        assert!(error.iter().all(|&e| e < 1e-5));
-        assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+        // One channel carries all gradients here, so Grad-CAM++ only scales its weight.
+        for found in [
+            explain::<GradCam>(model.clone(), params.clone(), &task).unwrap(),
+            explain::<GradCamPlusPlus>(model.clone(), params, &task).unwrap(),
+        ] {
+            assert_near(&found.heat.unwrap(), &expected);
+            assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+        }
     }
+}
+
+fn assert_near(heat: &HeatMap, expected: &HeatMap) {
+    let error = (&heat.view() - &expected.view()).mapv(f32::abs);
+    assert!(error.iter().all(|&e| e < 1e-5));
+}
+
+/// A 1 x 3 grid whose first two tokens have a channel each; the channels sum to 1.
+fn two_channels(gradients: Array2<f32>) -> Fixed {
+    Fixed::new(
+        array![[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]],
+        gradients,
+        (1, 3),
+    )
+}
+
+#[test]
+fn grad_cam_plus_plus_weighs_each_gradient_and_drops_the_negative() {
+    // Channel 0: alpha 1 / (2 + 1) of g = 1. Channel 1: 4 / (8 + 8) of g = 2; -1 is cut off.
+    let model = two_channels(array![[1.0, -1.0], [0.0, 2.0], [0.0, 0.0]]);
+    let expected = HeatMap::from_grid(array![[1.0 / 3.0, 0.5, 0.0]].view()).unwrap();
+    let found = explain::<GradCamPlusPlus>(model.clone(), json!({}), &task()).unwrap();
+    assert_near(&found.heat.unwrap(), &expected);
+    // Grad-CAM weighs both channels by 1 / 3.
+    let expected = HeatMap::from_grid(array![[1.0, 1.0, 0.0]].view()).unwrap();
+    let found = explain::<GradCam>(model, json!({}), &task()).unwrap();
+    assert_near(&found.heat.unwrap(), &expected);
+}
+
+#[test]
+fn the_1e_8_of_grad_cam_plus_plus_dampens_small_gradients() {
+    // Alphas 1 / (2 + 1e-4 + 1) and 4 / (8 + 8e-4 + 1), in units of 1e-8.
+    let model = two_channels(array![[1e-4, 0.0], [0.0, 2e-4], [0.0, 0.0]]);
+    let weights = array![[1e-4 / 3.0001, 8e-4 / 9.0008, 0.0]];
+    let expected = HeatMap::from_grid(weights.view()).unwrap();
+    let found = explain::<GradCamPlusPlus>(model, json!({}), &task()).unwrap();
+    assert_near(&found.heat.unwrap(), &expected);
 }
 
 #[test]
@@ -63,13 +104,18 @@ fn evidence_against_the_answer_is_cut_off() {
         weights: array![[-1.0, -3.0, -0.5], [-0.25, -0.5, -2.0]],
         bias: 1.0,
     };
-    let found = explain(model, json!({}), &toy_task(spot()).unwrap()).unwrap();
-    assert!(found.heat.unwrap().is_zero());
-    assert_eq!(found.warnings.len(), 1);
-    assert!(found.warnings[0].contains("no image token stands out"));
+    let task = toy_task(spot()).unwrap();
+    for found in [
+        explain::<GradCam>(model.clone(), json!({}), &task).unwrap(),
+        explain::<GradCamPlusPlus>(model, json!({}), &task).unwrap(),
+    ] {
+        assert!(found.heat.unwrap().is_zero());
+        assert_eq!(found.warnings.len(), 1);
+        assert!(found.warnings[0].contains("no image token stands out"));
+    }
 }
 
-/// Gives a fixed trace, and remembers what it was asked.
+/// Gives a fixed trace, and remembers what it was asked. Channel d reads token d of an answer of as many.
 #[derive(Clone)]
 struct Fixed {
     values: Array2<f32>,
@@ -107,9 +153,22 @@ impl VisionLanguageModel for Fixed {
         })?;
         trace.layout.grid = self.grid;
         trace.layout.image_positions = self.positions.clone();
+        let token = Token {
+            id: 0,
+            text: "x".into(),
+        };
+        trace.layout.tokens = vec![token; self.values.ncols()];
+        let mut gradients = self.gradients.clone();
+        if let Some(tokens) = &request.objective.tokens {
+            for (d, mut channel) in gradients.axis_iter_mut(Axis(1)).enumerate() {
+                if !tokens.contains(&d) {
+                    channel.fill(0.0);
+                }
+            }
+        }
         let capture = |&want: &Want| {
             let values = match want {
-                Want::Gradient(_) => &self.gradients,
+                Want::Gradient(_) => &gradients,
                 _ => &self.values,
             };
             let tensor = Tensor::from_array(values.clone());
@@ -128,9 +187,12 @@ fn task() -> Task {
 fn exactly_two_captures_are_asked_for() {
     let model = Fixed::new(Array2::ones((6, 2)), Array2::ones((6, 2)), (2, 3));
     let asked = model.asked.clone();
-    explain(model.clone(), json!({}), &task()).unwrap();
-    let params = json!({"layer": -2, "target": "mean_probability", "answer_span": "turn"});
-    explain(model, params, &task()).unwrap();
+    explain::<GradCam>(model.clone(), json!({}), &task()).unwrap();
+    let params = json!({
+        "layer": -2, "target": "mean_probability", "answer_span": "turn", "tokens": "0..1",
+    });
+    explain::<GradCamPlusPlus>(model.clone(), params, &task()).unwrap();
+    explain::<GradCam>(model, json!({"target": "margin"}), &task()).unwrap();
     let asked = asked.lock().unwrap();
     assert_eq!(
         asked[0].wants,
@@ -146,7 +208,46 @@ fn exactly_two_captures_are_asked_for() {
         ]
     );
     assert_eq!(asked[1].objective.quantity, Quantity::MeanProbability);
+    assert_eq!(asked[1].objective.tokens, Some(0..1));
     assert_eq!(asked[1].span, AnswerSpan::Turn);
+    let margin = Quantity::Margin("Yes".into(), "No".into());
+    assert_eq!(asked[2].objective.quantity, margin);
+}
+
+#[test]
+fn each_token_has_a_map_of_its_own() {
+    let identity = Array2::from_diag(&array![1.0, 1.0, 1.0, 1.0]);
+    let model = Fixed::new(identity, Array2::ones((4, 4)), (2, 2));
+    let host = LocalHost::new().with_model(model);
+    let params = json!({"per_token": true, "tokens": "1..3"});
+    let found = [
+        host.create::<GradCam>(params.clone())
+            .unwrap()
+            .attribute(&task())
+            .unwrap(),
+        host.create::<GradCamPlusPlus>(params)
+            .unwrap()
+            .attribute(&task())
+            .unwrap(),
+    ];
+    assert_eq!(host.calls("model.trace"), 2 * (1 + 4));
+    for found in found {
+        let expected = HeatMap::from_grid(array![[0.0, 1.0], [1.0, 0.0]].view()).unwrap();
+        assert_near(&found.heat.unwrap(), &expected);
+        let maps = found.token_heat.unwrap();
+        let maps = maps.view_nd::<f32, Ix3>().unwrap();
+        assert_eq!(
+            maps.dim(),
+            (4, 224, 224),
+            "all tokens, whichever are explained"
+        );
+        for (t, map) in maps.outer_iter().enumerate() {
+            let mut alone = Array2::zeros((2, 2));
+            alone[(t / 2, t % 2)] = 1.0;
+            let expected = HeatMap::from_grid(alone.view()).unwrap();
+            assert_near(&HeatMap::from_array(map.to_owned()).unwrap(), &expected);
+        }
+    }
 }
 
 #[test]
@@ -156,7 +257,9 @@ fn only_image_rows_count_in_a_hidden_state() {
     let gradients = array![[-9e9], [1.0], [1.0], [-9e9], [1.0], [1.0]];
     let mut model = Fixed::new(values, gradients, (1, 4));
     model.positions = vec![4, 2, 1, 5];
-    let heat = explain(model, json!({"layer": 1}), &task()).unwrap().heat;
+    let heat = explain::<GradCam>(model, json!({"layer": 1}), &task())
+        .unwrap()
+        .heat;
     let expected = HeatMap::from_grid(array![[1.0, 2.0, 3.0, 4.0]].view()).unwrap();
     assert_eq!(heat.unwrap().view(), expected.view());
 }
@@ -164,9 +267,14 @@ fn only_image_rows_count_in_a_hidden_state() {
 #[test]
 fn a_zero_gradient_is_named_as_the_degenerate_case() {
     let model = Fixed::new(Array2::ones((4, 3)), Array2::zeros((4, 3)), (2, 2));
-    let found = explain(model, json!({"layer": -1}), &task()).unwrap();
-    assert!(found.heat.unwrap().is_zero());
-    assert!(found.warnings[0].contains("gradient is zero at every image token"));
+    let params = json!({"layer": -1});
+    for found in [
+        explain::<GradCam>(model.clone(), params.clone(), &task()).unwrap(),
+        explain::<GradCamPlusPlus>(model, params, &task()).unwrap(),
+    ] {
+        assert!(found.heat.unwrap().is_zero());
+        assert!(found.warnings[0].contains("gradient is zero at every image token"));
+    }
 }
 
 #[test]
@@ -194,8 +302,12 @@ fn traces_that_contradict_themselves_are_refused() {
         (not_a_number, json!({}), "non-finite"),
     ];
     for (model, params, sentence) in cases {
-        let error = explain(model, params, &task()).unwrap_err();
-        assert!(error.to_string().contains(sentence), "{error}");
+        for error in [
+            explain::<GradCam>(model.clone(), params.clone(), &task()).unwrap_err(),
+            explain::<GradCamPlusPlus>(model, params, &task()).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(sentence), "{error}");
+        }
     }
 }
 
@@ -206,9 +318,16 @@ fn wrong_parameters_are_refused() {
         json!({"layer": "top"}),
         json!({"target": "loss"}),
         json!({"cells": 8}),
+        json!({"tokens": "3..1"}),
+        json!({"target": "margin", "tokens": "0..1"}),
+        json!({"target": "margin", "per_token": true}),
     ] {
-        let error = host.create::<GradCam>(params).err().unwrap();
-        assert_eq!(error.kind, ErrorKind::Invalid);
+        for error in [
+            host.create::<GradCam>(params.clone()).err().unwrap(),
+            host.create::<GradCamPlusPlus>(params).err().unwrap(),
+        ] {
+            assert_eq!(error.kind, ErrorKind::Invalid);
+        }
     }
 }
 
@@ -232,7 +351,7 @@ proptest! {
         let heat = |scale: f32| {
             let grid = (rows as u32, columns as u32);
             let model = Fixed::new(array(&values), array(&gradients) * scale, grid);
-            explain(model, json!({}), &task()).unwrap()
+            explain::<GradCam>(model, json!({}), &task()).unwrap()
         };
         let (found, scaled) = (heat(1.0), heat(4.0));
         let (map, scaled) = (found.heat.unwrap(), scaled.heat.unwrap());
@@ -241,6 +360,32 @@ proptest! {
         prop_assert_eq!(map.is_zero(), !found.warnings.is_empty());
         for (a, b) in map.view().iter().zip(scaled.view()) {
             prop_assert!((a - b).abs() < 1e-5);
+        }
+    }
+    #[test]
+    fn grad_cam_plus_plus_is_its_formula(
+        (rows, columns, values, gradients) in sides().prop_flat_map(|(r, c)| {
+            let numbers = || prop::collection::vec(0i8..=3, r * c * 3);
+            (Just(r), Just(c), numbers(), numbers())
+        }),
+    ) {
+        let array = |v: &[i8]| Array2::from_shape_fn((rows * columns, 3), |(i, d)| f32::from(v[i * 3 + d]));
+        let (h, g) = (array(&values), array(&gradients));
+        let weight = |d: usize| -> f32 {
+            let sum = h.column(d).sum();
+            let share = |g: f32| g.powi(2) / (2.0 * g.powi(2) + sum * g.powi(3) + 1e-8) * g.max(0.0);
+            g.column(d).iter().map(|&g| share(g)).sum()
+        };
+        let cell = |i: usize| (0..3).map(|d| weight(d) * h[(i, d)]).sum::<f32>().max(0.0);
+        let grid = Array2::from_shape_fn((rows, columns), |(r, c)| cell(r * columns + c));
+        // Of a grid that is constant but for its rounding nothing is to be seen.
+        let spread = grid.fold(0.0f32, |m, &v| m.max(v)) - grid.fold(f32::MAX, |m, &v| m.min(v));
+        prop_assume!(spread == 0.0 || spread > 1e-2);
+        let model = Fixed::new(h, g, (rows as u32, columns as u32));
+        let found = explain::<GradCamPlusPlus>(model, json!({}), &task()).unwrap().heat.unwrap();
+        let expected = HeatMap::from_grid(grid.view()).unwrap();
+        for (a, b) in found.view().iter().zip(expected.view()) {
+            prop_assert!((a - b).abs() < 1e-3);
         }
     }
 }

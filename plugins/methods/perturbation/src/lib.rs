@@ -1,16 +1,17 @@
 //! Attribution by hiding parts of the image and scoring the same answer again.
 #![deny(unsafe_code)]
 
-mod baseline;
 mod cells;
+mod masks;
 mod occlusion;
-mod scorer;
+mod rise;
 
-pub use baseline::Baseline;
 pub use cells::Cells;
+pub use masks::{MaskKind, Masks};
 pub use occlusion::{Occlusion, OcclusionParams, Upsample};
-pub use scorer::{Scorer, Span, Target};
+pub use rise::{Normalise, Rise, RiseParams};
 
 medfocus_plugin_api::export_plugin! {
     method Occlusion;
+    method Rise;
 }

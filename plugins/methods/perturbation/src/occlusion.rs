@@ -1,13 +1,16 @@
 //! Occlusion sensitivity (Zeiler and Fergus, ECCV 2014, section 4.2) of a vision-language model's answer.
 
-use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, BBox, Component, Context, Error, GrayImage, HeatMap,
-    Result, Slot, Task, WORKING_SIDE, Working, choices, heat, params,
+use medfocus_attribution::{
+    Baseline, Quantity, Scorer, Span, Target, content, normalised, token_heat,
 };
-use ndarray::{Array2, ArrayView2, s};
+use medfocus_plugin_api::{
+    Ability, Attribution, AttributionMethod, BBox, Component, Context, GrayImage, HeatMap, Result,
+    Slot, Task, Working, choices, params,
+};
+use ndarray::{Array2, s};
 use serde_json::json;
 
-use crate::{Baseline, Cells, Scorer, Span, Target};
+use crate::Cells;
 
 choices! {
     /// How cells become a map of pixels.
@@ -26,10 +29,14 @@ params! {
         pub cells: u32 = 8, in 1..=224;
         /// What replaces a cell.
         pub baseline: Baseline = "zero";
-        /// The answer's score, whose drop is the evidence.
-        pub target: Target = "mean_probability";
+        /// What is explained.
+        pub target: Quantity = "mean_probability";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
+        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        pub tokens: String = "";
+        /// Also a map for each answer token.
+        pub per_token: bool = false;
         /// How cells become a map of pixels.
         pub upsample: Upsample = "cells";
         /// Images a model call; changes speed and memory, not the result.
@@ -37,16 +44,17 @@ params! {
     }
 }
 
-/// Occlusion: hides one cell of the image after the other. With s the answer's score,
+/// Occlusion: hides one cell of the image after the other. With s the target,
 ///
 /// heat of a cell = max(0, s(image) - s(image without the cell)).
 ///
 /// A letterbox's padding is not part of the image and is never replaced. A cell that hiding does not change (all
-/// padding, or equal to the baseline) has drop 0 without a model call; no two other images are equal, so no image
-/// is scored twice.
+/// padding, or equal to the baseline) has drop 0 and costs no score. Maps of single tokens cost no
+/// more scores.
 pub struct Occlusion {
     context: Context,
     params: OcclusionParams,
+    target: Target,
 }
 
 impl Component for Occlusion {
@@ -57,54 +65,52 @@ impl Component for Occlusion {
     type Params = OcclusionParams;
 
     fn new(params: OcclusionParams, context: Context) -> Result<Self> {
-        Ok(Self { context, params })
+        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        Ok(Self {
+            target: target.with_maps(params.per_token)?,
+            context,
+            params,
+        })
     }
 }
 
 impl AttributionMethod for Occlusion {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
-        let params = &self.params;
-        let cells = Cells::new(params.cells);
-        let side = params.cells as usize;
-        let hidden = Hidden::new(task, params.baseline, cells)?;
+        let content = content(task)?;
+        let baseline = self.params.baseline.of(&task.image, &content)?;
+        let cells = Cells::new(self.params.cells).boxes()?;
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: params.target,
-            span: params.answer_span,
-            batch: params.batch,
+            target: &self.target,
+            batch: self.params.batch,
         };
         // The image itself first, then the ones that lack a cell.
-        let scores = scorer.score(1 + hidden.cells.len(), |i| match i {
+        let scored = scorer.score(1 + cells.len(), |i| match i {
             0 => Ok(task.image.clone()),
-            i => hidden.image(i - 1),
+            i => without(&task.image, &baseline, &cells[i - 1]),
         })?;
 
-        let mut drops = vec![0.0; side * side];
-        for ((cell, _), score) in hidden.cells.iter().zip(&scores[1..]) {
-            drops[*cell] = (scores[0] - score).max(0.0);
-        }
-        let rows: Vec<_> = drops.chunks(side).collect();
+        let drops = self.drops(&scored.values);
+        let heat = self.map(&drops)?;
+        let rows: Vec<_> = drops.rows().into_iter().map(|row| row.to_vec()).collect();
         let evidence = [
-            ("s0", json!(scores[0])),
+            ("s0", json!(scored.values[0])),
             ("drops", json!(rows)),
-            ("images_scored", json!(scores.len())),
+            ("images_scored", json!(scored.images)),
         ];
-
-        let drops = Array2::from_shape_fn((side, side), |(r, c)| drops[r * side + c] as f32);
-        let heat = match params.upsample {
-            Upsample::Bilinear => HeatMap::from_grid(drops.view())?,
-            Upsample::Cells => {
-                let mut painted = cells.paint(drops.view());
-                heat::normalise(&mut painted);
-                HeatMap::from_array(painted)?
-            }
-        };
+        let each_token = |t| self.map(&self.drops(&scored.of_token(&self.target, t)?));
+        let token_heat = self
+            .params
+            .per_token
+            .then(|| token_heat(scored.tokens.ncols(), each_token))
+            .transpose()?;
         let empty =
             "hiding no cell lowers the answer's score more than any other: the map is empty";
         Ok(Attribution {
             warnings: heat.is_zero().then(|| empty.into()).into_iter().collect(),
             heat: Some(heat),
+            token_heat,
             evidence: evidence
                 .map(|(key, value)| (key.into(), value))
                 .into_iter()
@@ -114,55 +120,29 @@ impl AttributionMethod for Occlusion {
     }
 }
 
-/// The images that lack one cell, without those that are the image itself.
-struct Hidden<'a> {
-    image: &'a GrayImage,
-    baseline: GrayImage,
-    /// Number of the cell, and what of it is not padding.
-    cells: Vec<(usize, BBox<Working>)>,
-}
-
-impl<'a> Hidden<'a> {
-    fn new(task: &'a Task, baseline: Baseline, cells: Cells) -> Result<Self> {
-        let image = &task.image;
-        let whole = BBox::<Working>::whole(image.width(), image.height());
-        if whole != BBox::whole(WORKING_SIDE, WORKING_SIDE) {
-            return Err(Error::invalid(format!(
-                "a working image has {WORKING_SIDE} x {WORKING_SIDE} pixels, got {} x {}",
-                image.width(),
-                image.height()
-            )));
-        }
-        let content = task.letterbox.content().clip(WORKING_SIDE, WORKING_SIDE);
-        let content = content
-            .ok_or_else(|| Error::invalid("the letterbox leaves nothing of the working image"))?;
-        let baseline = baseline.of(image, &content)?;
-        let cells = cells.boxes()?.into_iter().enumerate();
-        let cells = cells
-            .filter_map(|(number, cell)| Some((number, cell.intersection(&content)?)))
-            .filter(|(_, cell)| inside(image, cell) != inside(&baseline, cell))
-            .collect();
-        Ok(Self {
-            image,
-            baseline,
-            cells,
+impl Occlusion {
+    /// The drop of each cell, given the score of the image and then of the ones without a cell.
+    fn drops(&self, scores: &[f64]) -> Array2<f64> {
+        let side = self.params.cells as usize;
+        Array2::from_shape_fn((side, side), |(r, c)| {
+            (scores[0] - scores[1 + r * side + c]).max(0.0)
         })
     }
 
-    /// The image without the `i`-th of `cells`.
-    fn image(&self, i: usize) -> Result<GrayImage> {
-        let cell = &self.cells[i].1;
-        let [x1, y1, x2, y2] = cell.corners().map(|c| c as usize);
-        let mut pixels = self.image.view().to_owned();
-        pixels
-            .slice_mut(s![y1..y2, x1..x2])
-            .assign(&inside(&self.baseline, cell));
-        GrayImage::from_array(pixels)
+    fn map(&self, drops: &Array2<f64>) -> Result<HeatMap> {
+        let drops = drops.mapv(|drop| drop as f32);
+        match self.params.upsample {
+            Upsample::Bilinear => HeatMap::from_grid(drops.view()),
+            Upsample::Cells => normalised(Cells::new(self.params.cells).paint(drops.view())),
+        }
     }
 }
 
-/// The pixels of the box.
-fn inside<'a>(image: &'a GrayImage, cell: &BBox<Working>) -> ArrayView2<'a, u8> {
+/// The image with one cell of the baseline, whose padding is the image's own.
+fn without(image: &GrayImage, baseline: &GrayImage, cell: &BBox<Working>) -> Result<GrayImage> {
     let [x1, y1, x2, y2] = cell.corners().map(|c| c as usize);
-    image.view().slice_move(s![y1..y2, x1..x2])
+    let cell = s![y1..y2, x1..x2];
+    let mut pixels = image.view().to_owned();
+    pixels.slice_mut(cell).assign(&baseline.view().slice(cell));
+    GrayImage::from_array(pixels)
 }

@@ -1,18 +1,21 @@
 //! Occlusion against a model whose score of every image is known in closed form.
 
+mod common;
+
+use common::{TwoTokens, YesNo};
 use medfocus_method_perturbation::{Cells, Occlusion};
 use medfocus_plugin_api::{
     Attribution, AttributionMethod, BBox, ErrorKind, GrayImage, Letterbox, ModelInfo, Result,
     ScoreRequest, Scores, Task, Tensor, VisionLanguageModel, WORKING_SIDE, Working,
     testkit::{LocalHost, ToyModel, toy_task},
 };
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, Ix3, s};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const SIDE: usize = WORKING_SIDE as usize;
 
-fn explain(model: ToyModel, params: Value, task: &Task) -> Attribution {
+fn explain(model: impl VisionLanguageModel + 'static, params: Value, task: &Task) -> Attribution {
     let host = LocalHost::new().with_model(model);
     host.create::<Occlusion>(params)
         .unwrap()
@@ -77,6 +80,44 @@ fn the_log_probability_is_another_target() {
     let expected = sigmoid(1.4).ln() - sigmoid(-1.0).ln();
     let drop = found.evidence["drops"][2][5].as_f64().unwrap();
     assert!((drop - expected).abs() < 1e-6);
+}
+
+#[test]
+fn the_margin_is_read_of_two_words() {
+    // log p / (1 - p) is z, of which hiding (2, 5) takes its weight times its grey.
+    let host = LocalHost::new().with_model(YesNo(looking()));
+    let task = toy_task(Array2::from_elem((SIDE, SIDE), 153)).unwrap();
+    let method = host
+        .create::<Occlusion>(json!({"target": "margin"}))
+        .unwrap();
+    let found = method.attribute(&task).unwrap();
+    assert!((found.evidence["s0"].as_f64().unwrap() - 1.4).abs() < 1e-5);
+    let drop = found.evidence["drops"][2][5].as_f64().unwrap();
+    assert!((drop - 4.0 * 0.6).abs() < 1e-5);
+    assert_eq!(found.evidence["drops"][2][4], 0.0);
+    assert_eq!(
+        host.calls("model.score"),
+        2 * 65u64.div_ceil(16),
+        "once for each word"
+    );
+}
+
+#[test]
+fn each_token_has_a_map_of_its_own() {
+    let task = toy_task(Array2::from_elem((SIDE, SIDE), 153)).unwrap();
+    let params = json!({"per_token": true, "tokens": "1..2"});
+    let found = explain(TwoTokens(looking()), params, &task);
+    assert!(
+        found.heat.unwrap().is_zero(),
+        "the second token sees nothing"
+    );
+    assert!((found.evidence["s0"].as_f64().unwrap() - (-1.0f64).exp()).abs() < 1e-6);
+    let maps = found.token_heat.unwrap();
+    let maps = maps.view_nd::<f32, Ix3>().unwrap();
+    assert_eq!(maps.dim(), (2, SIDE, SIDE));
+    let alone = explain(looking(), json!({}), &task).heat.unwrap();
+    assert_eq!(maps.index_axis(Axis(0), 0), alone.view());
+    assert!(maps.index_axis(Axis(0), 1).iter().all(|&v| v == 0.0));
 }
 
 #[test]
@@ -239,6 +280,8 @@ fn wrong_inputs_are_refused() {
         json!({"cells": 225}),
         json!({"batch": 0}),
         json!({"baseline": "white"}),
+        json!({"tokens": "1..1"}),
+        json!({"target": "margin", "per_token": true}),
     ] {
         assert_eq!(
             host.create::<Occlusion>(params).err().unwrap().kind,

@@ -1,6 +1,6 @@
 //! What a hidden part of the image is replaced by.
 
-use medfocus_plugin_api::{BBox, GrayImage, Result, Working, choices};
+use medfocus_plugin_api::{BBox, Error, GrayImage, Result, Task, WORKING_SIDE, Working, choices};
 use ndarray::{Array2, ArrayView2, Axis, s};
 
 choices! {
@@ -17,6 +17,22 @@ choices! {
 
 /// Standard deviation of the blur, in shorter sides of the working image.
 const BLUR: f64 = 0.2;
+
+/// The part of a task's image that is not a letterbox's padding.
+///
+/// # Errors
+///
+/// [`Error::invalid`] if the image is no working image, or is all padding.
+pub fn content(task: &Task) -> Result<BBox<Working>> {
+    let (width, height) = (task.image.width(), task.image.height());
+    if (width, height) != (WORKING_SIDE, WORKING_SIDE) {
+        return Err(Error::invalid(format!(
+            "a working image has {WORKING_SIDE} x {WORKING_SIDE} pixels, got {width} x {height}"
+        )));
+    }
+    let content = task.letterbox.content().clip(width, height);
+    content.ok_or_else(|| Error::invalid("the letterbox leaves nothing of the working image"))
+}
 
 impl Baseline {
     /// The image with all of `content` replaced. Mean and blur see `content` alone, so that a letterbox's padding
@@ -78,6 +94,7 @@ fn blur_columns(image: ArrayView2<'_, f64>, sigma: f64) -> Array2<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use medfocus_plugin_api::{Letterbox, testkit::toy_task};
 
     fn step() -> (GrayImage, BBox<Working>) {
         // 40 columns of padding, then dark, then bright.
@@ -88,6 +105,19 @@ mod tests {
         });
         let image = GrayImage::from_array(pixels).unwrap();
         (image, BBox::new(40, 0, 224, 224).unwrap())
+    }
+
+    #[test]
+    fn content_is_what_the_letterbox_shows() {
+        let mut task = toy_task(Array2::zeros((224, 224))).unwrap();
+        assert_eq!(content(&task).unwrap().corners(), [0, 0, 224, 224]);
+        task.letterbox = Letterbox::new(500, 1000, 224).unwrap();
+        assert_eq!(content(&task).unwrap().corners(), [56, 0, 168, 224]);
+        task.letterbox.left = 224;
+        assert!(content(&task).is_err());
+        task.image = GrayImage::from_array(Array2::zeros((30, 40))).unwrap();
+        let error = content(&task).unwrap_err().to_string();
+        assert!(error.contains("got 40 x 30"), "{error}");
     }
 
     #[test]

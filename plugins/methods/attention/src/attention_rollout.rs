@@ -1,0 +1,112 @@
+//! Attention rollout (Abnar and Zuidema, ACL 2020).
+
+use std::ops::Range;
+
+use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_plugin_api::{
+    Ability, Attribution, AttributionMethod, Component, Context, Objective, Result, Slot, Task,
+    VisionLanguageModel, choices, params,
+};
+use serde_json::{Map, json};
+
+use crate::capture::request;
+use crate::{Mixing, Places, Rows};
+
+choices! {
+    /// The order in which the layers' matrices are multiplied.
+    pub enum Order {
+        /// From the last layer down to the first, as Abnar and Zuidema define it.
+        Abnar = "abnar",
+        /// From the first layer up to the last, as the published code does.
+        Published = "published",
+    }
+}
+
+params! {
+    /// Parameters of [`AttentionRollout`].
+    pub struct AttentionRolloutParams {
+        /// The order in which the layers' matrices are multiplied.
+        pub order: Order = "abnar";
+        /// Which row stands for a token of the answer.
+        pub rows: Rows = "predicting";
+        /// Which tokens count as the answer.
+        pub answer_span: Span = "answer";
+        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        pub tokens: String = "";
+        /// Also a map for each answer token.
+        pub per_token: bool = false;
+    }
+}
+
+/// Attention rollout: attention followed from the answer through all L layers. With M_l how layer l mixes its tokens
+/// ([`Mixing`]),
+///
+/// rollout = M_{L-1} ... M_1 M_0, heat of image token i = mean over the answer's rows q of rollout_{q,i}.
+///
+/// One row vector is carried through the layers in L S^2 steps; the product is never formed. By default the map is the
+/// one of [`Lrp`](crate::Lrp), which says why. `order = "published"`, `rows = "published"` and `answer_span = "turn"`
+/// together are the published code, which multiplies M_0 M_1 ... M_{L-1}.
+pub struct AttentionRollout {
+    context: Context,
+    params: AttentionRolloutParams,
+    target: Target,
+}
+
+impl Component for AttentionRollout {
+    const NAME: &'static str = "attention_rollout";
+    const SUMMARY: &'static str =
+        "Attention rollout through all layers (Abnar and Zuidema, ACL 2020); one traced pass.";
+    const SLOTS: &'static [Slot] = &[Slot::model(&[Ability::Trace])];
+    type Params = AttentionRolloutParams;
+
+    fn new(params: AttentionRolloutParams, context: Context) -> Result<Self> {
+        Ok(Self {
+            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            context,
+            params,
+        })
+    }
+}
+
+impl AttributionMethod for AttentionRollout {
+    fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let params = &self.params;
+        let model = self.context.model();
+        let depth = model.info()?.layers.len();
+        let trace = model.trace(&request(
+            task,
+            params.answer_span,
+            Mixing::wants(depth),
+            Objective::default(),
+        ))?;
+        let places = Places::new(&trace.layout, params.rows)?;
+        let tokens = self.target.chosen(places.rows.len())?;
+        let rows = places.rows_of(tokens.clone());
+
+        let layers = Mixing::read(&trace, depth, places.length)?;
+        let rollout = |tokens: Range<usize>| {
+            let mean = places.uniform(places.rows_of(tokens));
+            let row = match params.order {
+                Order::Abnar => layers.iter().rev().fold(mean, |row, m| m.carry(&row)),
+                Order::Published => layers.iter().fold(mean, |row, m| m.carry(&row)),
+            };
+            places.columns(&row)
+        };
+
+        let columns = rollout(tokens);
+        let each = || places.token_heat(&self.context, |t| Ok(rollout(t..t + 1)));
+        let heat = places.heat(&columns)?;
+        let empty = "the answer's rollout reaches all image tokens alike: the map is empty";
+        Ok(Attribution {
+            token_heat: params.per_token.then(each).transpose()?,
+            evidence: Map::from_iter([
+                ("layers".into(), json!(depth)),
+                ("rows".into(), json!([rows.start, rows.end])),
+                ("image_share".into(), json!(columns.sum())),
+            ]),
+            warnings: heat.is_zero().then(|| empty.into()).into_iter().collect(),
+            heat: Some(heat),
+            ..Attribution::default()
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! Gradient-weighted attention (Chefer et al., ICCV 2021) of one layer.
+
+use std::ops::Range;
+
+use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_plugin_api::{
+    Ability, Attribution, AttributionMethod, Component, Context, Error, Result, Slot, Task, Trace,
+    VisionLanguageModel, Want, Wrt, params,
+};
+use ndarray::{Array1, ArrayView3, Ix3};
+use serde_json::{Map, json};
+
+use crate::capture::{read, request};
+use crate::{Layer, Places, Rows};
+
+params! {
+    /// Parameters of [`GradWeightedAttention`].
+    pub struct GradWeightedAttentionParams {
+        /// Decoder layer, negative from the end; -1 is the published choice. Absent: the last one with full attention.
+        pub layer: Option<i64> = null;
+        /// Head of the layer, from 0. Absent: the mean of all.
+        pub head: Option<u32> = null;
+        /// Which row stands for a token of the answer.
+        pub rows: Rows = "predicting";
+        /// What is explained.
+        pub target: Quantity = "log_prob";
+        /// Which tokens count as the answer.
+        pub answer_span: Span = "answer";
+        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        pub tokens: String = "";
+        /// Also a map for each answer token, of its own gradient: a traced pass for each.
+        pub per_token: bool = false;
+    }
+}
+
+/// Gradient-weighted attention: attention counts where more of it would raise the target. With A one layer's map (each
+/// head) and L the target,
+///
+/// heat of image token i = mean over heads and the answer's rows q of relu(dL/dA)_{q,i} A_{q,i}.
+///
+/// The map of a token alone takes the gradient of that token's own target, so each costs one more traced pass, unless
+/// the token is all that is explained.
+///
+/// The published code reads the last layer, which can be one with a sliding window (see
+/// [`AttentionHead`](crate::AttentionHead)). `layer = -1`, `rows = "published"` and `answer_span = "turn"` together are
+/// the published code. Its rows are those of the tokens themselves: nothing of a token's own row enters its own
+/// probability, only later ones', so the last token's gradient there is exactly zero.
+pub struct GradWeightedAttention {
+    context: Context,
+    params: GradWeightedAttentionParams,
+    target: Target,
+}
+
+impl Component for GradWeightedAttention {
+    const NAME: &'static str = "grad_weighted_attention";
+    const SUMMARY: &'static str = "Attention of one layer weighted by its gradient (Chefer et al., ICCV 2021); one traced pass.";
+    const SLOTS: &'static [Slot] = &[Slot::model(&[Ability::Trace, Ability::Gradient])];
+    type Params = GradWeightedAttentionParams;
+
+    fn new(params: GradWeightedAttentionParams, context: Context) -> Result<Self> {
+        if params.per_token && params.target == Quantity::Margin {
+            return Err(Error::invalid(
+                "parameter `per_token` does not go with target `margin`, which is no sum over tokens",
+            ));
+        }
+        if params.per_token && params.rows == Rows::Published {
+            return Err(Error::invalid(
+                "parameter `per_token` does not go with rows `published`: no token depends on its own row, so every \
+                 map would be empty",
+            )
+            .with_hint("set `rows = \"predicting\"`"));
+        }
+        Ok(Self {
+            target: Target::new(params.target, params.answer_span, &params.tokens)?,
+            context,
+            params,
+        })
+    }
+}
+
+impl AttributionMethod for GradWeightedAttention {
+    fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let params = &self.params;
+        let model = self.context.model();
+        let layer = Layer::choose(&model.info()?, params.layer, params.head)?;
+        let trace = |target: &Target| {
+            let wants = wants(&layer).to_vec();
+            model.trace(&request(task, target.span, wants, target.objective()))
+        };
+
+        let explained = trace(&self.target)?;
+        let places = Places::new(&explained.layout, params.rows)?;
+        let tokens = self.target.chosen(places.rows.len())?;
+        let rows = places.rows_of(tokens.clone());
+        let maps = Maps::read(&explained, &layer, &places)?;
+        let columns = maps.weighted(&places, rows.clone());
+
+        let own = |t: usize| {
+            if tokens == (t..t + 1) {
+                return Ok(columns.clone());
+            }
+            let trace = trace(&self.target.of_token(t))?;
+            let maps = Maps::read(&trace, &layer, &places)?;
+            Ok(maps.weighted(&places, places.rows_of(t..t + 1)))
+        };
+        let each = || places.token_heat(&self.context, own);
+
+        let heat = places.heat(&columns)?;
+        let empty = heat
+            .is_zero()
+            .then(|| maps.why_empty(&places, rows.clone()).into());
+        Ok(Attribution {
+            token_heat: params.per_token.then(each).transpose()?,
+            evidence: Map::from_iter([
+                ("layer".into(), json!(layer.number)),
+                ("rows".into(), json!([rows.start, rows.end])),
+            ]),
+            warnings: layer
+                .hidden_image(&places, rows)
+                .into_iter()
+                .chain(empty)
+                .collect(),
+            heat: Some(heat),
+            ..Attribution::default()
+        })
+    }
+}
+
+/// A and dL/dA of one layer.
+fn wants(layer: &Layer) -> [Want; 2] {
+    let layer = layer.number;
+    [
+        Want::Attention { layer, heads: true },
+        Want::Gradient(Wrt::Attention { layer }),
+    ]
+}
+
+/// The maps of one layer, (heads, S, S) each.
+struct Maps<'a> {
+    attention: ArrayView3<'a, f32>,
+    gradient: ArrayView3<'a, f32>,
+    /// The heads that are read.
+    heads: Range<usize>,
+}
+
+impl<'a> Maps<'a> {
+    fn read(trace: &'a Trace, layer: &Layer, places: &Places) -> Result<Self> {
+        let [attention, gradient] = wants(layer)
+            .map(|want| read(trace, want, Ix3(layer.count, places.length, places.length)));
+        Ok(Self {
+            attention: attention?,
+            gradient: gradient?,
+            heads: layer.heads.clone(),
+        })
+    }
+
+    /// The image columns of the weighted map: (gh gw).
+    fn weighted(&self, places: &Places, rows: Range<usize>) -> Array1<f64> {
+        places.mean_of(rows, |q, k| {
+            let of_head = |h: usize| {
+                f64::from(self.gradient[(h, q, k)]).max(0.0) * f64::from(self.attention[(h, q, k)])
+            };
+            self.heads.clone().map(of_head).sum::<f64>() / self.heads.len() as f64
+        })
+    }
+
+    fn why_empty(&self, places: &Places, rows: Range<usize>) -> &'static str {
+        let mut read = self.heads.clone().flat_map(|h| {
+            let rows = rows.clone();
+            rows.flat_map(move |q| places.image.iter().map(move |&k| self.gradient[(h, q, k)]))
+        });
+        if read.all(|g| g == 0.0) {
+            "the gradient is zero wherever the answer's rows attend to the image, so the map is empty: what is \
+             explained does not depend on this attention"
+        } else {
+            "more attention to no image token would raise the target more than to any other: the map is empty"
+        }
+    }
+}

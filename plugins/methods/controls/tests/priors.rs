@@ -1,0 +1,201 @@
+//! Controls that know other images: where lungs usually are, and where findings are annotated.
+
+mod common;
+
+use common::{Cohort, key, task, with};
+use medfocus_method_controls::{AnatomyPrior, BothLungs};
+use medfocus_plugin_api::{
+    AttributionMethod, ErrorKind, Letterbox, WORKING_SIDE, testkit::LocalHost,
+};
+use serde_json::json;
+
+/// Three images of 448 x 448 whose lungs are boxes, the second's wider, and a fourth.
+fn pool() -> Cohort {
+    let lungs = |right, left| ("", vec![], vec![("right lung", right), ("left lung", left)]);
+    Cohort {
+        size: (448, 448),
+        samples: vec![
+            lungs([40, 40, 200, 400], [240, 40, 400, 400]),
+            lungs([20, 20, 220, 420], [230, 20, 420, 420]),
+            lungs([40, 40, 200, 400], [240, 40, 400, 400]),
+            lungs([0, 0, 448, 448], [0, 0, 448, 448]),
+        ],
+    }
+}
+
+#[test]
+fn the_lungs_are_where_most_references_have_them() {
+    let (method, host) = with::<BothLungs>("pool", pool(), json!({"references": 3}));
+    for _ in 0..2 {
+        let found = method.attribute(&task()).unwrap();
+        let boxes = found.boxes.unwrap();
+        let facts: Vec<_> = boxes
+            .iter()
+            .map(|b| (b.label.as_deref().unwrap(), b.bbox.corners(), b.score))
+            .collect();
+        assert_eq!(
+            facts,
+            [
+                ("left lung", [120, 20, 200, 200], 1.0),
+                ("right lung", [20, 20, 100, 200], 1.0)
+            ]
+        );
+        assert_eq!(found.mask.unwrap().area(), 2 * 80 * 180);
+        assert_eq!(found.evidence["references"], 3);
+    }
+    // Read once.
+    assert_eq!(host.calls("dataset.sample"), 3);
+    assert_eq!(host.steps(), 3);
+}
+
+#[test]
+fn the_lungs_end_where_the_image_does() {
+    let (method, _) = with::<BothLungs>("pool", pool(), json!({"references": 3}));
+    let mut task = task();
+    task.letterbox = Letterbox::new(500, 1000, WORKING_SIDE).unwrap();
+    let found = method.attribute(&task).unwrap();
+    let boxes = found.boxes.unwrap();
+    assert_eq!(boxes[0].bbox.corners(), [120, 20, 168, 200]);
+    assert_eq!(boxes[1].bbox.corners(), [56, 20, 100, 200]);
+    assert_eq!(found.mask.unwrap().area(), (48 + 44) * 180);
+}
+
+#[test]
+fn a_pool_without_lungs_is_refused_and_an_empty_slot_named() {
+    let cohort = Cohort {
+        size: (9, 9),
+        samples: vec![("", vec![], vec![("left lung", [0, 0, 9, 9])])],
+    };
+    let (method, _) = with::<BothLungs>("pool", cohort, json!({}));
+    let error = method.attribute(&task()).unwrap_err();
+    assert_eq!(
+        error.message,
+        "the first 1 samples of dataset `cohort` in slot `pool` agree on no mask `right lung`"
+    );
+
+    let method: BothLungs = LocalHost::new().create(json!({})).unwrap();
+    let error = method.attribute(&task()).unwrap_err();
+    assert_eq!(
+        (error.kind, error.to_string()),
+        (ErrorKind::Missing, "slot `pool` is empty".into())
+    );
+}
+
+/// Landscapes of 448 x 224: 112 rows of the working image, from row 56.
+fn tuning() -> Cohort {
+    Cohort {
+        size: (448, 224),
+        samples: vec![
+            ("Spot", vec![[0, 0, 80, 80], [40, 40, 80, 80]], vec![]),
+            ("spot", vec![[0, 0, 40, 40], [400, 180, 440, 220]], vec![]),
+            ("line", vec![[0, 0, 448, 10]], vec![]),
+            ("spot", vec![], vec![]),
+            ("spot", vec![[0, 0, 40, 40]], vec![]),
+            ("spot", vec![[100, 100, 200, 200]], vec![]),
+        ],
+    }
+}
+
+#[test]
+fn a_finding_is_where_it_was_annotated() {
+    let (method, host) = with::<AnatomyPrior>("tuning", tuning(), json!({"samples": 5}));
+    let mut task = task();
+    task.finding = Some(" spot".into());
+    let found = method.attribute(&task).unwrap();
+    // Of three annotated samples all have the first 20 x 20, one the rest of 40 x 40, one the far corner.
+    assert_eq!(found.evidence["annotated"], 3);
+    let heat = found.heat.unwrap();
+    for (at, value) in [
+        ((56, 0), 1.0),
+        ((75, 19), 1.0),
+        ((76, 20), 1.0 / 3.0),
+        ((147, 201), 1.0 / 3.0),
+        ((55, 0), 0.0),
+    ] {
+        assert!((f64::from(heat.view()[at]) - value).abs() < 1e-6, "{at:?}");
+    }
+    let boxes = found.boxes.unwrap();
+    assert_eq!(boxes.len(), 1);
+    assert_eq!(
+        (boxes[0].bbox.corners(), boxes[0].score),
+        ([0, 56, 20, 76], 1.0)
+    );
+    assert!(found.warnings.is_empty());
+    assert_eq!(host.calls("dataset.sample"), 5);
+
+    // Another finding costs no reading.
+    task.finding = Some("line".into());
+    let found = method.attribute(&task).unwrap();
+    assert_eq!(found.boxes.unwrap()[0].bbox.corners(), [0, 56, 224, 61]);
+    assert_eq!(host.calls("dataset.sample"), 5);
+}
+
+#[test]
+fn the_level_divides_evidence_from_the_rest() {
+    let (method, _) = with::<AnatomyPrior>("tuning", tuning(), json!({"samples": 5, "level": 0.3}));
+    let mut task = task();
+    task.finding = Some("spot".into());
+    let boxes = method.attribute(&task).unwrap().boxes.unwrap();
+    let facts: Vec<_> = boxes.iter().map(|b| (b.bbox.corners(), b.score)).collect();
+    assert_eq!(facts[0].0, [0, 56, 40, 96]);
+    assert!((facts[0].1 - (400.0 + 1200.0 / 3.0) / 1600.0).abs() < 1e-12);
+    assert_eq!(facts[1].0, [200, 146, 220, 166]);
+}
+
+#[test]
+fn padding_and_the_own_sample_do_not_count_in_silence() {
+    let (method, _) = with::<AnatomyPrior>("tuning", tuning(), json!({"samples": 5}));
+    let mut task = task();
+    task.finding = Some("spot".into());
+    task.letterbox = Letterbox::new(500, 1000, WORKING_SIDE).unwrap();
+    task.sample = Some(key("cohort", 4));
+    let found = method.attribute(&task).unwrap();
+    // The portrait's padding covers the first 56 columns; only the far corner ends before it, and that is padding too.
+    assert!(found.heat.is_none() && found.boxes.unwrap().is_empty());
+    assert_eq!(found.warnings.len(), 2);
+    assert!(found.warnings[0].contains("its own boxes are part of the mean"));
+    for (dataset, index) in [("cohort", 5), ("other", 4)] {
+        task.sample = Some(key(dataset, index));
+        assert_eq!(method.attribute(&task).unwrap().warnings.len(), 1);
+    }
+}
+
+#[test]
+fn what_it_does_not_know_it_says() {
+    let (method, host) = with::<AnatomyPrior>("tuning", tuning(), json!({}));
+    let mut task = task();
+    task.finding = None;
+    let error = method.attribute(&task).unwrap_err();
+    assert_eq!(
+        error.message,
+        "`anatomy_prior` needs to know which finding the question is about"
+    );
+    assert_eq!(host.calls("dataset.sample"), 0);
+
+    task.finding = Some("moon".into());
+    let found = method.attribute(&task).unwrap();
+    assert!(found.boxes.unwrap().is_empty() && found.heat.is_none());
+    assert_eq!(
+        found.warnings,
+        ["`moon` is not annotated in the first 6 samples of dataset `cohort`: there are no boxes"]
+    );
+
+    let method: AnatomyPrior = LocalHost::new().create(json!({})).unwrap();
+    let error = method.attribute(&task).unwrap_err();
+    assert_eq!(
+        (error.kind, error.to_string()),
+        (ErrorKind::Missing, "slot `tuning` is empty".into())
+    );
+}
+
+#[test]
+fn reading_can_be_cancelled_and_is_tried_again() {
+    let (method, host) = with::<AnatomyPrior>("tuning", tuning(), json!({}));
+    host.cancel();
+    for _ in 0..2 {
+        assert_eq!(
+            method.attribute(&task()).unwrap_err().kind,
+            ErrorKind::Cancelled
+        );
+    }
+}

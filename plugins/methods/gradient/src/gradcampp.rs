@@ -1,0 +1,89 @@
+//! Grad-CAM++ (Chattopadhay et al., WACV 2018) on the image tokens of a vision-language model.
+
+use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_plugin_api::{
+    Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
+};
+use ndarray::{Array1, Axis, Zip};
+
+use crate::{
+    Activations,
+    cam::{Cam, relu},
+};
+
+params! {
+    /// Parameters of [`GradCamPlusPlus`].
+    pub struct GradCamPlusPlusParams {
+        /// Decoder layer whose incoming state is read, negative from the end; -1, after the last layer, is the published choice and degenerate. Absent: the projected image features.
+        pub layer: Option<i64> = null;
+        /// What is explained.
+        pub target: Quantity = "log_prob";
+        /// Which tokens count as the answer.
+        pub answer_span: Span = "answer";
+        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        pub tokens: String = "";
+        /// Also a map for each answer token: one more trace for each.
+        pub per_token: bool = false;
+    }
+}
+
+/// Grad-CAM++: as [`GradCam`](crate::GradCam), but each token's gradient has a weight of its own, and only gradients
+/// that raise the answer count. With g_{i,d} = dL/dh_{i,d} at image token i and channel d,
+///
+/// alpha_{i,d} = g_{i,d}^2 / (2 g_{i,d}^2 + (sum over j of h_{j,d}) g_{i,d}^3 + 1e-8),
+/// w_d = sum over i of alpha_{i,d} relu(g_{i,d}), heat_i = relu(sum over d of w_d h_{i,d}).
+///
+/// The alphas are those of a score exp(L), whose higher derivatives are powers of g. The 1e-8, there against 0 / 0, is
+/// not small beside the square of a gradient under 1e-4, so the map depends on the gradient's scale. On the layer see
+/// [`GradCam`](crate::GradCam).
+pub struct GradCamPlusPlus {
+    context: Context,
+    params: GradCamPlusPlusParams,
+    target: Target,
+}
+
+impl Component for GradCamPlusPlus {
+    const NAME: &'static str = "gradcampp";
+    const SUMMARY: &'static str =
+        "Grad-CAM++ on the image tokens (Chattopadhay et al., WACV 2018); one traced pass.";
+    const SLOTS: &'static [Slot] = &[Slot::model(&[Ability::Trace, Ability::Gradient])];
+    type Params = GradCamPlusPlusParams;
+
+    fn new(params: GradCamPlusPlusParams, context: Context) -> Result<Self> {
+        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        Ok(Self {
+            target: target.with_maps(params.per_token)?,
+            context,
+            params,
+        })
+    }
+}
+
+impl AttributionMethod for GradCamPlusPlus {
+    fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let cam = Cam {
+            context: &self.context,
+            task,
+            target: &self.target,
+            layer: self.params.layer,
+            weights,
+        };
+        cam.explain(self.params.per_token)
+    }
+}
+
+/// w_d of each channel.
+fn weights(activations: &Activations) -> Array1<f32> {
+    let sums = activations.values.sum_axis(Axis(0));
+    let mut weights = Array1::zeros(sums.len());
+    for gradients in activations.gradients.rows() {
+        Zip::from(&mut weights)
+            .and(&sums)
+            .and(gradients)
+            .for_each(|weight, &sum, &g| {
+                let alpha = g * g / (2.0 * g * g + sum * g * g * g + 1e-8);
+                *weight += alpha * relu(g);
+            });
+    }
+    weights
+}
