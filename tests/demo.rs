@@ -1,6 +1,7 @@
 //! The demo model on phantoms whose evidence is known.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -135,6 +136,64 @@ fn gradcam_and_the_control_run_on_the_demo_model() {
         corners(&whole["boxes"][0]["native"]),
         [0.0, 0.0, size[0], size[1]]
     );
+}
+
+/// The demo's experiment on a few samples: each method is scored on each, and no number is lost on the way to the table.
+#[test]
+fn the_demo_experiment_scores_every_method() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let ran = run(medfocus()
+        .args(["run", "configs/demo.toml", "--set"])
+        .arg(format!("experiment.out={}", out.display()))
+        .args([
+            "--set",
+            "experiment.datasets=[{component=\"phantom\", samples=4}]",
+            "--set",
+            "experiment.tuning.dataset.samples=2",
+            "--set",
+            "experiment.curves.samples=1",
+            "--set",
+            "experiment.sanity.samples=1",
+            "--set",
+            "experiment.gallery=1",
+        ]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    let mut overlaps: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
+    let journal = std::fs::read_to_string(out.join("journal.jsonl")).unwrap();
+    for line in journal.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        for result in record["results"].as_array().into_iter().flatten() {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let iou = result["metrics"]["iou"].as_f64();
+            let iou = iou.unwrap_or_else(|| panic!("no score: {result}"));
+            let key = (text(&record["case"]["mode"]), text(&result["method"]));
+            overlaps.entry(key).or_default().push(iou);
+        }
+    }
+    assert_eq!(
+        overlaps.len(),
+        2 * 16,
+        "eleven methods and five controls in two modes"
+    );
+
+    let mut table = csv::Reader::from_path(out.join("table.csv")).unwrap();
+    let names = table.headers().unwrap().clone();
+    let mut rows = 0;
+    for row in table.records() {
+        let row = row.unwrap();
+        let of = |name: &str| &row[names.iter().position(|n| n == name).unwrap()];
+        let found = &overlaps[&(of("mode").to_owned(), of("method").to_owned())];
+        let mean = 100.0 * found.iter().sum::<f64>() / found.len() as f64;
+        assert!(
+            (of("iou").parse::<f64>().unwrap() - mean).abs() < 1e-9,
+            "{row:?}"
+        );
+        assert_eq!(of("failed"), "0", "{row:?}");
+        rows += 1;
+    }
+    assert_eq!(rows, overlaps.len());
 }
 
 #[test]

@@ -3,14 +3,16 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use medfocus_plugin_api::{
-    AnswerSpan, Attribution, AttributionMethod, BBox, Error, GenerateRequest, HeatMap, Mode,
-    ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Token, VisionLanguageModel, Working,
+    Ability, AnswerSpan, AttributionMethod, BBox, Error, GenerateRequest, Generation, HeatMap,
+    Mode, ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Tensor, Token,
+    VisionLanguageModel, Working,
 };
 use ndarray::Ix2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    boxes::BoxRule,
     plugin::Calls,
     study::{ImageRecord, Study},
     workbench::{Provenance, Ready, Workbench},
@@ -47,6 +49,8 @@ pub struct Record {
     pub boxes: Vec<BoxRecord>,
     /// File with the heat map, if the method makes one: (224, 224) f32 in the working frame.
     pub heatmap: Option<&'static str>,
+    /// File with a heat map for each answer token, if the method was asked for them: (T, 224, 224) f32.
+    pub token_heatmaps: Option<&'static str>,
     /// File with the picture.
     pub overlay: &'static str,
     /// Whatever else the method said.
@@ -90,7 +94,7 @@ pub struct ScoredToken {
 }
 
 /// A region in both frames.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoxRecord {
     /// In the image as it was read; nothing if it lies wholly in the padding.
     pub native: Option<BBox<Native>>,
@@ -99,16 +103,32 @@ pub struct BoxRecord {
     /// The method's score.
     pub score: f64,
     /// What it is, where the method says.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }
 
-/// A record and the map that goes into a file of its own.
+/// A record and the maps that go into files of their own.
 pub struct Outcome {
-    /// All but the map.
+    /// All but the maps.
     pub record: Record,
     /// The map, if the method makes one.
     pub heat: Option<HeatMap>,
+    /// One for each answer token, (T, 224, 224) f32, if the method was asked for them.
+    pub token_heat: Option<Tensor>,
+}
+
+/// What a method says, with boxes in any case.
+pub struct Explained {
+    /// The evidence, strongest first.
+    pub boxes: Vec<BoxRecord>,
+    /// The map, if the method makes one.
+    pub heat: Option<HeatMap>,
+    /// A map for each answer token.
+    pub token_heat: Option<Tensor>,
+    /// Whatever else the method said.
+    pub evidence: Map<String, Value>,
+    /// What to know before trusting this result.
+    pub warnings: Vec<String>,
 }
 
 /// Runs one attribution.
@@ -134,11 +154,7 @@ pub fn attribute(
         Some(answer) => (answer.to_owned(), AnswerSource::Given, Vec::new()),
         None => {
             let generation = stages.time("answer", || {
-                client.generate(&GenerateRequest {
-                    image: study.working.clone(),
-                    question: question.clone(),
-                    max_new_tokens: config.answer.max_new_tokens,
-                })
+                answer(&client, study, &question, config.answer.max_new_tokens)
             })?;
             let tokens = generation.tokens.into_iter().zip(generation.log_probs);
             let tokens = tokens
@@ -150,11 +166,7 @@ pub fn attribute(
     if answer.trim().is_empty() {
         return Err(Error::invalid("there is no answer to explain: it is empty"));
     }
-    if model
-        .manifest
-        .abilities
-        .contains(&medfocus_plugin_api::Ability::Score)
-    {
+    if model.manifest.abilities.contains(&Ability::Score) {
         tokens = stages.time("score", || score(&client, study, &question, &answer))?;
     }
 
@@ -169,30 +181,9 @@ pub fn attribute(
         finding: None,
         sample: None,
     };
-    let attribution = stages.time("attribute", || method.client().attribute(&task))?;
-    let Attribution {
-        heat,
-        boxes,
-        evidence,
-        warnings: said,
-        ..
-    } = attribution;
+    let found = stages.time("attribute", || explain(method, &task, &config.boxes))?;
     let mut warnings = study.warnings.clone();
-    warnings.extend(said);
-    let boxes = match (boxes, &heat) {
-        (Some(boxes), _) => boxes,
-        (None, Some(heat)) => {
-            let found = config.boxes.apply(heat);
-            warnings.extend(found.warnings);
-            found.boxes
-        }
-        (None, None) => {
-            return Err(Error::protocol(format!(
-                "method `{}` gave neither a heat map nor boxes",
-                method.manifest.name
-            )));
-        }
-    };
+    warnings.extend(found.warnings);
     Ok(Outcome {
         record: Record {
             medfocus: env!("CARGO_PKG_VERSION"),
@@ -201,10 +192,11 @@ pub fn attribute(
             answer_source,
             mode: task.mode,
             tokens,
-            boxes: in_both_frames(boxes, study),
-            heatmap: heat.as_ref().map(|_| "heatmap.npy"),
+            boxes: found.boxes,
+            heatmap: found.heat.as_ref().map(|_| "heatmap.npy"),
+            token_heatmaps: found.token_heat.as_ref().map(|_| "token_heatmaps.npy"),
             overlay: "overlay.png",
-            evidence,
+            evidence: found.evidence,
             warnings,
             image: study.source.clone(),
             method: method.provenance.clone(),
@@ -214,7 +206,64 @@ pub fn attribute(
             calls: bench.session.take_ledger(),
             seconds: stages.0,
         },
-        heat,
+        heat: found.heat,
+        token_heat: found.token_heat,
+    })
+}
+
+/// Asks a method to explain an answer, and reads boxes off its map where it gives none itself.
+///
+/// # Errors
+///
+/// What the method fails with, and [`Error::protocol`] if it gives neither map nor boxes.
+pub fn explain(method: &Ready, task: &Task, rule: &BoxRule) -> Result<Explained> {
+    let found = method.client().attribute(task)?;
+    let mut warnings = found.warnings;
+    let mut boxes = match (found.boxes, &found.heat) {
+        (Some(boxes), _) => boxes,
+        (None, Some(heat)) => {
+            let read = rule.apply(heat);
+            warnings.extend(read.warnings);
+            read.boxes
+        }
+        (None, None) => {
+            return Err(Error::protocol(format!(
+                "method `{}` gave neither a heat map nor boxes",
+                method.manifest.name
+            )));
+        }
+    };
+    boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let in_both_frames = |scored: ScoredBox| BoxRecord {
+        native: task.letterbox.to_native(&scored.bbox),
+        working: scored.bbox,
+        score: scored.score,
+        label: scored.label,
+    };
+    Ok(Explained {
+        boxes: boxes.into_iter().map(in_both_frames).collect(),
+        heat: found.heat,
+        token_heat: found.token_heat,
+        evidence: found.evidence,
+        warnings,
+    })
+}
+
+/// The model's own answer to a full question.
+///
+/// # Errors
+///
+/// What the model fails with.
+pub fn answer(
+    model: &impl VisionLanguageModel,
+    study: &Study,
+    question: &str,
+    max_new_tokens: u32,
+) -> Result<Generation> {
+    model.generate(&GenerateRequest {
+        image: study.working.clone(),
+        question: question.to_owned(),
+        max_new_tokens,
     })
 }
 
@@ -245,19 +294,6 @@ fn score(
     Ok(scored
         .map(|(token, log_prob)| ScoredToken { token, log_prob })
         .collect())
-}
-
-fn in_both_frames(mut boxes: Vec<ScoredBox>, study: &Study) -> Vec<BoxRecord> {
-    boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
-    boxes
-        .into_iter()
-        .map(|scored| BoxRecord {
-            native: study.letterbox.to_native(&scored.bbox),
-            working: scored.bbox,
-            score: scored.score,
-            label: scored.label,
-        })
-        .collect()
 }
 
 #[derive(Default)]

@@ -13,7 +13,7 @@ use figment::{
 use medfocus_plugin_api::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::{boxes::BoxRule, plugin::PluginId};
+use crate::{boxes::BoxRule, experiment::config::Experiment, plugin::PluginId};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct Config {
     pub boxes: BoxRule,
     /// Seed of every random choice.
     pub seed: u64,
+    /// What `medfocus run` does.
+    pub experiment: Option<Experiment>,
 }
 
 /// Where plugins come from.
@@ -91,7 +93,7 @@ pub struct LibtorchConfig {
 }
 
 /// A component and its parameters.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filling {
     /// Its name.
@@ -132,11 +134,13 @@ impl Default for Config {
             },
             boxes: BoxRule::default(),
             seed: 0,
+            experiment: None,
         }
     }
 }
 
 /// A config that remembers where each value came from.
+#[derive(Clone)]
 pub struct Layers {
     figment: Figment,
     /// The merged values.

@@ -3,15 +3,22 @@
 //! The way of one attribution through this crate: [`config`] says what is wanted, [`plugin`] finds
 //! and opens it, [`workbench`] makes the components and fills their slots, [`study`] reads the
 //! image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`overlay`] draws
-//! them, [`output`] writes files that are whole or absent. [`cli`] is the command line over all this.
+//! them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
+//! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
+//! [`cli`] is the command line over all this.
 
 pub mod attribute;
 pub mod boxes;
 pub mod cli;
 pub mod config;
+pub mod experiment;
 pub mod libtorch;
+pub mod metrics;
 pub mod output;
 pub mod overlay;
 pub mod plugin;
+pub mod report;
+pub mod statistics;
 pub mod study;
+pub mod verdict;
 pub mod workbench;

@@ -9,7 +9,7 @@ use std::{
 
 use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage, codecs::png::PngEncoder};
 use medfocus_plugin_api::{Error, GrayImage, Result};
-use ndarray::ArrayView2;
+use ndarray::{ArrayView, Dimension};
 use ndarray_npy::{WriteNpyError, WriteNpyExt};
 use serde::Serialize;
 use tempfile::Builder;
@@ -35,6 +35,19 @@ impl OutDir {
         let path = path.into();
         fs::create_dir_all(&path).map_err(|error| failed("create the folder", &path, &error))?;
         Ok(Self { path })
+    }
+
+    /// A folder within this one, made if need be.
+    ///
+    /// # Errors
+    ///
+    /// A name is not a plain one, or a folder cannot be created.
+    pub fn within(&self, names: &[&str]) -> Result<Self> {
+        let mut folder = self.clone();
+        for name in names {
+            folder = Self::create(folder.place(name)?)?;
+        }
+        Ok(folder)
     }
 
     /// Where the folder is.
@@ -70,12 +83,12 @@ impl OutDir {
         })
     }
 
-    /// Writes a NumPy `.npy` file of f32, rows x columns; see [`OutDir::write`].
+    /// Writes a NumPy `.npy` file of f32; see [`OutDir::write`].
     ///
     /// # Errors
     ///
     /// Those of [`OutDir::write`].
-    pub fn npy(&self, name: &str, values: ArrayView2<'_, f32>) -> Result<PathBuf> {
+    pub fn npy<D: Dimension>(&self, name: &str, values: ArrayView<'_, f32, D>) -> Result<PathBuf> {
         self.write(name, |out| {
             values.write_npy(out).map_err(|error| match error {
                 WriteNpyError::Io(error) => error,
@@ -153,7 +166,7 @@ impl OutDir {
     }
 }
 
-fn failed(action: &str, path: &Path, error: &io::Error) -> Error {
+pub(crate) fn failed(action: &str, path: &Path, error: &io::Error) -> Error {
     let sentence = Error::internal(format!("cannot {action} `{}`: {error}", path.display()));
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -7,11 +7,13 @@ mod paint;
 #[cfg(test)]
 mod tests;
 mod text;
+mod thumbnail;
 
 use image::{GrayImage as Grey, RgbImage, imageops};
 use medfocus_plugin_api::{BBox, GrayImage, HeatMap, Letterbox, Native};
 
 use caption::Row;
+pub use thumbnail::thumbnail;
 
 /// What to draw.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,7 @@ pub struct Study {
 /// Which image a result is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageRecord {
-    /// `blake3:` and the hex digest of the file.
+    /// `blake3:` and the hex digest of the file, or of size and pixels where there is no file.
     pub digest: String,
     /// What the file held, as `PNG, 16-bit grey`.
     pub format: String,
@@ -47,14 +47,36 @@ impl Study {
         })?;
         let decoded = medfocus_imaging::decode::decode(&bytes)
             .map_err(|error| Error::invalid(format!("image {}: {error}", path.display())))?;
-        let working =
-            medfocus_imaging::working::letterbox(decoded.pixels.view(), WORKING_SIDE as usize);
+        let digest = format!("blake3:{}", blake3::hash(&bytes).to_hex());
         let native = GrayImage::from_array(decoded.pixels)?;
+        Self::new(native, digest, decoded.source, decoded.warnings)
+    }
+
+    /// An image that is already there, as a dataset reader gives it; its digest covers size and pixels.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be letterboxed.
+    pub fn of(native: GrayImage) -> Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&native.width().to_le_bytes());
+        hasher.update(native.bytes());
+        let digest = format!("blake3:{}", hasher.finalize().to_hex());
+        Self::new(native, digest, "8-bit grey".to_owned(), Vec::new())
+    }
+
+    fn new(
+        native: GrayImage,
+        digest: String,
+        format: String,
+        warnings: Vec<String>,
+    ) -> Result<Self> {
+        let working = medfocus_imaging::working::letterbox(native.view(), WORKING_SIDE as usize);
         let letterbox = Letterbox::new(native.width(), native.height(), WORKING_SIDE)?;
         Ok(Self {
             source: ImageRecord {
-                digest: format!("blake3:{}", blake3::hash(&bytes).to_hex()),
-                format: decoded.source,
+                digest,
+                format,
                 width: native.width(),
                 height: native.height(),
                 letterbox,
@@ -62,7 +84,7 @@ impl Study {
             native,
             working: GrayImage::from_array(working)?,
             letterbox,
-            warnings: decoded.warnings,
+            warnings,
         })
     }
 }

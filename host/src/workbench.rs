@@ -6,11 +6,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use figment::value::Dict;
 use medfocus_plugin_api::{
     Ability, Client, Error, Kind, Result,
     manifest::{ComponentManifest, SlotManifest},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -28,8 +29,20 @@ pub struct Workbench {
     /// Cancellation, progress and counts.
     pub session: Session,
     /// The process's libtorch.
-    pub libtorch: Libtorch,
-    loaded: Mutex<BTreeMap<PathBuf, Library>>,
+    pub libtorch: Arc<Libtorch>,
+    loaded: Arc<Mutex<BTreeMap<PathBuf, Library>>>,
+}
+
+/// A component that can be made: all is checked that can be without running its code.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    plugin: Inspected,
+    /// The component's manifest.
+    pub manifest: ComponentManifest,
+    /// For the record.
+    pub provenance: Provenance,
+    /// What the config puts into its slots.
+    slots: BTreeMap<String, Recipe>,
 }
 
 /// A component ready to be called.
@@ -43,7 +56,7 @@ pub struct Ready {
 }
 
 /// What made a result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The component.
     pub component: String,
@@ -51,6 +64,9 @@ pub struct Provenance {
     pub plugin: PluginId,
     /// Its parameters, defaults included.
     pub params: Map<String, Value>,
+    /// What the config put into its slots.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slots: BTreeMap<String, Provenance>,
 }
 
 impl Ready {
@@ -64,13 +80,24 @@ impl Workbench {
     /// Finds the plugins of a config; loads none.
     pub fn new(layers: Layers) -> Self {
         let registry = Registry::discover(&layers.config.plugins.paths);
-        let libtorch = Libtorch::new(layers.config.libtorch.dir.clone());
+        let libtorch = Arc::new(Libtorch::new(layers.config.libtorch.dir.clone()));
         Self {
             layers,
             registry,
             session: Session::default(),
             libtorch,
-            loaded: Mutex::default(),
+            loaded: Arc::default(),
+        }
+    }
+
+    /// Another bench for another thread: the same config, plugins and cancellation, counts of its own.
+    pub fn fork(&self) -> Self {
+        Self {
+            layers: self.layers.clone(),
+            registry: self.registry.clone(),
+            session: self.session.fork(),
+            libtorch: self.libtorch.clone(),
+            loaded: self.loaded.clone(),
         }
     }
 
@@ -89,103 +116,126 @@ impl Workbench {
         Ok(library)
     }
 
-    /// Makes the model of `--model`: `COMPONENT=FOLDER`, or the name of a file in a model folder.
+    /// The model of `--model`: `COMPONENT=FOLDER`, or the name of a file in a model folder. The config's `model`
+    /// section and then `overrides` go over its own parameters.
+    ///
+    /// # Errors
+    ///
+    /// There is no such model.
+    pub fn plan_model(&self, text: &str, overrides: Dict) -> Result<Recipe> {
+        let mut filling = self.model_filling(text)?;
+        filling.params.extend(self.layers.config.model.clone());
+        filling.params.extend(overrides);
+        self.recipe(Kind::Model, &filling, None)
+    }
+
+    /// A method for a model; the config fills its other slots.
+    ///
+    /// # Errors
+    ///
+    /// There is no such method, a slot it needs is empty, or the model lacks an ability.
+    pub fn plan_method(&self, filling: &Filling, model: &ComponentManifest) -> Result<Recipe> {
+        self.recipe(Kind::Method, filling, Some(model))
+    }
+
+    /// A component that needs no other but what the config puts into its slots.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or a slot it needs is empty.
+    pub fn plan_component(&self, kind: Kind, filling: &Filling) -> Result<Recipe> {
+        self.recipe(kind, filling, None)
+    }
+
+    /// Makes the model of `--model`; see [`Workbench::plan_model`].
     ///
     /// # Errors
     ///
     /// There is no such model, or it cannot be loaded.
     pub fn model(&self, text: &str, device: Option<&str>) -> Result<Ready> {
-        let mut filling = self.model_filling(text)?;
-        let overrides = self.layers.config.model.clone();
-        filling.params.extend(overrides);
-        if let Some(device) = device {
-            filling.params.insert("device".into(), device.into());
-        }
-        self.make(Kind::Model, "model", &filling, BTreeMap::new())
-            .map_err(|error| self.layers.explain("model", error))
+        let device = device.map(|device| ("device".to_owned(), device.into()));
+        self.make(&self.plan_model(text, device.into_iter().collect())?, None)
     }
 
-    /// Makes a method around a model; the config fills its other slots.
+    /// Makes a method around a model, its parameters from the config's `method` section.
     ///
     /// # Errors
     ///
-    /// There is no such method, a slot it needs is empty, the model lacks an ability, or a
-    /// parameter is wrong.
+    /// Those of [`Workbench::plan_method`] and [`Workbench::make`].
     pub fn method(&self, name: &str, model: &Ready) -> Result<Ready> {
         let filling = Filling {
             component: name.to_owned(),
             params: self.layers.config.method.clone(),
         };
-        let slots = BTreeMap::from([("model".to_owned(), model)]);
-        self.make(Kind::Method, "method", &filling, slots)
-            .map_err(|error| self.layers.explain("method", error))
+        self.make(&self.plan_method(&filling, &model.manifest)?, Some(model))
     }
 
-    /// Makes a component. What its slots need is taken from `given`, then from the config.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Workbench::method`].
-    pub fn make(
+    /// Finds a component and what fills its slots: the model that is given, then what the config names.
+    fn recipe(
         &self,
         kind: Kind,
-        slot: &str,
         filling: &Filling,
-        given: BTreeMap<String, &Ready>,
-    ) -> Result<Ready> {
+        model: Option<&ComponentManifest>,
+    ) -> Result<Recipe> {
         let (plugin, manifest) = self.registry.find(kind, &filling.component)?;
+        let user = &filling.component;
         let mut slots = BTreeMap::new();
-        for wanted in &manifest.slots {
-            if let Some(filler) =
-                self.fill(&filling.component, wanted, given.get(&wanted.name).copied())?
-            {
-                slots.insert(wanted.name.clone(), filler);
+        for slot in &manifest.slots {
+            if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
+                fits(user, slot, model)?;
+            } else if let Some(filling) = self.layers.config.slots.get(&slot.name) {
+                let recipe = self.recipe(slot.kind, filling, None)?;
+                fits(user, slot, &recipe.manifest)?;
+                slots.insert(slot.name.clone(), recipe);
+            } else if slot.required {
+                return Err(empty_slot(user, slot));
             }
         }
-        let params = resolve(manifest, &filling.params)?;
-        let library = self.library(plugin)?;
-        let host = Mediator::boxed(&manifest.name, slots, self.session.clone());
-        let component = library
-            .create(&manifest.name, &Value::Object(params.clone()), host)
-            .map_err(|error| error.context(format!("{} `{}`", kind.name(), manifest.name)))?;
-        Ok(Ready {
-            instance: Instance::new(slot, component, self.session.clone()),
+        let inner = slots.iter();
+        Ok(Recipe {
             provenance: Provenance {
                 component: manifest.name.clone(),
-                plugin: library.id,
-                params,
+                plugin: PluginId::of(plugin)?,
+                params: resolve(manifest, &filling.params)?,
+                slots: inner
+                    .map(|(name, recipe)| (name.clone(), recipe.provenance.clone()))
+                    .collect(),
             },
+            plugin: plugin.clone(),
             manifest: manifest.clone(),
+            slots,
         })
     }
 
-    fn fill(
-        &self,
-        user: &str,
-        slot: &SlotManifest,
-        given: Option<&Ready>,
-    ) -> Result<Option<Arc<Instance>>> {
-        if let Some(given) = given {
-            fits(user, slot, given)?;
-            return Ok(Some(given.instance.clone()));
-        }
-        match self.layers.config.slots.get(&slot.name) {
-            Some(filling) => {
-                let made = self.make(slot.kind, &slot.name, filling, BTreeMap::new())?;
-                fits(user, slot, &made)?;
-                Ok(Some(made.instance))
+    /// Makes a component; `model` goes into its model slot.
+    ///
+    /// # Errors
+    ///
+    /// A parameter is wrong, or whatever else the component's constructor fails with.
+    pub fn make(&self, recipe: &Recipe, model: Option<&Ready>) -> Result<Ready> {
+        let name = &recipe.manifest.name;
+        let kind = recipe.manifest.kind.name();
+        let mut slots = BTreeMap::new();
+        for slot in &recipe.manifest.slots {
+            if let Some(inner) = recipe.slots.get(&slot.name) {
+                let made = self.make(inner, None)?.instance.named(&slot.name);
+                slots.insert(slot.name.clone(), made);
+            } else if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
+                slots.insert(slot.name.clone(), model.instance.clone());
             }
-            None if slot.required => Err(Error::missing(format!(
-                "`{user}` needs a {} in its slot `{}`, which is empty",
-                slot.kind.name(),
-                slot.name
-            ))
-            .with_hint(format!(
-                "name one in the config under `slots.{}.component`",
-                slot.name
-            ))),
-            None => Ok(None),
         }
+        let library = self.library(&recipe.plugin)?;
+        let host = Mediator::boxed(name, slots, self.session.clone());
+        let params = Value::Object(recipe.provenance.params.clone());
+        let component = library
+            .create(name, &params, host)
+            .map_err(|error| error.context(format!("{kind} `{name}`")))
+            .map_err(|error| self.layers.explain(kind, error))?;
+        Ok(Ready {
+            instance: Instance::new(kind, component, self.session.clone()),
+            provenance: recipe.provenance.clone(),
+            manifest: recipe.manifest.clone(),
+        })
     }
 
     fn model_filling(&self, text: &str) -> Result<Filling> {
@@ -233,21 +283,33 @@ fn read_model(file: &std::path::Path) -> Result<Filling> {
     Ok(filling)
 }
 
+fn empty_slot(user: &str, slot: &SlotManifest) -> Error {
+    Error::missing(format!(
+        "`{user}` needs a {} in its slot `{}`, which is empty",
+        slot.kind.name(),
+        slot.name
+    ))
+    .with_hint(format!(
+        "name one in the config under `slots.{}.component`",
+        slot.name
+    ))
+}
+
 /// Whether a component fits a slot.
-fn fits(user: &str, slot: &SlotManifest, component: &Ready) -> Result<()> {
-    let name = &component.manifest.name;
-    if component.manifest.kind != slot.kind {
+fn fits(user: &str, slot: &SlotManifest, component: &ComponentManifest) -> Result<()> {
+    let name = &component.name;
+    if component.kind != slot.kind {
         return Err(Error::invalid(format!(
             "`{user}` needs a {} in its slot `{}`; `{name}` is a {}",
             slot.kind.name(),
             slot.name,
-            component.manifest.kind.name()
+            component.kind.name()
         )));
     }
     let lacking: Vec<_> = slot
         .abilities
         .iter()
-        .filter(|ability| !component.manifest.abilities.contains(ability))
+        .filter(|ability| !component.abilities.contains(ability))
         .map(|ability: &Ability| ability.name())
         .collect();
     if lacking.is_empty() {
@@ -260,10 +322,7 @@ fn fits(user: &str, slot: &SlotManifest, component: &Ready) -> Result<()> {
 }
 
 /// The manifest's defaults under the config's values.
-fn resolve(
-    manifest: &ComponentManifest,
-    given: &figment::value::Dict,
-) -> Result<Map<String, Value>> {
+fn resolve(manifest: &ComponentManifest, given: &Dict) -> Result<Map<String, Value>> {
     let mut params = Map::new();
     if let Some(properties) = manifest.params["properties"].as_object() {
         for (name, property) in properties {

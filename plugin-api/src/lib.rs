@@ -77,8 +77,8 @@ pub use protocol::{
     method::{Attribution, AttributionMethod, Mode, ScoredBox, Task},
     model::{
         AnswerSpan, AttentionKind, Capture, Coordinates, GenerateRequest, Generation, Layout,
-        ModelInfo, Objective, PixelBaseline, PixelPath, Quantity, ScoreRequest, Scores, Token,
-        Trace, TraceRequest, VisionLanguageModel, Want, Wrt,
+        Memory, ModelInfo, Objective, PixelBaseline, PixelPath, Quantity, ScoreRequest, Scores,
+        Token, Trace, TraceRequest, VisionLanguageModel, Want, Wrt,
     },
     segmenter::{Segment, SegmentRequest, Segmenter},
 };

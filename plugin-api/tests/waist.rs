@@ -86,6 +86,23 @@ fn unknown_fields_of_a_later_version_are_ignored() {
 }
 
 #[test]
+fn a_model_that_says_nothing_of_its_memory_is_read() {
+    let model = ToyModel::default();
+    let json = serde_json::to_value(model.info().unwrap()).unwrap();
+    assert!(json.get("memory").is_none());
+    let mut info: ModelInfo = serde_json::from_value(json).unwrap();
+    assert_eq!(info.memory, None);
+
+    info.memory = Some(Memory {
+        score: 1 << 40,
+        pixel_gradient: 2,
+    });
+    let json = serde_json::to_value(&info).unwrap();
+    assert_eq!(json["memory"]["score"], 1_u64 << 40);
+    assert_eq!(serde_json::from_value::<ModelInfo>(json).unwrap(), info);
+}
+
+#[test]
 fn a_model_behaves_the_same_through_the_waist() {
     let model = ToyModel::looking_at((4, 6), (1, 2), 3.0, -0.5);
     let host = LocalHost::new().with_model(model.clone());

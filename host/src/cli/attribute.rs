@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use medfocus_plugin_api::{Mode, Result};
+use ndarray::Ix3;
 
 use super::terminal;
 use crate::{
@@ -37,7 +38,7 @@ pub struct Attribute {
     /// cpu or cuda:N [default: the model's own choice]
     #[arg(long)]
     device: Option<String>,
-    /// Folder for attribution.json, heatmap.npy and overlay.png
+    /// Folder for attribution.json, overlay.png and the heat maps
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -91,8 +92,11 @@ impl Attribute {
             model: &self.model,
             notes: &record.warnings,
         });
-        if let Some(heat) = &outcome.heat {
-            out.npy("heatmap.npy", heat.view())?;
+        if let (Some(heat), Some(file)) = (&outcome.heat, record.heatmap) {
+            out.npy(file, heat.view())?;
+        }
+        if let (Some(maps), Some(file)) = (&outcome.token_heat, record.token_heatmaps) {
+            out.npy(file, maps.view_nd::<f32, Ix3>()?)?;
         }
         out.png_rgb(record.overlay, &picture)?;
         // Last, so that a record never names a file that is not there.

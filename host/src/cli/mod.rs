@@ -2,6 +2,7 @@
 
 mod attribute;
 mod doctor;
+mod experiment;
 mod image;
 mod model;
 mod plugins;
@@ -45,6 +46,12 @@ struct Common {
 enum Command {
     /// Explain an answer: which region made the model say so, how strongly
     Attribute(attribute::Attribute),
+    /// Show what an experiment comes down to and what it will cost
+    Plan(experiment::PlanCommand),
+    /// Run an experiment, or go on with it; results are never lost
+    Run(experiment::RunCommand),
+    /// Write an experiment's tables and page anew from its records
+    Report(experiment::ReportCommand),
     /// Write the 8-bit image as the pipeline sees it
     Image(image::Image),
     /// Write one image of a dataset with its question and its annotated boxes
@@ -80,8 +87,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let common = &cli.common;
+    let mut common = cli.common;
+    if let Command::Plan(experiment::PlanCommand { file, .. })
+    | Command::Run(experiment::RunCommand { file, .. }) = &cli.command
+    {
+        common.config = experiment::config(file.clone(), common.config)?;
+    }
     match cli.command {
+        Command::Plan(command) => command.run(&common.workbench()?),
+        Command::Run(command) => command.run(&common.workbench()?),
+        Command::Report(command) => command.run(),
         Command::Attribute(command) => command.run(&common.workbench()?),
         Command::Image(command) => command.run(),
         Command::Sample(command) => command.run(&common.workbench()?),
@@ -115,6 +130,15 @@ impl Common {
         }
         terminal::limit_threads(layers.config.threads);
         Ok(Workbench::new(layers))
+    }
+}
+
+/// A mode as configs name it.
+fn mode_name(mode: medfocus_plugin_api::Mode) -> &'static str {
+    match mode {
+        medfocus_plugin_api::Mode::Direct => "direct",
+        medfocus_plugin_api::Mode::Reasoning => "reasoning",
+        medfocus_plugin_api::Mode::Open => "open",
     }
 }
 

@@ -27,9 +27,7 @@ impl Sample {
             component: self.dataset,
             params: bench.layers.config.dataset.clone(),
         };
-        let reader = bench
-            .make(Kind::Dataset, "dataset", &filling, Default::default())
-            .map_err(|error| bench.layers.explain("dataset", error))?;
+        let reader = bench.make(&bench.plan_component(Kind::Dataset, &filling)?, None)?;
         let sample = reader.client().sample(self.index)?;
         let out = OutDir::create(&self.out)?;
         out.png_grey("image.png", &sample.image)?;

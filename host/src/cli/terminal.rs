@@ -5,7 +5,10 @@ use std::{io::IsTerminal, time::Duration};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
-use crate::plugin::Session;
+use crate::{
+    experiment::run::RUN,
+    plugin::{Progress, Session},
+};
 
 /// Logs to standard error; `MEDFOCUS_LOG` says how much, as `debug` or `medfocus=trace`.
 pub fn start_logging() {
@@ -38,6 +41,7 @@ pub fn attend(session: &Session) {
         tracing::debug!("interrupts end the process at once: {error}");
     }
     if !std::io::stderr().is_terminal() {
+        session.on_progress(report_run);
         return;
     }
     let bar = ProgressBar::no_length();
@@ -53,4 +57,15 @@ pub fn attend(session: &Session) {
             bar.finish_and_clear();
         }
     });
+}
+
+/// Where no bar can be drawn: a line for every twentieth part of a run.
+fn report_run(progress: &Progress<'_>) {
+    let Progress {
+        done, total, note, ..
+    } = *progress;
+    let part = |done: u64| done * 20 / total.max(1);
+    if progress.component == RUN && total >= 20 && done > 0 && part(done) > part(done - 1) {
+        eprintln!("{done} of {total} {note}");
+    }
 }

@@ -1,7 +1,5 @@
 //! Opening a plugin: the last checks, then its code runs.
 
-use std::path::PathBuf;
-
 use libloading::os::unix::{Library as OsLibrary, RTLD_LOCAL, RTLD_NOW};
 use medfocus_plugin_api::{
     Error, Result,
@@ -20,7 +18,7 @@ pub struct Library {
 }
 
 /// Which build of a plugin made a result.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PluginId {
     /// Crate name.
     pub name: String,
@@ -28,9 +26,6 @@ pub struct PluginId {
     pub version: String,
     /// `blake3:` and the hex digest of the library file.
     pub digest: String,
-    /// The file.
-    #[serde(skip)]
-    pub path: PathBuf,
 }
 
 impl PluginId {
@@ -50,7 +45,6 @@ impl PluginId {
             name: plugin.manifest.name.clone(),
             version: plugin.manifest.version.clone(),
             digest: format!("blake3:{}", blake3::hash(&bytes).to_hex()),
-            path: plugin.path.clone(),
         })
     }
 }

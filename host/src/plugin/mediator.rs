@@ -25,7 +25,7 @@ pub struct Session(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    cancelled: AtomicBool,
+    cancelled: Arc<AtomicBool>,
     ledger: Mutex<BTreeMap<String, Calls>>,
     progress: Mutex<Option<ShowProgress>>,
 }
@@ -56,6 +56,14 @@ pub struct Progress<'a> {
 }
 
 impl Session {
+    /// A session that is cancelled with this one, shows no progress and counts for itself.
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(Shared {
+            cancelled: self.0.cancelled.clone(),
+            ..Shared::default()
+        }))
+    }
+
     /// Asks all components to stop at their next step.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
@@ -69,6 +77,13 @@ impl Session {
     /// Shows progress through this function from now on.
     pub fn on_progress(&self, show: impl Fn(&Progress<'_>) + Send + 'static) {
         *lock(&self.0.progress) = Some(Box::new(show));
+    }
+
+    /// Shows progress, if anything shows it.
+    pub fn show(&self, progress: &Progress<'_>) {
+        if let Some(show) = &*lock(&self.0.progress) {
+            show(progress);
+        }
     }
 
     /// Takes what was counted since the last time, by `slot.operation`.
@@ -103,7 +118,7 @@ impl Session {
 pub struct Instance {
     /// The name under which its calls are counted.
     slot: String,
-    component: ComponentBox,
+    component: Arc<ComponentBox>,
     session: Session,
 }
 
@@ -112,8 +127,17 @@ impl Instance {
     pub fn new(slot: impl Into<String>, component: ComponentBox, session: Session) -> Arc<Self> {
         Arc::new(Self {
             slot: slot.into(),
-            component,
+            component: Arc::new(component),
             session,
+        })
+    }
+
+    /// The same component, its calls counted under another name.
+    pub fn named(&self, slot: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self {
+            slot: slot.into(),
+            component: self.component.clone(),
+            session: self.session.clone(),
         })
     }
 
@@ -190,14 +214,12 @@ impl abi::Host for Mediator {
     }
 
     fn progress(&self, done: u64, total: u64, note: RStr<'_>) {
-        if let Some(show) = &*lock(&self.session.0.progress) {
-            show(&Progress {
-                component: &self.component,
-                done,
-                total,
-                note: note.as_str(),
-            });
-        }
+        self.session.show(&Progress {
+            component: &self.component,
+            done,
+            total,
+            note: note.as_str(),
+        });
     }
 
     fn cancelled(&self) -> bool {

@@ -10,7 +10,7 @@ use medfocus_plugin_api::{Error, Kind, Result, manifest::ComponentManifest};
 use super::inspect::{Inspected, inspect};
 
 /// The plugins found, none of them loaded.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
     plugins: Vec<Inspected>,
     refused: Vec<Error>,

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from a fresh clone to a first attribution map.
+//! `cargo xtask demo`: from a fresh clone to a first attribution map and to a whole experiment.
 
 use std::process::Command;
 
@@ -7,11 +7,11 @@ use anyhow::Result;
 use crate::build;
 use crate::workspace::{Workspace, step};
 
-/// Where the demo leaves its results, relative to the workspace root.
-const OUT: &str = "out/demo";
+/// Where the demo leaves its first results, relative to the workspace root; the experiment's lie beside them.
+const OUT: &str = "out/explained";
 
-/// What `medfocus` is asked to do, one call a row: draw a phantom with a known finding, then explain
-/// the demo model's answer about it.
+/// What `medfocus` is asked to do, one call a row: draw a phantom with a known finding, explain the demo model's
+/// answer about it, then compare all methods on many phantoms.
 const CALLS: &[&[&str]] = &[
     &[
         "sample",
@@ -33,12 +33,13 @@ const CALLS: &[&[&str]] = &[
         "--method",
         "occlusion",
         "--image",
-        "out/demo/image.png",
+        "out/explained/image.png",
         "--question",
         "Is there evidence of pleural effusion in the image?",
         "--out",
         OUT,
     ],
+    &["run", "configs/demo.toml"],
 ];
 
 /// Builds, runs every call, and says where the results are.
@@ -50,6 +51,6 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         libtorch.for_running(&mut medfocus);
         step(&mut medfocus)?;
     }
-    eprintln!("The results are in {}.", workspace.root.join(OUT).display());
+    eprintln!("The explained image is in {}.", workspace.root.join(OUT).display());
     Ok(())
 }

@@ -70,6 +70,18 @@ pub struct ModelInfo {
     pub heads: u32,
     /// Width of a hidden state.
     pub hidden: u32,
+    /// Working memory, where the backend knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+}
+
+/// Working memory of one more image in a batch, in bytes: an estimate, without the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// While scoring.
+    pub score: u64,
+    /// While taking the gradient with respect to pixels.
+    pub pixel_gradient: u64,
 }
 
 /// How far a decoder layer sees.
@@ -78,7 +90,7 @@ pub struct ModelInfo {
 pub enum AttentionKind {
     /// Everything before.
     Full,
-    /// This many tokens before.
+    /// This many tokens, itself the last of them.
     Sliding(u32),
 }
 

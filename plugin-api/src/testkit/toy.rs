@@ -94,6 +94,7 @@ impl VisionLanguageModel for ToyModel {
             layers: vec![AttentionKind::Full],
             heads: 1,
             hidden: 2,
+            memory: None,
         })
     }
 

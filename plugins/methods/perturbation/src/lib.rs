@@ -9,7 +9,7 @@ mod rise;
 pub use cells::Cells;
 pub use masks::{MaskKind, Masks};
 pub use occlusion::{Occlusion, OcclusionParams, Upsample};
-pub use rise::{Normalise, Rise, RiseParams};
+pub use rise::{Normalise, Rise, RiseParams, saliency};
 
 medfocus_plugin_api::export_plugin! {
     method Occlusion;

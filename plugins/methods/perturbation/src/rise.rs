@@ -127,41 +127,49 @@ impl AttributionMethod for Rise {
 }
 
 impl Rise {
-    /// The saliency, given the score through each mask.
     fn map(&self, masks: &Masks, scores: &[f64], content: &BBox<Working>) -> Result<HeatMap> {
-        // By counts, scores count from the first one: a shift of the map, and none of equal scores are left.
-        let origin = match self.params.normalise {
-            Normalise::Counts => scores[0],
-            Normalise::Published => 0.0,
-        };
-        let side = WORKING_SIDE as usize;
-        let mut sums = Array2::<f64>::zeros((side, side));
-        let mut kept = Array2::<f64>::zeros((side, side));
-        for (m, score) in scores.iter().enumerate() {
-            let mask = masks.mask(m).mapv(f64::from);
-            sums.scaled_add(score - origin, &mask);
-            kept += &mask;
-        }
-        match self.params.normalise {
-            Normalise::Published => sums /= scores.len() as f64 * masks.keep,
-            Normalise::Counts => {
-                let told = |(y, x): (usize, usize)| {
-                    kept[(y, x)] > 0.0 && content.contains(x as u32, y as u32)
-                };
-                let means = sums.indexed_iter().filter(|(at, _)| told(*at));
-                let means = means.map(|(at, sum)| sum / kept[at]);
-                let lowest = means.reduce(f64::min).unwrap_or_default();
-                sums = Array2::from_shape_fn((side, side), |at| {
-                    if told(at) {
-                        sums[at] / kept[at]
-                    } else {
-                        lowest
-                    }
-                });
-            }
-        }
-        normalised(sums.mapv(|saliency| saliency as f32))
+        let each = (0..scores.len()).map(|m| masks.mask(m));
+        let saliency = saliency(each, scores, masks.keep, self.params.normalise, content);
+        normalised(saliency.mapv(|saliency| saliency as f32))
     }
+}
+
+/// The saliency of each pixel (224 x 224), given masks and the score through each; see [`Rise`]. By counts it is relative
+/// to the first score.
+pub fn saliency(
+    masks: impl Iterator<Item = Array2<f32>>,
+    scores: &[f64],
+    keep: f64,
+    normalise: Normalise,
+    content: &BBox<Working>,
+) -> Array2<f64> {
+    // A shift of the map, after which equal scores leave nothing.
+    let origin = match normalise {
+        Normalise::Counts => scores.first().copied().unwrap_or_default(),
+        Normalise::Published => 0.0,
+    };
+    let side = WORKING_SIDE as usize;
+    let mut sums = Array2::<f64>::zeros((side, side));
+    let mut kept = Array2::<f64>::zeros((side, side));
+    for (mask, score) in masks.zip(scores) {
+        let mask = mask.mapv(f64::from);
+        sums.scaled_add(score - origin, &mask);
+        kept += &mask;
+    }
+    if normalise == Normalise::Published {
+        return sums / (scores.len() as f64 * keep);
+    }
+    let told = |(y, x): (usize, usize)| kept[(y, x)] > 0.0 && content.contains(x as u32, y as u32);
+    let means = sums.indexed_iter().filter(|(at, _)| told(*at));
+    let means = means.map(|(at, sum)| sum / kept[at]);
+    let lowest = means.reduce(f64::min).unwrap_or_default();
+    Array2::from_shape_fn((side, side), |at| {
+        if told(at) {
+            sums[at] / kept[at]
+        } else {
+            lowest
+        }
+    })
 }
 
 /// The image where the mask is 1, the baseline where it is 0.

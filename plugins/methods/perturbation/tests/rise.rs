@@ -3,14 +3,15 @@
 mod common;
 
 use common::{TwoTokens, YesNo};
-use medfocus_method_perturbation::{Cells, MaskKind, Masks, Rise};
+use medfocus_method_perturbation::{Cells, MaskKind, Masks, Normalise, Rise, saliency};
 use medfocus_plugin_api::{
-    Attribution, AttributionMethod, ErrorKind, GrayImage, HeatMap, Letterbox, ModelInfo, Result,
-    ScoreRequest, Scores, Task, VisionLanguageModel, WORKING_SIDE, heat,
+    Attribution, AttributionMethod, BBox, ErrorKind, GrayImage, HeatMap, Letterbox, ModelInfo,
+    Result, ScoreRequest, Scores, Task, VisionLanguageModel, WORKING_SIDE, heat,
     testkit::{LocalHost, ToyModel, toy_task},
 };
 use ndarray::{Array2, Axis, Ix3, s};
 use proptest::prelude::*;
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 const SIDE: usize = WORKING_SIDE as usize;
@@ -53,6 +54,54 @@ fn the_cell_the_model_looks_at_stands_out() {
         let rest = (view.sum() - cell * 784.0) / (224.0 * 224.0 - 784.0);
         assert!(cell > 0.8 && rest < 0.4, "{kind}: {cell} against {rest}");
         assert!(view[(70, 154)] > 0.9);
+    }
+}
+
+#[test]
+fn given_masks_and_scores_numpy_agrees() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../tests/fixtures/methods/expected.safetensors"
+    );
+    let bytes = std::fs::read(file).unwrap();
+    let reference = SafeTensors::deserialize(&bytes).unwrap();
+    let doubles = |name: &str| -> Vec<f64> {
+        let tensor = reference.tensor(name).unwrap();
+        let values = tensor.data().chunks_exact(8);
+        values
+            .map(|b| f64::from_le_bytes(b.try_into().unwrap()))
+            .collect()
+    };
+    let scores = doubles("rise.scores");
+    let keep = reference.tensor("rise.keep").unwrap();
+    let (count, cells) = (keep.shape()[0], keep.shape()[1]);
+    assert_eq!(scores.len(), count);
+    let grid = Cells::new(cells as u32);
+    for (name, normalise) in [
+        ("counts", Normalise::Counts),
+        ("published", Normalise::Published),
+    ] {
+        let expected =
+            Array2::from_shape_vec((cells, cells), doubles(&format!("rise.{name}"))).unwrap();
+        let masks = keep.data().chunks(cells * cells).map(|mask| {
+            let mask = mask.iter().map(|&kept| f32::from(kept)).collect();
+            grid.paint(Array2::from_shape_vec((cells, cells), mask).unwrap().view())
+        });
+        let whole = BBox::whole(WORKING_SIDE, WORKING_SIDE).unwrap();
+        let found = saliency(masks, &scores, 0.5, normalise, &whole);
+        // By counts the map is relative to the first score.
+        let origin = if normalise == Normalise::Counts {
+            scores[0]
+        } else {
+            0.0
+        };
+        for ((y, x), &found) in found.indexed_iter() {
+            let expected = expected[(y * cells / SIDE, x * cells / SIDE)];
+            assert!(
+                (found + origin - expected).abs() < 1e-6,
+                "{name} at {y}, {x}"
+            );
+        }
     }
 }
 

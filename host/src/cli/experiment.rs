@@ -1,0 +1,200 @@
+//! `medfocus plan`, `medfocus run`, `medfocus report`.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use medfocus_plugin_api::{Error, Result};
+
+use super::terminal;
+use crate::{
+    experiment::{
+        estimate::{Estimate, estimate},
+        plan::Plan,
+        results::{self, Results},
+        run,
+    },
+    output::OutDir,
+    report,
+    workbench::Workbench,
+};
+
+#[derive(Args)]
+pub struct PlanCommand {
+    /// Config with an `experiment` section [default: --config]
+    pub file: Option<PathBuf>,
+    /// Load no model: leave out what the run will cost
+    #[arg(long)]
+    no_estimate: bool,
+}
+
+#[derive(Args)]
+pub struct RunCommand {
+    /// Config with an `experiment` section [default: --config]
+    pub file: Option<PathBuf>,
+    /// Do failed samples again
+    #[arg(long)]
+    retry_failed: bool,
+}
+
+#[derive(Args)]
+pub struct ReportCommand {
+    /// Folder of an experiment's results, finished or not
+    folder: PathBuf,
+}
+
+impl PlanCommand {
+    pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let plan = Plan::new(bench)?;
+        let out = OutDir::create(plan.folder())?;
+        if let Some(earlier) = results::read_plan(out.path())? {
+            plan.check_continues(&earlier)?;
+        }
+        out.json(results::PLAN, &plan)?;
+        out.write("tasks.jsonl", |file| write_tasks(file, &plan))?;
+        println!("{}", describe(&plan));
+        if !self.no_estimate {
+            terminal::attend(&bench.session);
+            println!("{}", cost(&plan, &estimate(bench, &plan)?));
+        }
+        println!("Written to {}.", out.path().display());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl RunCommand {
+    pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let plan = Plan::new(bench)?;
+        println!("{}", describe(&plan));
+        terminal::attend(&bench.session);
+        let finished = run::run(bench, &plan, self.retry_failed).map_err(|error| {
+            match (&error.kind, &error.hint) {
+                (medfocus_plugin_api::ErrorKind::Cancelled, None) => {
+                    error.with_hint("the same command goes on from here")
+                }
+                _ => error,
+            }
+        })?;
+        let folder = plan.folder();
+        println!("{}", report::summary(&Results::read(&folder)?));
+        if finished.resumed > 0 {
+            println!("{} samples were there already.", finished.resumed);
+        }
+        println!("The report is {}.", folder.join(report::HTML).display());
+        if finished.failed > 0 {
+            eprintln!(
+                "medfocus: {} of {} samples failed; the report lists why",
+                finished.failed, finished.samples
+            );
+            return Ok(ExitCode::from(1));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ReportCommand {
+    pub fn run(self) -> Result<ExitCode> {
+        let results = Results::read(&self.folder)?;
+        report::write(&OutDir::create(&self.folder)?, &results)?;
+        println!("{}", report::summary(&results));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// One line a sample, for whoever wants to run them otherwise.
+fn write_tasks(file: &mut dyn Write, plan: &Plan) -> std::io::Result<()> {
+    for cell in &plan.cells {
+        for case in cell.cases() {
+            let task = serde_json::json!({ "case": case, "methods": cell.methods });
+            writeln!(file, "{task}")?;
+        }
+    }
+    Ok(())
+}
+
+fn describe(plan: &Plan) -> String {
+    let mut lines = vec![format!("{}: plan {}", plan.experiment.name, plan.digest)];
+    for cell in &plan.cells {
+        lines.push(format!(
+            "  {} samples  {}  {}  {}  {} methods",
+            cell.samples,
+            cell.dataset,
+            cell.model,
+            super::mode_name(cell.mode),
+            cell.methods.len()
+        ));
+        for misfit in &cell.misfits {
+            lines.push(format!("    without {}: {}", misfit.method, misfit.reason));
+        }
+    }
+    for method in &plan.methods {
+        let params = serde_json::Value::Object(method.method.params.clone());
+        lines.push(format!("  {}  {params}", method.name));
+        if let Some(tuning) = plan
+            .tuning
+            .as_ref()
+            .filter(|_| !method.candidates.is_empty())
+        {
+            lines.push(format!(
+                "    {} candidates to choose from on {} samples of {}",
+                method.candidates.len(),
+                tuning.samples,
+                tuning.name
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+fn cost(plan: &Plan, estimates: &[Estimate]) -> String {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let mut lines = Vec::new();
+    for estimate in estimates {
+        let model = &estimate.model;
+        let memory = model.memory.as_ref().map(|memory| {
+            format!(
+                ", {:.0} MiB more an image scored, {:.0} MiB an image differentiated",
+                mib(memory.score),
+                mib(memory.pixel_gradient)
+            )
+        });
+        lines.push(format!(
+            "  {}  {}: {:.1} min on one worker, {:.1} MiB of records ({} parameters on {} in {}{})",
+            estimate.cell.dataset,
+            super::mode_name(estimate.cell.mode),
+            estimate.seconds / 60.0,
+            mib(estimate.bytes),
+            model.parameters,
+            model.device,
+            model.dtype,
+            memory.unwrap_or_default()
+        ));
+        for method in &estimate.methods {
+            let calls: u64 = method.calls.values().map(|count| count.calls).sum();
+            let images = method
+                .calls
+                .get("model.score")
+                .map_or(0, |count| count.tensors);
+            lines.push(format!(
+                "    {:<24} {:.3} s, {calls} calls, {images} images scored a sample",
+                method.method, method.seconds
+            ));
+        }
+    }
+    let minutes: f64 = estimates.iter().map(|e| e.seconds).sum::<f64>() / 60.0;
+    let workers = plan.experiment.workers.max(1) as f64;
+    lines.push(format!(
+        "About {:.1} min with {workers} workers, tuning and sanity checks aside; tried on one sample of each.",
+        minutes / workers
+    ));
+    lines.join("\n")
+}
+
+/// The config that a command names beside `--config`.
+pub fn config(file: Option<PathBuf>, common: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    match (file, common) {
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "the config is named twice; leave out --config",
+        )),
+        (file, common) => Ok(file.or(common)),
+    }
+}

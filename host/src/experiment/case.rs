@@ -1,0 +1,323 @@
+//! One sample of a cell: image, answer, verdict, then every method on the same task.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use medfocus_plugin_api::{
+    AnswerSpan, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Mode, Result,
+    Sample, ScoreRequest, Task, VisionLanguageModel, Working,
+};
+use ndarray::{ArrayView1, Ix2};
+
+use super::{
+    config::{AnswerSource, Experiment, Keep},
+    plan::{Cell, Plan, slug},
+    record::{Count, Exclusion, MethodOutcome, MethodResult, Outcome, Record, Subject},
+};
+use crate::{
+    attribute::{self, Explained, explain, with_suffix},
+    metrics::{self, curves},
+    output::OutDir,
+    overlay,
+    study::Study,
+    verdict::Verdict,
+    workbench::{Ready, Workbench},
+};
+
+/// A cell made ready: its dataset, its model and its methods.
+pub struct Scene<'a> {
+    /// Counts the calls.
+    pub bench: &'a Workbench,
+    /// What all is part of.
+    pub plan: &'a Plan,
+    /// Which part this is.
+    pub cell: &'a Cell,
+    /// The dataset.
+    pub reader: Client,
+    /// The model.
+    pub model: &'a Ready,
+    /// Digest of its weights and settings.
+    pub model_digest: String,
+    /// The methods, by their names in tables.
+    pub methods: Vec<(String, Ready)>,
+    /// Where pictures and maps go, if any are wanted.
+    pub folder: Option<&'a OutDir>,
+}
+
+/// A sample with the answer about it.
+pub struct Posed {
+    /// What is explained.
+    pub task: Task,
+    /// For the record.
+    pub subject: Subject,
+    /// Why it is not explained, if it is not.
+    pub exclusion: Option<Exclusion>,
+}
+
+impl Scene<'_> {
+    /// The record of sample `index`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::cancelled`], or a file could not be written. Whatever else fails is part of the record.
+    pub fn record(&self, index: u64) -> Result<Record> {
+        let begin = Instant::now();
+        let (subject, outcome) = match self.pose(index) {
+            Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+            Err(error) => (None, Outcome::Failed { error }),
+            Ok(Posed {
+                subject,
+                exclusion: Some(reason),
+                ..
+            }) => (Some(subject), Outcome::Excluded { reason }),
+            Ok(posed) => {
+                let results = self.attribute(index, &posed)?;
+                (Some(posed.subject), Outcome::Attributed { results })
+            }
+        };
+        Ok(Record {
+            case: self.cell.case(index),
+            model_digest: self.model_digest.clone(),
+            seed: case_seed(self.plan.seed, &self.cell.dataset, index),
+            subject,
+            outcome,
+            seconds: begin.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Reads a sample.
+    ///
+    /// # Errors
+    ///
+    /// The reader fails.
+    pub fn read(&self, index: u64) -> Result<(Sample, Study)> {
+        let sample = self.reader.sample(index)?;
+        let study = Study::of(sample.image.clone())?;
+        Ok((sample, study))
+    }
+
+    /// Reads a sample and gets the answer about it.
+    ///
+    /// # Errors
+    ///
+    /// The sample cannot be read or the model cannot answer.
+    pub fn pose(&self, index: u64) -> Result<Posed> {
+        let experiment = &self.plan.experiment;
+        let (sample, study) = self.read(index)?;
+        let question = with_suffix(&sample.question, self.cell.mode);
+        let answer = self.answer(&sample, &study, &question)?;
+        let verdict = experiment.verdict.read(&answer);
+        let subject = Subject {
+            image: study.source.digest.clone(),
+            size: (study.source.width, study.source.height),
+            finding: sample.finding.clone(),
+            present: sample.present,
+            truth: sample.boxes.clone(),
+            question: question.clone(),
+            answer: answer.clone(),
+            verdict,
+        };
+        let task = Task {
+            image: study.working,
+            native: study.native,
+            letterbox: study.letterbox,
+            question,
+            answer,
+            mode: self.cell.mode,
+            seed: case_seed(self.plan.seed, &self.cell.dataset, index),
+            finding: Some(sample.finding),
+            sample: Some(sample.key),
+        };
+        Ok(Posed {
+            exclusion: exclusion(experiment, self.cell.mode, &subject),
+            task,
+            subject,
+        })
+    }
+
+    fn answer(&self, sample: &Sample, study: &Study, question: &str) -> Result<String> {
+        match (self.plan.experiment.answer, sample.present) {
+            (AnswerSource::Truth, Some(true)) => Ok("Yes".to_owned()),
+            (AnswerSource::Truth, Some(false)) => Ok("No".to_owned()),
+            (AnswerSource::Truth, None) => Err(Error::missing(
+                "the dataset does not say whether the finding is present, so there is no right answer",
+            )
+            .with_hint("set `experiment.answer` to \"generated\"")),
+            (AnswerSource::Generated, _) => {
+                let limit = self.plan.max_new_tokens;
+                let text = attribute::answer(&self.model.client(), study, question, limit)?.text;
+                if text.trim().is_empty() {
+                    return Err(Error::invalid("the model's answer is empty"));
+                }
+                Ok(text)
+            }
+        }
+    }
+
+    fn attribute(&self, index: u64, posed: &Posed) -> Result<Vec<MethodResult>> {
+        let pictures = self
+            .folder
+            .filter(|_| index < self.plan.experiment.gallery)
+            .map(|folder| folder.within(&["gallery", &self.cell.slug(), &index.to_string()]))
+            .transpose()?;
+        if let Some(pictures) = &pictures {
+            let truth = working_truth(posed);
+            let picture = overlay::thumbnail(&posed.task.image, None, &[], &truth);
+            pictures.png_rgb("image.png", &picture)?;
+        }
+        let mut results = Vec::new();
+        for (name, method) in &self.methods {
+            self.bench.session.take_ledger();
+            let begin = Instant::now();
+            let found = explain(method, &posed.task, &self.plan.boxes);
+            let seconds = begin.elapsed().as_secs_f64();
+            let calls = self.bench.session.take_ledger();
+            let outcome = match found {
+                Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+                Err(error) => MethodOutcome::Failed { error },
+                Ok(found) => {
+                    if let Some(pictures) = &pictures {
+                        self.draw(pictures, name, posed, &found)?;
+                    }
+                    self.keep_heat(index, name, &found)?;
+                    self.score(index, posed, found)?
+                }
+            };
+            let counts = calls
+                .into_iter()
+                .filter(|(operation, _)| operation != "method.attribute");
+            results.push(MethodResult {
+                method: name.clone(),
+                outcome,
+                calls: counts
+                    .map(|(operation, calls)| (operation, Count::from(calls)))
+                    .collect(),
+                seconds,
+            });
+        }
+        Ok(results)
+    }
+
+    fn score(&self, index: u64, posed: &Posed, found: Explained) -> Result<MethodOutcome> {
+        let native: Vec<_> = found.boxes.iter().filter_map(|b| b.native).collect();
+        let overlap = metrics::localisation(&native, &posed.subject.truth);
+        let mut values = BTreeMap::from([
+            ("iou".to_owned(), overlap.iou),
+            ("precision".to_owned(), overlap.precision),
+            ("recall".to_owned(), overlap.recall),
+            ("f1".to_owned(), overlap.f1),
+        ]);
+        if let Some(heat) = &found.heat {
+            let truth = working_truth(posed);
+            let mut put = |name: &str, value: Option<f64>| {
+                values.extend(value.map(|value| (name.to_owned(), value)));
+            };
+            put("pointing_game", metrics::pointing_game(heat, &truth));
+            put("auprc", metrics::auprc(heat, &truth));
+            let curves = &self.plan.experiment.curves;
+            if let Some(curves) = curves.as_ref().filter(|curves| index < curves.samples) {
+                let (deletion, insertion) = match self.curves(&posed.task, heat, curves.steps) {
+                    Ok(areas) => areas,
+                    Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+                    Err(error) => return Ok(MethodOutcome::Failed { error }),
+                };
+                put("deletion_auc", deletion);
+                put("insertion_auc", insertion);
+            }
+        }
+        let fallback = found.evidence.get("fallback").and_then(|f| f.as_bool());
+        Ok(MethodOutcome::Scored {
+            boxes: found.boxes,
+            metrics: values,
+            fallback: fallback.unwrap_or(false),
+            evidence: found.evidence,
+            warnings: found.warnings,
+        })
+    }
+
+    /// Areas under the deletion and the insertion curve of the answer's mean token probability, to and from black.
+    fn curves(
+        &self,
+        task: &Task,
+        heat: &HeatMap,
+        steps: usize,
+    ) -> Result<(Option<f64>, Option<f64>)> {
+        let black = task.image.with_filled(&task.letterbox.content(), 0);
+        let area = |from: &GrayImage, to: &GrayImage| -> Result<Option<f64>> {
+            let scores = self.model.client().score(&ScoreRequest {
+                images: curves::images(heat, from, to, steps)?.collect(),
+                question: task.question.clone(),
+                answer: task.answer.clone(),
+                span: AnswerSpan::Answer,
+            })?;
+            let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
+            let mean = |tokens: ArrayView1<'_, f32>| {
+                let sum: f64 = tokens.iter().map(|&l| f64::from(l).exp()).sum();
+                sum / tokens.len() as f64
+            };
+            Ok(curves::auc(
+                &log_probs.rows().into_iter().map(mean).collect::<Vec<_>>(),
+            ))
+        };
+        Ok((area(&task.image, &black)?, area(&black, &task.image)?))
+    }
+
+    fn draw(&self, pictures: &OutDir, name: &str, posed: &Posed, found: &Explained) -> Result<()> {
+        let boxes: Vec<_> = found.boxes.iter().map(|b| b.working).collect();
+        let picture = overlay::thumbnail(
+            &posed.task.image,
+            found.heat.as_ref(),
+            &boxes,
+            &working_truth(posed),
+        );
+        pictures.png_rgb(&format!("{}.png", slug(name)), &picture)?;
+        Ok(())
+    }
+
+    fn keep_heat(&self, index: u64, name: &str, found: &Explained) -> Result<()> {
+        let wanted = self.folder.filter(|_| self.plan.experiment.heatmaps);
+        if let (Some(folder), Some(heat)) = (wanted, &found.heat) {
+            folder
+                .within(&["heatmaps", &self.cell.slug(), &index.to_string()])?
+                .npy(&format!("{}.npy", slug(name)), heat.view())?;
+        }
+        Ok(())
+    }
+}
+
+/// The annotated region in the working image.
+fn working_truth(posed: &Posed) -> Vec<BBox<Working>> {
+    let truth = posed.subject.truth.iter();
+    truth
+        .filter_map(|bbox| posed.task.letterbox.to_working(bbox))
+        .collect()
+}
+
+fn exclusion(experiment: &Experiment, mode: Mode, subject: &Subject) -> Option<Exclusion> {
+    if subject.truth.is_empty() {
+        return Some(Exclusion::Unannotated);
+    }
+    let right = match subject.present {
+        Some(true) => Verdict::Yes,
+        Some(false) => Verdict::No,
+        None => return None,
+    };
+    let judged = experiment.keep == Keep::Correct && mode != Mode::Open;
+    if !judged || experiment.verdict.says(&subject.answer, right) {
+        None
+    } else if subject.verdict == Verdict::Undecided {
+        Some(Exclusion::Undecided)
+    } else {
+        Some(Exclusion::Incorrect)
+    }
+}
+
+/// The seed of a sample: the same for every model, mode and method, whatever order samples are done in.
+fn case_seed(seed: u64, dataset: &str, index: u64) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    hasher.update(&index.to_le_bytes());
+    hasher.update(dataset.as_bytes());
+    let mut seed = [0; 8];
+    hasher.finalize_xof().fill(&mut seed);
+    u64::from_le_bytes(seed)
+}

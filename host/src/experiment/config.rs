@@ -1,0 +1,221 @@
+//! What an experiment is: the config's `experiment` section.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use figment::value::{Dict, Value};
+use medfocus_plugin_api::Mode;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Parser;
+
+/// Datasets x models x methods x modes, and how they are judged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Its name in reports.
+    pub name: String,
+    /// Folder of all results; `out/NAME` if nothing.
+    #[serde(default)]
+    pub out: Option<PathBuf>,
+    /// What is asked about.
+    pub datasets: Vec<DatasetConfig>,
+    /// Who is asked: models as `--model` takes them.
+    pub models: Vec<String>,
+    /// Which dataset meets which model.
+    #[serde(default)]
+    pub grid: Grid,
+    /// How the questions ask to be answered.
+    #[serde(default = "direct")]
+    pub modes: Vec<Mode>,
+    /// Who explains.
+    pub methods: Vec<MethodConfig>,
+    /// What a method and a model that do not fit mean.
+    #[serde(default)]
+    pub misfits: Misfits,
+    /// The answer to explain.
+    #[serde(default)]
+    pub answer: AnswerSource,
+    /// How yes and no are read of an answer.
+    #[serde(default)]
+    pub verdict: Parser,
+    /// Which answers are explained.
+    #[serde(default)]
+    pub keep: Keep,
+    /// How parameters with a `sweep` are chosen.
+    #[serde(default)]
+    pub tuning: Option<Tuning>,
+    /// Deletion and insertion curves.
+    #[serde(default)]
+    pub curves: Option<Curves>,
+    /// Checks that an attribution depends on what it should.
+    #[serde(default)]
+    pub sanity: Option<Sanity>,
+    /// Intervals and comparisons.
+    #[serde(default)]
+    pub statistics: Statistics,
+    /// Samples of each dataset, model and mode whose pictures the report shows.
+    #[serde(default = "gallery")]
+    pub gallery: u64,
+    /// Whether every heat map is kept as a `.npy` file of 200 kB.
+    #[serde(default)]
+    pub heatmaps: bool,
+    /// Samples explained at the same time, each worker with a model of its own.
+    #[serde(default = "one")]
+    pub workers: usize,
+    /// Failed samples after which the run stops.
+    #[serde(default = "max_failures")]
+    pub max_failures: u64,
+}
+
+/// A dataset of an experiment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetConfig {
+    /// Reader.
+    pub component: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub params: Dict,
+    /// Only its first samples; all if nothing.
+    #[serde(default)]
+    pub samples: Option<u64>,
+}
+
+/// A method of an experiment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodConfig {
+    /// Method.
+    pub component: String,
+    /// Its name in tables; the component's if nothing.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its parameters.
+    #[serde(default)]
+    pub params: Dict,
+    /// Parameters to choose on the tuning split: the values each may take.
+    #[serde(default)]
+    pub sweep: BTreeMap<String, Vec<Value>>,
+}
+
+impl MethodConfig {
+    /// Its name in tables.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.component)
+    }
+}
+
+/// Which dataset meets which model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grid {
+    /// Every one each.
+    #[default]
+    Product,
+    /// The first the first, the second the second.
+    Paired,
+}
+
+/// What a method and a model that do not fit mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Misfits {
+    /// The experiment is wrong: nothing runs.
+    #[default]
+    Refuse,
+    /// The pair is left out, and the report says why.
+    Skip,
+}
+
+/// The answer to explain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerSource {
+    /// The model's own.
+    #[default]
+    Generated,
+    /// The right one: `Yes` where the finding is present, else `No`.
+    Truth,
+}
+
+/// Which answers are explained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Right ones: the first condition of the paper's causal filter.
+    #[default]
+    Correct,
+    /// All.
+    All,
+}
+
+/// How parameters with a `sweep` are chosen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuning {
+    /// The tuning split; it must share no sample with the experiment's datasets.
+    pub dataset: DatasetConfig,
+    /// The candidate with the best mean of this metric wins, the first of equals.
+    #[serde(default = "iou")]
+    pub metric: String,
+}
+
+/// Deletion and insertion curves (Petsiuk et al., BMVC 2018).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curves {
+    /// Samples of each dataset, model and mode.
+    pub samples: u64,
+    /// Steps from one end to the other.
+    #[serde(default = "steps")]
+    pub steps: usize,
+}
+
+/// Checks that an attribution depends on what it should (Adebayo et al., NeurIPS 2018).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sanity {
+    /// Samples of each dataset, model and mode.
+    pub samples: u64,
+    /// Decoder layers, counted from the top, that are replaced by noise: one check each.
+    #[serde(default)]
+    pub randomise: Vec<u32>,
+}
+
+/// Intervals and comparisons.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Statistics {
+    /// Bootstrap resamples.
+    pub resamples: usize,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Self { resamples: 10_000 }
+    }
+}
+
+fn direct() -> Vec<Mode> {
+    vec![Mode::Direct]
+}
+
+fn gallery() -> u64 {
+    8
+}
+
+fn one() -> usize {
+    1
+}
+
+fn max_failures() -> u64 {
+    20
+}
+
+fn iou() -> String {
+    "iou".to_owned()
+}
+
+fn steps() -> usize {
+    8
+}

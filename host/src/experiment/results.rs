@@ -1,0 +1,88 @@
+//! The folder of an experiment's results, and how to read it back.
+
+use std::{collections::HashMap, path::Path};
+
+use medfocus_plugin_api::{Error, Result};
+use serde::de::DeserializeOwned;
+
+use super::{
+    journal,
+    plan::{Cell, Plan, Tuned},
+    record::{CaseKey, Record, SanityRecord},
+};
+use crate::output::failed;
+
+/// The [`Plan`].
+pub const PLAN: &str = "plan.json";
+/// A [`Record`] a line.
+pub const JOURNAL: &str = "journal.jsonl";
+/// The same of the tuning split.
+pub const TUNING: &str = "tuning.jsonl";
+/// The parameters that were chosen: a list of [`Tuned`].
+pub const TUNED: &str = "tuned.json";
+/// The [`SanityRecord`]s of one sample and change a line.
+pub const SANITY: &str = "sanity.jsonl";
+
+/// All that an experiment found.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// What was to be done.
+    pub plan: Plan,
+    /// What came of each sample, in the plan's order.
+    pub records: Vec<Record>,
+    /// The parameters that were chosen.
+    pub tuned: Vec<Tuned>,
+    /// What came of the sanity checks.
+    pub sanity: Vec<SanityRecord>,
+}
+
+impl Results {
+    /// Reads a result folder, finished or not.
+    ///
+    /// # Errors
+    ///
+    /// It holds no plan, or a file in it cannot be read.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let plan = read_plan(folder)?.ok_or_else(|| {
+            Error::missing(format!("{} holds no {PLAN}", folder.display()))
+                .with_hint("name the folder of an experiment's results")
+        })?;
+        let sanity: Vec<Vec<SanityRecord>> = journal::read(&folder.join(SANITY))?;
+        Ok(Self {
+            records: in_order(&plan.cells, journal::read(&folder.join(JOURNAL))?),
+            tuned: read_json(&folder.join(TUNED))?.unwrap_or_default(),
+            sanity: sanity.into_iter().flatten().collect(),
+            plan,
+        })
+    }
+}
+
+/// The plan of a result folder, if there is one.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn read_plan(folder: &Path) -> Result<Option<Plan>> {
+    read_json(&folder.join(PLAN))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(|error| failed("read", path, &error))?,
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        Error::invalid(format!("{} cannot be read: {error}", path.display()))
+            .with_hint("another version wrote it; choose another `experiment.out`")
+    })
+}
+
+/// The records that belong to these cells, in their order; of two of the same sample the later.
+pub(super) fn in_order(cells: &[Cell], records: Vec<Record>) -> Vec<Record> {
+    let mut latest: HashMap<CaseKey, Record> = records
+        .into_iter()
+        .map(|record| (record.case.clone(), record))
+        .collect();
+    let cases = cells.iter().flat_map(Cell::cases);
+    cases.filter_map(|case| latest.remove(&case)).collect()
+}

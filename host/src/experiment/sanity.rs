@@ -1,0 +1,281 @@
+//! Sanity checks (Adebayo et al., NeurIPS 2018): an attribution that stays the same when weights, question or patient
+//! change does not explain the model's answer.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use medfocus_plugin_api::{Error, ErrorKind, Result, Task};
+
+use super::{
+    case::{Posed, Scene},
+    config::Sanity,
+    journal::Journal,
+    plan::{Cell, Plan, Tuned},
+    record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
+    results,
+    run::{Queue, RUN, chosen_methods, in_parallel, reader},
+};
+use crate::{
+    attribute::{Explained, explain, with_suffix},
+    metrics,
+    output::OutDir,
+    plugin::Progress,
+    workbench::{Ready, Workbench},
+};
+
+/// What each method said of the originals, so that it is asked once.
+type Originals = Mutex<HashMap<(CaseKey, String), Arc<Result<Explained>>>>;
+
+/// Runs the checks that the journal lacks.
+///
+/// # Errors
+///
+/// Those of a run, and that a model cannot be randomised.
+pub(super) fn check(
+    bench: &Workbench,
+    plan: &Plan,
+    tuned: &[Tuned],
+    records: &[Record],
+    folder: &OutDir,
+) -> Result<()> {
+    let Some(sanity) = &plan.experiment.sanity else {
+        return Ok(());
+    };
+    let (journal, held) = Journal::open(&folder.path().join(results::SANITY))?;
+    let held: Vec<Vec<SanityRecord>> = held;
+    let done: HashSet<_> = held.iter().flatten().map(|r| (&r.case, r.change)).collect();
+    let originals = Originals::default();
+    for model in &plan.models {
+        for change in changes(sanity) {
+            let items: Vec<(&Cell, u64)> = attributed(plan, records, &model.name, sanity.samples)
+                .filter(|(cell, record)| {
+                    !done.contains(&(&record.case, change)) && cell.samples > 1
+                })
+                .map(|(cell, record)| (cell, record.case.index))
+                .collect();
+            let check = Check {
+                plan,
+                tuned,
+                change,
+                journal: &journal,
+                originals: &originals,
+                session: &bench.session,
+                done: AtomicU64::default(),
+                total: items.len() as u64,
+            };
+            in_parallel(bench, plan.experiment.workers, &items, |bench, queue| {
+                check.work(bench, &model.name, queue)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn changes(sanity: &Sanity) -> Vec<Change> {
+    let weights = sanity
+        .randomise
+        .iter()
+        .map(|&layers| Change::Weights(layers));
+    [Change::Question, Change::Patient]
+        .into_iter()
+        .chain(weights)
+        .collect()
+}
+
+/// The samples of a model that were attributed, the first of each cell.
+fn attributed<'a>(
+    plan: &'a Plan,
+    records: &'a [Record],
+    model: &'a str,
+    samples: u64,
+) -> impl Iterator<Item = (&'a Cell, &'a Record)> {
+    let cells = plan.cells.iter().filter(move |cell| cell.model == model);
+    cells.flat_map(move |cell| {
+        records
+            .iter()
+            .filter(|record| {
+                let case = &record.case;
+                (&case.dataset, &case.model, case.mode) == (&cell.dataset, &cell.model, cell.mode)
+                    && matches!(record.outcome, Outcome::Attributed { .. })
+            })
+            .take(samples as usize)
+            .map(move |record| (cell, record))
+    })
+}
+
+/// One change, made to the samples of one model.
+struct Check<'a> {
+    plan: &'a Plan,
+    tuned: &'a [Tuned],
+    change: Change,
+    /// A line holds the records of one sample, one a method.
+    journal: &'a Journal<Vec<SanityRecord>>,
+    originals: &'a Originals,
+    session: &'a crate::plugin::Session,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Check<'_> {
+    fn work(&self, bench: &Workbench, model: &str, queue: &Queue<'_, (&Cell, u64)>) -> Result<()> {
+        let ready = bench.make(&bench.plan_model(model, Default::default())?, None)?;
+        let noisy = match self.change {
+            Change::Weights(layers) => Some(randomised(bench, model, layers)?),
+            _ => None,
+        };
+        let mut scenes: BTreeMap<String, (Scene<'_>, Option<Scene<'_>>)> = BTreeMap::new();
+        while let Some((cell, index)) = queue.next() {
+            let (original, changed) = match scenes.entry(cell.slug()) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let scene = |model| self.scene(bench, cell, model);
+                    entry.insert((scene(&ready)?, noisy.as_ref().map(scene).transpose()?))
+                }
+            };
+            let changed = changed.as_ref().unwrap_or(original);
+            self.journal
+                .append(&self.compare(original, changed, index)?)?;
+            self.session.show(&Progress {
+                component: RUN,
+                done: self.done.fetch_add(1, Ordering::Relaxed) + 1,
+                total: self.total,
+                note: "sanity checks",
+            });
+        }
+        Ok(())
+    }
+
+    fn scene<'s>(
+        &'s self,
+        bench: &'s Workbench,
+        cell: &'s Cell,
+        model: &'s Ready,
+    ) -> Result<Scene<'s>> {
+        Ok(Scene {
+            bench,
+            plan: self.plan,
+            cell,
+            reader: reader(bench, self.plan, &cell.dataset)?,
+            model,
+            model_digest: String::new(),
+            methods: chosen_methods(bench, self.plan, self.tuned, cell, model)?,
+            folder: None,
+        })
+    }
+
+    /// One record a method.
+    fn compare(
+        &self,
+        original: &Scene<'_>,
+        changed: &Scene<'_>,
+        index: u64,
+    ) -> Result<Vec<SanityRecord>> {
+        let posed = original.pose(index)?;
+        let task = self.changed_task(original, &posed, index)?;
+        let case = original.cell.case(index);
+        let mut records = Vec::new();
+        for ((name, method), (_, other)) in original.methods.iter().zip(&changed.methods) {
+            let before = self.original(&case, name, method, &posed.task)?;
+            let outcome = match (&*before, explain(other, &task, &self.plan.boxes)) {
+                (Err(error), _) => failed(error.clone())?,
+                (_, Err(error)) => failed(error)?,
+                (Ok(before), Ok(after)) => compared(before, &after),
+            };
+            records.push(SanityRecord {
+                case: case.clone(),
+                method: name.clone(),
+                change: self.change,
+                outcome,
+            });
+        }
+        Ok(records)
+    }
+
+    fn original(
+        &self,
+        case: &CaseKey,
+        name: &str,
+        method: &Ready,
+        task: &Task,
+    ) -> Result<Arc<Result<Explained>>> {
+        let key = (case.clone(), name.to_owned());
+        let lock = || {
+            self.originals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(&key) {
+            return Ok(known.clone());
+        }
+        let found = Arc::new(explain(method, task, &self.plan.boxes));
+        lock().insert(key, found.clone());
+        Ok(found)
+    }
+
+    /// The task with its question or its image taken from the next sample about another finding.
+    fn changed_task(&self, scene: &Scene<'_>, posed: &Posed, index: u64) -> Result<Task> {
+        let mut task = posed.task.clone();
+        if matches!(self.change, Change::Weights(_)) {
+            return Ok(task);
+        }
+        let samples = scene.cell.samples;
+        for other in (1..samples).map(|step| (index + step) % samples) {
+            let (sample, study) = scene.read(other)?;
+            if sample.finding == posed.subject.finding {
+                continue;
+            }
+            if self.change == Change::Question {
+                task.question = with_suffix(&sample.question, scene.cell.mode);
+                task.finding = Some(sample.finding);
+            } else {
+                task.image = study.working;
+                task.native = study.native;
+                task.letterbox = study.letterbox;
+                task.sample = Some(sample.key);
+            }
+            return Ok(task);
+        }
+        Err(Error::invalid(format!(
+            "all samples of {} ask about one finding, so no question can be swapped",
+            scene.cell.dataset
+        ))
+        .with_hint("leave out `experiment.sanity`"))
+    }
+}
+
+/// The model with its top decoder layers replaced by noise.
+fn randomised(bench: &Workbench, model: &str, layers: u32) -> Result<Ready> {
+    let recipe = bench.plan_model(model, [("randomise".to_owned(), layers.into())].into())?;
+    if recipe.manifest.params["properties"]
+        .get("randomise")
+        .is_none()
+    {
+        return Err(Error::unsupported(format!(
+            "model `{model}` has no parameter `randomise`, so its weights cannot be replaced by noise"
+        ))
+        .with_hint("leave out `experiment.sanity.randomise`"));
+    }
+    bench.make(&recipe, None)
+}
+
+fn compared(before: &Explained, after: &Explained) -> SanityOutcome {
+    let boxes = |found: &Explained| found.boxes.iter().map(|b| b.working).collect::<Vec<_>>();
+    let maps = before.heat.as_ref().zip(after.heat.as_ref());
+    SanityOutcome::Compared {
+        rank_correlation: maps.and_then(|(a, b)| metrics::rank_correlation(a, b)),
+        region_iou: metrics::overlap(&boxes(before), &boxes(after)).iou,
+    }
+}
+
+/// A failure is an outcome, unless the user asked to stop.
+fn failed(error: Error) -> Result<SanityOutcome> {
+    match error.kind {
+        ErrorKind::Cancelled => Err(error),
+        _ => Ok(SanityOutcome::Failed { error }),
+    }
+}

@@ -1,0 +1,278 @@
+//! `table.md`: the tables as text.
+
+use std::fmt::Write;
+
+use super::{
+    checks::Check,
+    failures::Failure,
+    headline,
+    row::{Row, best},
+    table::{Group, Section, Table},
+    text::{self, count, interval, number, p_value, signed},
+    tidy,
+};
+use crate::{
+    experiment::{plan::Tuned, results::Results},
+    statistics::Summary,
+};
+
+/// The whole file.
+pub fn render(table: &Table, results: &Results) -> String {
+    let mut page = format!(
+        "# {}\n\n{}\n\n{}\n",
+        escape(&results.plan.experiment.name),
+        escape(&headline::question(&results.plan)),
+        NOTICE
+    );
+    if let Some(warning) = headline::incomplete(table) {
+        let _ = write!(page, "\n**{warning}**\n");
+    }
+    for section in &table.sections {
+        page += &self::section(table, section);
+    }
+    if !table.checks.is_empty() {
+        page += "\n## Sanity checks\n\n";
+        page += CHECKS;
+        page += "\n\n";
+        page += &checks(&table.checks);
+    }
+    if !results.tuned.is_empty() {
+        page += "\n## Chosen parameters\n\n";
+        page += &tuned(&results.tuned);
+    }
+    if !table.failures.is_empty() {
+        page += "\n## Failures\n\n";
+        page += &failures(&table.failures);
+    }
+    let plan = &results.plan;
+    let _ = write!(
+        page,
+        "\n## Provenance\n\nMedFocus {}, plan `{}`, seed {}; `report.html` and `plan.json` hold all versions, digests \
+         and parameters.\n",
+        plan.medfocus, plan.digest, plan.seed
+    );
+    page += "\n## Columns of table.csv\n\n";
+    for column in tidy::columns(&table.measures) {
+        let _ = writeln!(page, "- `{}`: {}", column.name, escape(&column.about));
+    }
+    page
+}
+
+/// What a report is not.
+pub const NOTICE: &str = "Research software, not a medical device: not for diagnosis or treatment.";
+
+/// How numbers are to be read.
+pub const READING: &str = "Means over the samples that a method answered, with 95 % bootstrap intervals that resample \
+                           whole images; a sample on which a method failed counts as failed and is in none of its means.";
+
+/// What sanity checks tell.
+pub const CHECKS: &str = "The same method was asked again after something it should depend on had changed: the \
+                          question, the patient's image, or the model's top decoder layers, replaced by noise. A result \
+                          that stays the same (rank correlation near 1, region IoU near 100) does not explain the answer.";
+
+fn section(table: &Table, section: &Section) -> String {
+    let mut text = format!(
+        "\n## {}, {}\n\n{}\n\n{READING}\n",
+        escape(&section.dataset),
+        text::mode(section.mode),
+        escape(&headline::finding(section.leading()))
+    );
+    for group in &section.groups {
+        let model = group.model.as_deref().unwrap_or("All models");
+        let _ = write!(
+            text,
+            "\n### {}\n\n{}.\n\n{}",
+            escape(model),
+            headline::accounting(&group.accounting),
+            methods(table, group)
+        );
+    }
+    let leading = section.leading();
+    if !leading.findings.is_empty() {
+        let _ = write!(text, "\n### IoU by finding\n\n{}", findings(leading));
+    }
+    text
+}
+
+fn methods(table: &Table, group: &Group) -> String {
+    let shown = group.measured(&table.measures);
+    let gains = group.rows.iter().any(|row| row.gain.is_some());
+    let mut head = vec![
+        "Method".to_owned(),
+        "Scored".to_owned(),
+        "Failed".to_owned(),
+    ];
+    head.extend(
+        shown
+            .iter()
+            .map(|&at| table.measures[at].metric.title.to_owned()),
+    );
+    if gains {
+        head.push("Gain".to_owned());
+    }
+    let best = best(&group.rows, |row| !row.control);
+    let rows = group.rows.iter().enumerate().map(|(at, row)| {
+        let mut cells = vec![
+            name(row, best == Some(at)),
+            format!("{} of {}", row.scored, row.attempted),
+            row.failed.to_string(),
+        ];
+        let values = shown
+            .iter()
+            .map(|&at| value(row.values[at].as_ref(), row.scored));
+        cells.extend(values);
+        if gains {
+            cells.push(gain(row));
+        }
+        cells
+    });
+    let misfits = group.misfits.iter().map(|misfit| {
+        vec![
+            escape(&misfit.method),
+            format!("does not fit: {}", escape(&misfit.reason)),
+        ]
+    });
+    grid(&head, rows.chain(misfits))
+}
+
+fn name(row: &Row, best: bool) -> String {
+    let mut name = escape(&row.method);
+    if best {
+        name = format!("**{name}**");
+    }
+    if row.control {
+        name += " (control)";
+    }
+    if let Some(note) = tidy::without(row) {
+        let _ = write!(name, " ({})", escape(&note));
+    }
+    name
+}
+
+fn value(summary: Option<&Summary>, scored: usize) -> String {
+    let Some(summary) = summary else {
+        return String::new();
+    };
+    let mut text = number(summary.mean);
+    if let Some(ends) = interval(summary) {
+        let _ = write!(text, " ({ends})");
+    }
+    if summary.n != scored {
+        let _ = write!(text, " (n = {})", summary.n);
+    }
+    text
+}
+
+fn gain(row: &Row) -> String {
+    let Some(gain) = &row.gain else {
+        return String::new();
+    };
+    let difference = &gain.comparison.difference;
+    let mut text = signed(difference.mean);
+    if let Some(ends) = interval(difference) {
+        let _ = write!(text, " ({ends})");
+    }
+    if let Some(p) = gain.comparison.p {
+        let _ = write!(text, ", {}", p_value(p));
+    }
+    let _ = write!(text, " over {}", escape(&gain.over));
+    text
+}
+
+fn findings(group: &Group) -> String {
+    let mut head = vec!["Finding".to_owned(), "Samples".to_owned()];
+    head.extend(group.rows.iter().map(|row| escape(&row.method)));
+    let rows = group.findings.iter().map(|finding| {
+        let mut cells = vec![escape(&finding.name), finding.samples.to_string()];
+        let values = finding.values.iter();
+        cells.extend(values.map(|summary| value(summary.as_ref(), finding.samples)));
+        cells
+    });
+    grid(&head, rows)
+}
+
+fn checks(checks: &[Check]) -> String {
+    let head = [
+        "Model",
+        "Method",
+        "Change",
+        "Compared",
+        "Failed",
+        "Rank correlation",
+        "Region IoU",
+    ];
+    let rows = checks.iter().map(|check| {
+        vec![
+            escape(&check.model),
+            escape(&check.method),
+            text::change(check.change),
+            check.compared.to_string(),
+            check.failed.to_string(),
+            value(check.correlation.as_ref(), check.compared),
+            value(check.region_iou.as_ref(), check.compared),
+        ]
+    });
+    grid(&head.map(String::from), rows)
+}
+
+fn tuned(tuned: &[Tuned]) -> String {
+    let head = ["Model", "Mode", "Method", "Chosen", "Candidates"];
+    let rows = tuned.iter().map(|choice| {
+        vec![
+            escape(&choice.model),
+            text::mode(choice.mode).to_owned(),
+            escape(&choice.method),
+            escape(&text::params(&choice.params)),
+            choice.candidates.len().to_string(),
+        ]
+    });
+    grid(&head.map(String::from), rows)
+}
+
+fn failures(failures: &[Failure]) -> String {
+    let mut text = String::new();
+    for failure in failures {
+        let _ = writeln!(
+            text,
+            "- {}: {} ({}: {})",
+            escape(&failure.place()),
+            escape(&failure.sentence),
+            count(failure.samples.len() as u64, "sample"),
+            failure.numbers()
+        );
+    }
+    text
+}
+
+/// A table; short rows are filled with empty cells.
+fn grid(head: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| {
+        let cells = cells
+            .iter()
+            .map(String::as_str)
+            .chain(std::iter::repeat(""));
+        let cells: Vec<&str> = cells.take(head.len()).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule = vec!["---".to_owned(); head.len()];
+    let mut text = line(head) + &line(&rule);
+    for row in rows {
+        text += &line(&row);
+    }
+    text
+}
+
+/// Text that stays text: neither markup nor the end of a cell.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '|' | '*' | '`' | '[' | ']' | '\\' | '#' => escaped.extend(['\\', c]),
+            c if c.is_whitespace() || c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,79 @@
+//! Reports: an experiment's results as tables, as data, and as a page to read.
+//!
+//! All numbers are computed once; `table.md`, `table.csv` and `report.html` print the same ones, so that the files agree
+//! to the digit. `results.parquet` holds the single results. Timings are in columns of seconds only: the same results
+//! give the same bytes.
+
+mod checks;
+mod failures;
+mod findings;
+mod headline;
+mod html;
+mod markdown;
+mod measure;
+mod parquet;
+mod pictures;
+mod row;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tidy;
+
+use medfocus_plugin_api::Result;
+
+use crate::{experiment::results::Results, output::OutDir};
+use table::Table;
+
+/// The tables as text.
+pub const MARKDOWN: &str = "table.md";
+/// The tables as data.
+pub const CSV: &str = "table.csv";
+/// Every result as data.
+pub const PARQUET: &str = "results.parquet";
+/// The page to read, complete in itself.
+pub const HTML: &str = "report.html";
+
+/// Writes the four files of a report into the folder of the results; the page shows the pictures it finds there.
+///
+/// # Errors
+///
+/// The disk fails.
+pub fn write(out: &OutDir, results: &Results) -> Result<()> {
+    let table = Table::new(results, results.plan.experiment.statistics.resamples);
+    let text = markdown::render(&table, results);
+    let page = html::page(&table, results, out.path());
+    out.write(MARKDOWN, |file| file.write_all(text.as_bytes()))?;
+    out.write(CSV, |file| tidy::write(&table, file))?;
+    out.write(PARQUET, |file| parquet::write(results, file))?;
+    out.write(HTML, |file| file.write_all(page.as_bytes()))?;
+    Ok(())
+}
+
+/// The results in a few lines for a terminal: what became of the samples, and the mean IoU of each method.
+pub fn summary(results: &Results) -> String {
+    let table = Table::new(results, 0);
+    let sections = table.sections.iter().map(|section| {
+        let group = section.leading();
+        let title = format!("{}, {}", section.dataset, text::mode(section.mode));
+        let accounting = headline::accounting(&group.accounting);
+        let mut lines = vec![format!("{title}: {accounting}")];
+        for row in &group.rows {
+            let iou = row.values.first().and_then(Option::as_ref);
+            let iou = iou.map_or("-".to_owned(), |iou| text::number(iou.mean));
+            let note = if row.control { "  (control)" } else { "" };
+            lines.push(format!(
+                "  {:<24} IoU {iou:>6}  {} of {} scored{note}",
+                row.method, row.scored, row.attempted
+            ));
+        }
+        for misfit in &group.misfits {
+            lines.push(format!(
+                "  {:<24} does not fit: {}",
+                misfit.method, misfit.reason
+            ));
+        }
+        lines.join("\n")
+    });
+    sections.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,212 @@
+//! All numbers of a report, computed once: what every format prints.
+
+use medfocus_plugin_api::Mode;
+
+use super::{
+    checks::{self, Check},
+    failures::{self, Failure},
+    findings::{self, Finding},
+    measure::{Measure, measures},
+    row::{self, Row},
+};
+use crate::{
+    experiment::{
+        plan::{Cell, Misfit, PlannedMethod},
+        record::{Exclusion, Outcome, Record},
+        results::Results,
+    },
+    statistics::Bootstrap,
+};
+
+/// The tables of an experiment.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The columns.
+    pub measures: Vec<Measure>,
+    /// One for each dataset and mode, in the order of the plan.
+    pub sections: Vec<Section>,
+    /// The sanity checks.
+    pub checks: Vec<Check>,
+    /// What failed.
+    pub failures: Vec<Failure>,
+}
+
+/// A dataset and a mode.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// The dataset.
+    pub dataset: String,
+    /// The mode.
+    pub mode: Mode,
+    /// Where there are several models, first all of them pooled, then each; else the one.
+    pub groups: Vec<Group>,
+}
+
+/// What is averaged over.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The model; nothing for all of them pooled.
+    pub model: Option<String>,
+    /// What became of the samples.
+    pub accounting: Accounting,
+    /// The methods, the controls last.
+    pub rows: Vec<Row>,
+    /// The methods that fit no model of the group.
+    pub misfits: Vec<Misfit>,
+    /// IoU by finding.
+    pub findings: Vec<Finding>,
+}
+
+/// What became of the samples of a group; a sample counts once for each model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accounting {
+    /// Samples of the plan.
+    pub planned: u64,
+    /// Samples with a record.
+    pub recorded: u64,
+    /// Whose answer is wrong.
+    pub incorrect: u64,
+    /// Whose answer says neither yes nor no.
+    pub undecided: u64,
+    /// Without an annotated region.
+    pub unannotated: u64,
+    /// That could not be read or answered.
+    pub failed: u64,
+    /// That the methods were asked about.
+    pub explained: u64,
+}
+
+impl Accounting {
+    fn new(cells: &[&Cell], records: &[&Record]) -> Self {
+        let mut accounting = Self {
+            planned: cells.iter().map(|cell| cell.samples).sum(),
+            recorded: records.len() as u64,
+            ..Self::default()
+        };
+        for record in records {
+            *match &record.outcome {
+                Outcome::Attributed { .. } => &mut accounting.explained,
+                Outcome::Failed { .. } => &mut accounting.failed,
+                Outcome::Excluded { reason } => match reason {
+                    Exclusion::Incorrect => &mut accounting.incorrect,
+                    Exclusion::Undecided => &mut accounting.undecided,
+                    Exclusion::Unannotated => &mut accounting.unannotated,
+                },
+            } += 1;
+        }
+        accounting
+    }
+}
+
+impl Table {
+    /// Computes the tables, with intervals and comparisons from so many resamples.
+    pub fn new(results: &Results, resamples: usize) -> Self {
+        let measures = measures();
+        let make = Make {
+            results,
+            measures: &measures,
+            bootstrap: Bootstrap {
+                resamples,
+                seed: results.plan.seed,
+            },
+        };
+        let mut sections: Vec<Section> = Vec::new();
+        for cell in &results.plan.cells {
+            let same = |s: &Section| s.dataset == cell.dataset && s.mode == cell.mode;
+            if !sections.iter().any(same) {
+                sections.push(make.section(cell));
+            }
+        }
+        Self {
+            sections,
+            checks: checks::checks(results),
+            failures: failures::failures(results),
+            measures,
+        }
+    }
+}
+
+impl Section {
+    /// What stands for the section: all models pooled, or the only one.
+    pub fn leading(&self) -> &Group {
+        &self.groups[0]
+    }
+}
+
+impl Group {
+    /// The measures that have a value in any row, by their places.
+    pub fn measured(&self, measures: &[Measure]) -> Vec<usize> {
+        let any = |at: &usize| self.rows.iter().any(|row| row.values[*at].is_some());
+        (0..measures.len()).filter(any).collect()
+    }
+}
+
+struct Make<'a> {
+    results: &'a Results,
+    measures: &'a [Measure],
+    bootstrap: Bootstrap,
+}
+
+impl Make<'_> {
+    /// The dataset and mode of a cell.
+    fn section(&self, first: &Cell) -> Section {
+        let cells = self.results.plan.cells.iter();
+        let cells: Vec<&Cell> = cells
+            .filter(|cell| cell.dataset == first.dataset && cell.mode == first.mode)
+            .collect();
+        let pooled = (cells.len() > 1).then(|| self.group(None, &cells));
+        let each = cells
+            .iter()
+            .map(|cell| self.group(Some(cell.model.clone()), &[cell]));
+        Section {
+            dataset: first.dataset.clone(),
+            mode: first.mode,
+            groups: pooled.into_iter().chain(each).collect(),
+        }
+    }
+
+    fn group(&self, model: Option<String>, cells: &[&Cell]) -> Group {
+        let records = self.results.records.iter();
+        let records: Vec<&Record> = records
+            .filter(|record| cells.iter().any(|cell| belongs(record, cell)))
+            .collect();
+        let methods = self.results.plan.methods.iter();
+        let mut methods: Vec<&PlannedMethod> = methods
+            .filter(|method| cells.iter().any(|cell| fits(&method.name, cell)))
+            .collect();
+        methods.sort_by_key(|method| row::place(&self.results.plan, &method.name));
+        let mut rows = row::rows(&methods, &records, self.measures, self.bootstrap);
+        for row in &mut rows {
+            let others = cells.iter().filter(|cell| !fits(&row.method, cell));
+            row.without = others.map(|cell| cell.model.clone()).collect();
+        }
+        Group {
+            model,
+            accounting: Accounting::new(cells, &records),
+            findings: findings::findings(&rows, &records, &self.measures[0]),
+            misfits: misfits(cells),
+            rows,
+        }
+    }
+}
+
+fn belongs(record: &Record, cell: &Cell) -> bool {
+    let case = &record.case;
+    case.dataset == cell.dataset && case.model == cell.model && case.mode == cell.mode
+}
+
+fn fits(method: &str, cell: &Cell) -> bool {
+    cell.methods.iter().any(|name| name == method)
+}
+
+/// The methods that fit none of the cells, each with the first reason.
+fn misfits(cells: &[&Cell]) -> Vec<Misfit> {
+    let mut misfits: Vec<Misfit> = Vec::new();
+    for misfit in cells.iter().flat_map(|cell| &cell.misfits) {
+        let known = misfits.iter().any(|known| known.method == misfit.method);
+        if !known && !cells.iter().any(|cell| fits(&misfit.method, cell)) {
+            misfits.push(misfit.clone());
+        }
+    }
+    misfits
+}

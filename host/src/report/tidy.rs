@@ -1,0 +1,224 @@
+//! `table.csv`: one line for each dataset, mode, model and method, at full precision.
+
+use std::io;
+
+use super::{
+    measure::Measure,
+    row::Row,
+    table::{Group, Section, Table},
+    text,
+};
+use crate::{experiment::plan::Misfit, statistics::Summary};
+
+/// A column of the file.
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub about: String,
+    value: Value,
+}
+
+type Value = Box<dyn Fn(&Line<'_>) -> Option<String>>;
+
+struct Line<'a> {
+    section: &'a Section,
+    group: &'a Group,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    Row(&'a Row),
+    Misfit(&'a Misfit),
+}
+
+/// Writes the file. A number is the shortest text that reads back as the same `f64`; what does not apply is empty.
+///
+/// # Errors
+///
+/// The disk fails.
+pub fn write(table: &Table, out: impl io::Write) -> io::Result<()> {
+    let mut out = csv::Writer::from_writer(out);
+    let columns = columns(&table.measures);
+    out.write_record(columns.iter().map(|column| &column.name))?;
+    for section in &table.sections {
+        for group in &section.groups {
+            let rows = group.rows.iter().map(Content::Row);
+            let misfits = group.misfits.iter().map(Content::Misfit);
+            for content in rows.chain(misfits) {
+                let line = Line {
+                    section,
+                    group,
+                    content,
+                };
+                let values = columns.iter().map(|column| (column.value)(&line));
+                out.write_record(values.map(Option::unwrap_or_default))?;
+            }
+        }
+    }
+    out.flush()
+}
+
+/// The columns in their order.
+pub fn columns(measures: &[Measure]) -> Vec<Column> {
+    let mut columns = vec![
+        column("dataset", "dataset", |line| {
+            Some(line.section.dataset.clone())
+        }),
+        column("mode", "how the question asks to be answered", |line| {
+            Some(text::mode(line.section.mode).to_owned())
+        }),
+        column("model", "model; `all` for all of them pooled", |line| {
+            Some(line.group.model.clone().unwrap_or_else(|| "all".to_owned()))
+        }),
+        column("method", "method", |line| {
+            Some(match line.content {
+                Content::Row(row) => row.method.clone(),
+                Content::Misfit(misfit) => misfit.method.clone(),
+            })
+        }),
+        row("control", "whether the method asks no model", |row| {
+            Some(row.control.to_string())
+        }),
+        column(
+            "note",
+            "why there are no numbers, or which models a pooled line leaves out",
+            |line| match line.content {
+                Content::Row(row) => without(row),
+                Content::Misfit(misfit) => Some(misfit.reason.clone()),
+            },
+        ),
+        group("planned", "samples of the plan", |a| a.accounting.planned),
+        group("recorded", "of these, samples with a record", |a| {
+            a.accounting.recorded
+        }),
+        group(
+            "incorrect",
+            "samples left out because the answer is wrong",
+            |a| a.accounting.incorrect,
+        ),
+        group(
+            "undecided",
+            "samples left out because the answer says neither yes nor no",
+            |a| a.accounting.undecided,
+        ),
+        group(
+            "unannotated",
+            "samples left out because no region is annotated",
+            |a| a.accounting.unannotated,
+        ),
+        group(
+            "unreadable",
+            "samples that could not be read or answered",
+            |a| a.accounting.failed,
+        ),
+        group(
+            "explained",
+            "samples that the methods were asked about",
+            |a| a.accounting.explained,
+        ),
+        row(
+            "attempted",
+            "of these, samples that the method was asked about",
+            |row| Some(row.attempted.to_string()),
+        ),
+        row(
+            "scored",
+            "of these, samples that it answered: its means are over them",
+            |row| Some(row.scored.to_string()),
+        ),
+        row("failed", "of these, samples on which it failed", |row| {
+            Some(row.failed.to_string())
+        }),
+    ];
+    for (at, measure) in measures.iter().enumerate() {
+        let about = measure.legend();
+        let title = measure.metric.title;
+        let of = move |row: &Row| row.values.get(at).copied().flatten();
+        columns.extend(summary(
+            measure.metric.name,
+            &about,
+            title,
+            measure.has_interval(),
+            of,
+        ));
+    }
+    columns.push(row(
+        "best_control",
+        "the control with the highest mean IoU",
+        |row| row.gain.as_ref().map(|gain| gain.over.clone()),
+    ));
+    let about = "IoU less the best control's on the samples that both scored, in percent";
+    columns.extend(summary("gain", about, "gain", true, |row| {
+        row.gain.as_ref().map(|gain| gain.comparison.difference)
+    }));
+    columns.push(row(
+        "gain_p",
+        "p value of no gain after Holm's correction",
+        |row| row.gain.as_ref()?.comparison.p.map(|p| p.to_string()),
+    ));
+    columns
+}
+
+/// The models that a pooled row leaves out.
+pub fn without(row: &Row) -> Option<String> {
+    (!row.without.is_empty()).then(|| format!("without {}", text::list(&row.without)))
+}
+
+/// A mean, its interval where it can have one, and its own count.
+fn summary(
+    name: &str,
+    about: &str,
+    title: &str,
+    interval: bool,
+    of: impl Fn(&Row) -> Option<Summary> + Copy + 'static,
+) -> Vec<Column> {
+    let end = |end: &str, place: &str, read: fn(&Summary) -> Option<f64>| {
+        let about = format!("{place} end of the 95 % interval of {title}");
+        row(&format!("{name}_{end}"), &about, move |row| {
+            Some(read(&of(row)?)?.to_string())
+        })
+    };
+    let mean = row(name, &format!("mean: {about}"), move |row| {
+        Some(of(row)?.mean.to_string())
+    });
+    let n = row(
+        &format!("{name}_n"),
+        &format!("samples in the mean of {title}"),
+        move |row| Some(of(row)?.n.to_string()),
+    );
+    let ends = interval.then(|| {
+        [
+            end("low", "lower", |s| s.low),
+            end("high", "upper", |s| s.high),
+        ]
+    });
+    [mean]
+        .into_iter()
+        .chain(ends.into_iter().flatten())
+        .chain([n])
+        .collect()
+}
+
+fn column(
+    name: &str,
+    about: &str,
+    value: impl Fn(&Line<'_>) -> Option<String> + 'static,
+) -> Column {
+    Column {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        value: Box::new(value),
+    }
+}
+
+fn group(name: &str, about: &str, value: impl Fn(&Group) -> u64 + 'static) -> Column {
+    column(name, about, move |line| Some(value(line.group).to_string()))
+}
+
+fn row(name: &str, about: &str, value: impl Fn(&Row) -> Option<String> + 'static) -> Column {
+    column(name, about, move |line| match line.content {
+        Content::Row(row) => value(row),
+        Content::Misfit(_) => None,
+    })
+}

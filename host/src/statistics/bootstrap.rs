@@ -1,0 +1,180 @@
+//! The cluster bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+//!
+//! Samples of one cluster (one question put to six models, say) are not independent; so whole clusters are drawn, with
+//! replacement, as many as there are. The statistic of a resample is the mean over all its values: the ratio of the
+//! drawn clusters' sums to their counts.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use serde::{Deserialize, Serialize};
+
+/// How to resample. The same values give the same result, whatever their order and their clusters' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// Resamples.
+    pub resamples: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self {
+            resamples: 10_000,
+            seed: 0,
+        }
+    }
+}
+
+/// A mean and how sure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Values.
+    pub n: usize,
+    /// Clusters they come from.
+    pub clusters: usize,
+    /// Mean over all values.
+    pub mean: f64,
+    /// Lower end of the 95 % percentile interval; nothing for a single cluster.
+    pub low: Option<f64>,
+    /// Upper end of it.
+    pub high: Option<f64>,
+}
+
+/// Two methods on the same samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The first less the second.
+    pub difference: Summary,
+    /// Two-sided p value of no difference; nothing for a single cluster.
+    pub p: Option<f64>,
+}
+
+impl Bootstrap {
+    /// Mean and interval of values, each with its cluster; nothing if there are no values.
+    pub fn summary<K: Ord>(&self, values: impl IntoIterator<Item = (K, f64)>) -> Option<Summary> {
+        let clusters = Clusters::new(values)?;
+        Some(clusters.summary(&self.means(&clusters)))
+    }
+
+    /// Compares two methods by the pairs of their values, each with its cluster; nothing if there are no pairs.
+    ///
+    /// With d the mean difference and d* that of a resample, the p value is the achieved significance level
+    /// (b + 1) / (B + 1), b of the B resamples having |d* - d| >= |d|: resamples of the differences shifted to mean
+    /// zero, that are at least as far from zero as what was found (Efron and Tibshirani, chapter 16; Davison and
+    /// Hinkley, 1997, section 4.2, on the added ones).
+    pub fn compare<K: Ord>(
+        &self,
+        pairs: impl IntoIterator<Item = (K, f64, f64)>,
+    ) -> Option<Comparison> {
+        let differences = pairs.into_iter().map(|(cluster, a, b)| (cluster, a - b));
+        let clusters = Clusters::new(differences)?;
+        let means = self.means(&clusters);
+        let found = clusters.mean();
+        // A resample as far away as what was found must not be missed by a rounding error.
+        let far = found.abs() * (1.0 - 1e-12);
+        let beyond = means.iter().filter(|mean| (*mean - found).abs() >= far);
+        let p = (beyond.count() + 1) as f64 / (means.len() + 1) as f64;
+        Some(Comparison {
+            difference: clusters.summary(&means),
+            p: (!means.is_empty()).then_some(p),
+        })
+    }
+
+    /// The means of all resamples, in ascending order; none for a single cluster, which cannot vary.
+    fn means(&self, clusters: &Clusters) -> Vec<f64> {
+        let Clusters(clusters) = clusters;
+        if clusters.len() < 2 {
+            return Vec::new();
+        }
+        let mut draws = Draws::new(self.seed);
+        let mut means: Vec<f64> = (0..self.resamples)
+            .map(|_| {
+                let (mut sum, mut count) = (0.0, 0);
+                for _ in 0..clusters.len() {
+                    let drawn = &clusters[draws.below(clusters.len())];
+                    sum += drawn.sum;
+                    count += drawn.count;
+                }
+                sum / count as f64
+            })
+            .collect();
+        means.sort_unstable_by(f64::total_cmp);
+        means
+    }
+}
+
+/// All that a mean needs to know of a cluster.
+struct Cluster {
+    sum: f64,
+    count: usize,
+}
+
+/// At least one cluster of at least one value, in an order that names and order of the samples have no part in.
+struct Clusters(Vec<Cluster>);
+
+impl Clusters {
+    fn new<K: Ord>(values: impl IntoIterator<Item = (K, f64)>) -> Option<Self> {
+        let mut groups = BTreeMap::<K, Vec<f64>>::new();
+        for (cluster, value) in values {
+            groups.entry(cluster).or_default().push(value);
+        }
+        let mut clusters: Vec<_> = (groups.into_values())
+            .map(|mut values| {
+                values.sort_unstable_by(f64::total_cmp);
+                Cluster {
+                    sum: values.iter().sum(),
+                    count: values.len(),
+                }
+            })
+            .collect();
+        clusters.sort_by(|a, b| a.sum.total_cmp(&b.sum).then(a.count.cmp(&b.count)));
+        (!clusters.is_empty()).then_some(Self(clusters))
+    }
+
+    fn count(&self) -> usize {
+        self.0.iter().map(|cluster| cluster.count).sum()
+    }
+
+    fn mean(&self) -> f64 {
+        self.0.iter().map(|cluster| cluster.sum).sum::<f64>() / self.count() as f64
+    }
+
+    fn summary(&self, means: &[f64]) -> Summary {
+        Summary {
+            n: self.count(),
+            clusters: self.0.len(),
+            mean: self.mean(),
+            low: quantile(means, 0.025),
+            high: quantile(means, 0.975),
+        }
+    }
+}
+
+/// Seeded indices from raw ChaCha8 words, so that they do not change with a random-number crate.
+struct Draws(ChaCha8Rng);
+
+impl Draws {
+    fn new(seed: u64) -> Self {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// Uniform below `n`, which is far below 2^32: the bias of at most n / 2^32 does not matter.
+    fn below(&mut self, n: usize) -> usize {
+        ((u64::from(self.0.next_u32()) * n as u64) >> 32) as usize
+    }
+}
+
+/// A quantile of ascending values, interpolated linearly.
+fn quantile(values: &[f64], at: f64) -> Option<f64> {
+    let position = at * values.len().checked_sub(1)? as f64;
+    let low = values[position as usize];
+    let high = values[position.ceil() as usize];
+    Some(low + (high - low) * position.fract())
+}

@@ -1,0 +1,416 @@
+//! Experiments as a researcher meets them: planned, run, killed, resumed, reported. The model is one with closed-form
+//! answers, so no libtorch takes part.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use medfocus_tests::{Ran, built, medfocus, outside_plugin, run};
+use rand::RngExt;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const METHODS: &[&str] = &["occlusion", "gradcam", "whole_image", "random_boxes"];
+
+/// A folder with a config whose results go to `out` in it.
+struct Lab {
+    folder: TempDir,
+}
+
+impl Lab {
+    /// An experiment on so many phantoms; `more` lines end the `experiment` section, `rest` the file.
+    fn new(samples: u64, model: &str, methods: &[&str], more: &str, rest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let plugins = [outside_plugin(), built().join("plugins")];
+        let methods: String = methods
+            .iter()
+            .map(|name| format!("[[experiment.methods]]\ncomponent = \"{name}\"\n"))
+            .collect();
+        let config = format!(
+            "seed = 7\n[plugins]\npaths = {plugins:?}\n[experiment]\nname = \"lab\"\nout = {out:?}\nmodels = [\"{model}=nowhere\"]\n\
+             gallery = 1\n{more}\n[[experiment.datasets]]\ncomponent = \"phantom\"\nsamples = {samples}\n{methods}\n{rest}"
+        );
+        std::fs::write(folder.path().join("lab.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = medfocus();
+        command.arg(verb).arg(self.folder.path().join("lab.toml"));
+        command
+    }
+
+    fn run(&self) -> Ran {
+        run(&mut self.command("run"))
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    fn text(&self, file: &str) -> String {
+        std::fs::read_to_string(self.out().join(file)).unwrap()
+    }
+
+    /// All that was found, whatever it took: the table and the journals without their seconds.
+    fn results(&self) -> (Vec<Vec<String>>, Vec<Value>) {
+        let mut lines = Vec::new();
+        for file in ["journal.jsonl", "tuning.jsonl", "sanity.jsonl"] {
+            if self.out().join(file).is_file() {
+                let text = self.text(file);
+                lines.extend(
+                    text.lines()
+                        .map(|line| timeless(serde_json::from_str(line).unwrap())),
+                );
+            }
+        }
+        lines.sort_by_key(Value::to_string);
+        (untimed_table(&self.text("table.csv")), lines)
+    }
+}
+
+/// Takes every key `seconds` away.
+fn timeless(value: Value) -> Value {
+    match value {
+        Value::Object(object) => object
+            .into_iter()
+            .filter(|(key, _)| key != "seconds")
+            .map(|(key, value)| (key, timeless(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(timeless).collect(),
+        other => other,
+    }
+}
+
+fn untimed_table(csv: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let kept: Vec<usize> = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.contains("seconds"))
+        .map(|(at, _)| at)
+        .collect();
+    let rows = reader.records().map(|row| row.unwrap());
+    rows.map(|row| kept.iter().map(|&at| row[at].to_owned()).collect())
+        .collect()
+}
+
+const SANITY: &str = "sanity = { samples = 3 }";
+const TUNED: &str = r#"
+[experiment.tuning.dataset]
+component = "phantom"
+params = { split = "train" }
+samples = 6
+[[experiment.methods]]
+component = "gradcam"
+name = "tuned"
+sweep = { layer = [0, 1] }
+"#;
+
+#[test]
+fn an_experiment_is_run_to_a_report() {
+    let lab = Lab::new(6, "toy", METHODS, "curves = { samples = 2 }", "");
+    let ran = lab.run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for file in [
+        "plan.json",
+        "journal.jsonl",
+        "table.md",
+        "table.csv",
+        "results.parquet",
+        "report.html",
+    ] {
+        assert!(lab.out().join(file).is_file(), "{file} is missing");
+    }
+    assert!(
+        lab.out()
+            .join("gallery/phantom-toy_nowhere-direct/0/occlusion.png")
+            .is_file()
+    );
+    let journal = lab.text("journal.jsonl");
+    assert_eq!(journal.lines().count(), 6);
+    let record: Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
+    let results = record["results"].as_array().unwrap();
+    assert_eq!(results.len(), METHODS.len());
+    for result in results {
+        assert_eq!(result["status"], "scored", "{result}");
+        let metrics = &result["metrics"];
+        let iou = metrics["iou"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&iou));
+        let has_map = result["method"] == "occlusion" || result["method"] == "gradcam";
+        assert_eq!(metrics.get("auprc").is_some(), has_map, "{result}");
+    }
+    // The whole image finds everything, and whatever else there is.
+    let whole = &results[2]["metrics"];
+    assert_eq!(whole["recall"], 1.0);
+    assert_eq!(whole["iou"], whole["precision"]);
+
+    // Once more changes nothing; nor does the report alone.
+    let before = lab.results();
+    let again = lab.run();
+    assert!(
+        again.out.contains("6 samples were there already"),
+        "{again:?}"
+    );
+    assert_eq!(lab.results(), before);
+    let html = lab.text("report.html");
+    std::fs::remove_file(lab.out().join("report.html")).unwrap();
+    let reported = run(medfocus().arg("report").arg(lab.out()));
+    assert_eq!(reported.code, 0, "{reported:?}");
+    assert_eq!(lab.text("report.html"), html);
+}
+
+#[test]
+fn the_same_config_gives_the_same_results_with_any_number_of_workers() {
+    let alone = Lab::new(8, "toy", METHODS, SANITY, TUNED);
+    let together = Lab::new(
+        8,
+        "toy",
+        METHODS,
+        "workers = 3\nsanity = { samples = 3 }",
+        TUNED,
+    );
+    for lab in [&alone, &together] {
+        let ran = lab.run();
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    assert_eq!(alone.results(), together.results());
+}
+
+#[test]
+fn fifty_kills_change_nothing() {
+    let whole = Lab::new(
+        150,
+        "toy",
+        METHODS,
+        "workers = 2\nsanity = { samples = 3 }",
+        TUNED,
+    );
+    let ran = whole.run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    let killed = Lab::new(
+        150,
+        "toy",
+        METHODS,
+        "workers = 2\nsanity = { samples = 3 }",
+        TUNED,
+    );
+    let mut kills = 0;
+    let mut lengths = Vec::new();
+    while kills < 50 {
+        let mut child = killed
+            .command("run")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(rand::rng().random_range(0..160)));
+        if child.try_wait().unwrap().is_none() {
+            kills += 1;
+        } else {
+            // It came through: what follows would test nothing.
+            std::fs::remove_dir_all(killed.out()).unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let journal = std::fs::read(killed.out().join("journal.jsonl")).unwrap_or_default();
+        lengths.push(journal.iter().filter(|&&b| b == b'\n').count());
+    }
+    assert!(
+        lengths.iter().any(|&n| 0 < n && n < 150),
+        "no kill came in the middle: {lengths:?}"
+    );
+    let ran = killed.run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(killed.results(), whole.results());
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let whole = Lab::new(12, "toy", METHODS, "", "");
+    assert_eq!(whole.run().code, 0);
+    let full = Lab::new(12, "toy", METHODS, "", "");
+    // Files may grow to 16 blocks of 512 or 1,024 bytes; then every write fails.
+    let limited =
+        run(medfocus_under("trap '' XFSZ; ulimit -f 16", &full).env("TMPDIR", full.folder.path()));
+    assert_eq!(limited.code, 2, "{limited:?}");
+    assert_eq!(limited.err.trim().lines().count(), 1, "{limited:?}");
+    assert!(limited.err.contains("cannot write"), "{limited:?}");
+    let ran = full.run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(!ran.out.contains("0 samples were there"), "{ran:?}");
+    assert_eq!(full.results(), whole.results());
+}
+
+/// The run of a lab in a shell that was prepared like this.
+fn medfocus_under(preparation: &str, lab: &Lab) -> Command {
+    let run = lab.command("run");
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("{preparation}; exec \"$0\" \"$@\""))
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(medfocus_tests::workspace());
+    shell
+}
+
+#[test]
+fn failing_samples_are_records_up_to_a_limit() {
+    let methods = ["whole_image", "panics_in_call"];
+    let stopped = Lab::new(9, "toy", &methods, "max_failures = 3", "");
+    stopped
+        .run()
+        .one_sentence(&["4 samples failed", "panicked", "max_failures"]);
+    assert_eq!(stopped.text("journal.jsonl").lines().count(), 4);
+
+    let patient = Lab::new(4, "toy", &methods, "", "");
+    let ran = patient.run();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let record: Value =
+        serde_json::from_str(patient.text("journal.jsonl").lines().next().unwrap()).unwrap();
+    assert_eq!(
+        record["results"][0]["status"], "scored",
+        "one method's failure is not the other's"
+    );
+    assert_eq!(record["results"][1]["status"], "failed");
+    assert!(patient.text("report.html").contains("panicked"));
+
+    let again = run(patient.command("run").arg("--retry-failed"));
+    assert_eq!(again.code, 1);
+    assert_eq!(
+        patient.text("journal.jsonl").lines().count(),
+        8,
+        "each was done again"
+    );
+    let rows = untimed_table(&patient.text("table.csv")).len();
+    assert_eq!(rows, methods.len(), "and counts once");
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_runs() {
+    let refused = Lab::new(3, "black_box", &["whole_image", "occlusion"], "", "");
+    refused
+        .run()
+        .one_sentence(&["occlusion", "black_box", "can score", "experiment.misfits"]);
+    assert!(!refused.out().join("journal.jsonl").exists());
+
+    let skipped = Lab::new(
+        3,
+        "black_box",
+        &["whole_image", "occlusion"],
+        "misfits = \"skip\"",
+        "",
+    );
+    let ran = skipped.run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        skipped
+            .text("table.md")
+            .contains("needs a model that can score")
+    );
+
+    for (more, rest, words) in [
+        ("modes = []", "", "`experiment.modes` is empty"),
+        ("grid = \"paired\"\nmode = [\"direct\"]", "", "mode"),
+        (
+            "",
+            "[[experiment.methods]]\ncomponent = \"whole_image\"\n",
+            "two methods are called `whole_image`",
+        ),
+        (
+            "",
+            "[[experiment.methods]]\ncomponent = \"gradcam\"\nsweep = { layer = [0] }\n",
+            "experiment.tuning.dataset",
+        ),
+        (
+            "",
+            "[experiment.tuning]\nmetric = \"ioo\"\ndataset = { component = \"phantom\" }\n",
+            "did you mean `iou`",
+        ),
+        (
+            "",
+            "[experiment.tuning]\ndataset = { component = \"phantom\" }\n",
+            "two datasets are called `phantom`",
+        ),
+        (
+            "",
+            "[[experiment.methods]]\ncomponent = \"anatomy_prior\"\n",
+            "slots.tuning.component",
+        ),
+    ] {
+        let lab = Lab::new(3, "toy", &["whole_image"], more, rest);
+        lab.run().one_sentence(&[words]);
+    }
+}
+
+#[test]
+fn another_experiment_does_not_go_into_the_same_folder() {
+    let lab = Lab::new(3, "toy", METHODS, "", "");
+    assert_eq!(lab.run().code, 0);
+    let before = lab.results();
+    run(lab.command("run").args(["--set", "seed=8"]))
+        .one_sentence(&["differs in seed", "experiment.out"]);
+    assert_eq!(lab.results(), before);
+    // More modes are more cells of the same experiment.
+    let more = run(lab
+        .command("run")
+        .args(["--set", "experiment.modes=[\"direct\", \"reasoning\"]"]));
+    assert_eq!(more.code, 0, "{more:?}");
+    assert!(
+        more.out.contains("3 samples were there already"),
+        "{more:?}"
+    );
+}
+
+#[test]
+fn a_plan_says_what_will_be_done_and_what_it_costs() {
+    let lab = Lab::new(5, "toy", METHODS, SANITY, TUNED);
+    let planned = run(&mut lab.command("plan"));
+    assert_eq!(planned.code, 0, "{planned:?}");
+    for words in [
+        "5 samples  phantom  toy=nowhere  direct  5 methods",
+        "\"cells\":8",
+        "2 candidates",
+        "About",
+    ] {
+        assert!(planned.out.contains(words), "no `{words}` in {planned:?}");
+    }
+    assert_eq!(lab.text("tasks.jsonl").lines().count(), 5);
+    assert!(
+        !lab.out().join("journal.jsonl").exists(),
+        "a plan runs nothing"
+    );
+    let plan: Value = serde_json::from_str(&lab.text("plan.json")).unwrap();
+    let methods: BTreeMap<_, _> = plan["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|method| {
+            (
+                method["name"].as_str().unwrap(),
+                method["control"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    assert!(methods["whole_image"] && methods["random_boxes"] && !methods["occlusion"]);
+}
+
+#[test]
+fn a_broken_journal_is_named() {
+    let lab = Lab::new(3, "toy", METHODS, "", "");
+    assert_eq!(lab.run().code, 0);
+    let journal = lab.out().join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replacen("\"case\"", "\"cas\"", 1)).unwrap();
+    lab.run().one_sentence(&["line 1 of", "journal.jsonl"]);
+    run(medfocus().arg("report").arg(Path::new("/nonexistent")))
+        .one_sentence(&["/nonexistent", "plan.json"]);
+}
