@@ -87,7 +87,7 @@ fn unknown_fields_of_a_later_version_are_ignored() {
 
 #[test]
 fn a_model_that_says_nothing_of_its_memory_is_read() {
-    let model = ToyModel::default();
+    let model = ToyModel::looking_at((4, 6), (1, 2), 3.0, -0.5);
     let json = serde_json::to_value(model.info().unwrap()).unwrap();
     assert!(json.get("memory").is_none());
     let mut info: ModelInfo = serde_json::from_value(json).unwrap();

@@ -6,19 +6,20 @@
 //! Random weights in the proportions of a small Gemma 3 with its real vocabulary; `cargo bench -p
 //! medfocus-model-gemma3`.
 
-use std::{collections::HashMap, env, fs, path::Path, process::Command, time::Instant};
+use std::{env, fs, process::Command, time::Instant};
 
-use medfocus_model_gemma3::{Backend, Gemma3, config::Config};
+use medfocus_model_gemma3::Backend;
 use medfocus_plugin_api::{
     AnswerSpan, GrayImage, Objective, ScoreRequest, TraceRequest, Want, Wrt,
 };
 use medfocus_torch::{
     grad::GradMode,
-    tch::{self, Device, Kind, Tensor},
-    weights::Weights,
+    tch::{Kind, Tensor},
 };
 use ndarray::Array2;
-use serde_json::{Value, json};
+
+#[path = "../tests/common/random.rs"]
+mod random;
 
 const QUESTION: &str = "Is there evidence of pleural effusion in the image?";
 const ANSWER: &str = "Yes";
@@ -42,10 +43,8 @@ fn main() {
 
 fn run(case: &str) {
     let scoring = case.starts_with("score");
-    let (folder, backend) = backend(
-        if scoring { 65_536 } else { 2_048 },
-        if scoring { 4 } else { 24 },
-    );
+    let (vocabulary, layers) = if scoring { (65_536, 4) } else { (2_048, 24) };
+    let (folder, backend) = random::backend(vocabulary, layers, 8);
     let image = GrayImage::from_array(Array2::from_elem((224, 224), 90)).expect("it has pixels");
     let loaded = peak_mebibytes();
     let start = Instant::now();
@@ -110,59 +109,6 @@ fn naive_score(backend: &Backend, image: &GrayImage, images: i64) {
         .gather(2, &ids, false)
         .sum(Kind::Float)
         .double_value(&[]);
-}
-
-/// The tokenizer of a fixture around a larger network with random weights.
-fn backend(vocabulary: i64, layers: i64) -> (tempfile::TempDir, Backend) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fixtures/gemma3/hub");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for file in fs::read_dir(&source)
-        .expect("the fixture is there")
-        .flatten()
-    {
-        let target = folder.path().join(file.file_name());
-        fs::copy(file.path(), target).expect("the folder is writable");
-    }
-    let read = |name: &str| -> Value {
-        let text = fs::read_to_string(source.join(name)).expect("the fixture is there");
-        serde_json::from_str(&text).expect("it is JSON")
-    };
-    let mut processor = read("preprocessor_config.json");
-    processor["size"] = json!({"height": 224, "width": 224});
-    fs::write(
-        folder.path().join("preprocessor_config.json"),
-        processor.to_string(),
-    )
-    .expect("the folder is writable");
-    let mut config = read("config.json");
-    config["mm_tokens_per_image"] = json!(256);
-    for (key, value) in [
-        ("hidden_size", 256),
-        ("intermediate_size", 1024),
-        ("num_hidden_layers", layers),
-        ("head_dim", 64),
-        ("sliding_window", 512),
-        ("vocab_size", vocabulary),
-    ] {
-        config["text_config"][key] = json!(value);
-    }
-    config["vision_config"]["image_size"] = json!(224);
-    let config = Config::parse(&config.to_string()).expect("a valid config");
-    tch::manual_seed(0);
-    let tensors: HashMap<_, _> = Gemma3::parameters(&config)
-        .expect("a valid config")
-        .into_iter()
-        .map(|(name, shape)| {
-            (
-                name,
-                Tensor::randn(shape, (Kind::Float, Device::Cpu)) * 0.02,
-            )
-        })
-        .collect();
-    let model =
-        Gemma3::new(config, &Weights::from_tensors(tensors)).expect("all weights are there");
-    let backend = Backend::with_model(model, folder.path(), 8).expect("the tokenizer fits");
-    (folder, backend)
 }
 
 /// The most memory this process has held, in MiB.

@@ -7,6 +7,7 @@ use medfocus_torch::tch::{Device, Kind, Tensor};
 use serde::Deserialize;
 
 use crate::config::{Config, Ids};
+use crate::memory::Batch;
 use crate::processor::Processor;
 use crate::prompt::Prompter;
 use crate::{Error, Gemma3, Result};
@@ -21,24 +22,29 @@ pub struct Backend {
     pub(crate) processor: Processor,
     pub(crate) prompter: Prompter,
     pub(crate) eos: Vec<i64>,
-    pub(crate) batch: usize,
+    pub(crate) batch: Batch,
 }
 
 impl Backend {
     /// Loads a Hugging Face checkpoint folder. At most `batch` images go through the network at once.
-    pub fn from_folder(folder: &Path, device: Device, kind: Kind, batch: usize) -> Result<Self> {
+    pub fn from_folder(
+        folder: &Path,
+        device: Device,
+        kind: Kind,
+        batch: impl Into<Batch>,
+    ) -> Result<Self> {
         let model = Gemma3::from_folder(folder, device, kind)?;
         Self::with_model(model, folder, batch)
     }
 
     /// The same around a network that is already there; the folder gives tokenizer and processor.
-    pub fn with_model(model: Gemma3, folder: &Path, batch: usize) -> Result<Self> {
+    pub fn with_model(model: Gemma3, folder: &Path, batch: impl Into<Batch>) -> Result<Self> {
         let config = model.config();
         Ok(Self {
             processor: Processor::from_folder(folder, config.vision.image_size)?,
             prompter: Prompter::from_folder(folder, config)?,
             eos: end_tokens(folder, config)?,
-            batch: batch.max(1),
+            batch: batch.into(),
             model,
         })
     }

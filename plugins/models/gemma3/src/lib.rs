@@ -13,6 +13,7 @@ pub mod config;
 mod error;
 mod generate;
 pub mod mask;
+pub mod memory;
 pub mod model;
 mod names;
 pub mod norm;

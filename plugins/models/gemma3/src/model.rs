@@ -49,6 +49,27 @@ impl Gemma3 {
         Ok(model)
     }
 
+    /// These weights of this configuration with noise in place of its top `layers` decoder layers
+    /// (cascading randomisation, Adebayo et al., NeurIPS 2018). More layers keep the noise of fewer.
+    pub fn randomised(
+        config: &Config,
+        weights: Weights,
+        layers: usize,
+        seed: u64,
+    ) -> Result<Weights> {
+        let depth = config.text.layers.len();
+        let Some(first) = depth.checked_sub(layers) else {
+            return Err(Error::Request(format!(
+                "{layers} decoder layers cannot be randomised: this model has {depth}"
+            )));
+        };
+        let names = Names::detect(&weights)?;
+        let prefixes = (first..depth)
+            .map(|layer| format!("{}.layers.{layer}.", names.decoder))
+            .collect();
+        Ok(weights.randomised(prefixes, seed))
+    }
+
     /// Name (as on the hub) and shape of every parameter of this configuration.
     pub fn parameters(config: &Config) -> Result<BTreeMap<String, Vec<i64>>> {
         let blueprint = Weights::blueprint();

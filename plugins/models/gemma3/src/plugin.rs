@@ -11,9 +11,11 @@ use medfocus_plugin_api::{
 };
 use medfocus_torch::device::{self, DeviceRequest, Precision};
 use medfocus_torch::tch::{Device, Kind};
+use medfocus_torch::weights::Weights;
 
 use crate::backend::Backend;
 use crate::config::{Config, Reach};
+use crate::memory::{self, Batch};
 use crate::{Error, Gemma3, Result};
 
 medfocus_plugin_api::params! {
@@ -25,8 +27,13 @@ medfocus_plugin_api::params! {
         pub device: String = "auto";
         /// Number format: `auto` (f32 on the CPU, bf16 on CUDA), `f32` or `bf16`.
         pub dtype: String = "auto";
-        /// Most images that go through the network at once.
-        pub batch: usize = 8, in 1..=4096;
+        /// Most images that go through the network at once; 0: chosen from the memory that is free.
+        pub batch: usize = 0, in 0..=4096;
+        /// Decoder layers, counted from the top, whose weights are replaced by noise, for sanity
+        /// checks (Adebayo et al., NeurIPS 2018, cascading randomisation).
+        pub randomise: u32 = 0;
+        /// Seed of that noise.
+        pub randomise_seed: u64 = 0;
     }
 }
 
@@ -64,12 +71,26 @@ fn load(settings: &Settings, context: Context) -> Result<Gemma3Plugin> {
     let request: DeviceRequest = settings.device.parse()?;
     let precision: Precision = settings.dtype.parse()?;
     // Before libtorch is asked for a device: a wrong folder should not cost a CUDA start.
-    Config::from_folder(folder)?;
+    let config = Config::from_folder(folder)?;
     let device = device::resolve(request)?;
     let kind = precision.kind(device);
-    let backend = Backend::from_folder(folder, device, kind, settings.batch)?;
+    let batch = match settings.batch {
+        0 => Batch::fitting(memory::estimate(&config, kind), device),
+        images => images.into(),
+    };
+    tracing::info!(
+        "batches of {} images for scores, {} for pixel gradients",
+        batch.score,
+        batch.pixel_gradient
+    );
+    let mut weights = Weights::open(folder, device, kind)?;
+    if settings.randomise > 0 {
+        let layers = settings.randomise as usize;
+        weights = Gemma3::randomised(&config, weights, layers, settings.randomise_seed)?;
+    }
+    let backend = Backend::with_model(Gemma3::new(config, &weights)?, folder, batch)?;
     Ok(Gemma3Plugin {
-        info: describe(&backend, digest(folder, device, kind)?, device, kind)?,
+        info: describe(&backend, digest(settings, device, kind)?, device, kind)?,
         backend: Mutex::new(backend),
         context,
     })
@@ -151,6 +172,7 @@ fn describe(backend: &Backend, digest: String, device: Device, kind: Kind) -> Re
             .collect(),
         heads: config.text.heads as u32,
         hidden: config.text.hidden_size as u32,
+        memory: Some(memory::estimate(config, kind)),
     })
 }
 
@@ -168,8 +190,10 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Digest of all that decides an answer: the checkpoint's files, device family and number format.
-fn digest(folder: &Path, device: Device, kind: Kind) -> Result<String> {
+/// Digest of all that decides an answer: the checkpoint's files, device family, number format, and
+/// the noise if there is any.
+fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
+    let folder = Path::new(&settings.path);
     let unreadable = |path: &Path, error: std::io::Error| Error::File {
         path: path.to_owned(),
         reason: format!("cannot be read ({error})"),
@@ -197,6 +221,11 @@ fn digest(folder: &Path, device: Device, kind: Kind) -> Result<String> {
         hasher
             .update_reader(file)
             .map_err(|error| unreadable(&path, error))?;
+    }
+    if settings.randomise > 0 {
+        hasher.update(b"randomise");
+        hasher.update(&settings.randomise.to_le_bytes());
+        hasher.update(&settings.randomise_seed.to_le_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

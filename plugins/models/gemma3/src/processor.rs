@@ -76,11 +76,10 @@ impl Processor {
     /// Normalised pixels `[3, side, side]`, f32, of a grey image of any size.
     pub fn pixels(&self, image: ArrayView2<'_, u8>) -> Result<Tensor> {
         let grey = self.resized(image)?;
-        let values: Vec<f32> = self
-            .levels
-            .iter()
-            .flat_map(|table| grey.iter().map(|&level| table[usize::from(level)]))
-            .collect();
+        let mut values: Vec<f32> = Vec::with_capacity(3 * grey.len());
+        for table in &self.levels {
+            values.extend(grey.iter().map(|&level| table[usize::from(level)]));
+        }
         let side = self.side as i64;
         Ok(Tensor::f_from_slice(&values)?.f_reshape([3, side, side])?)
     }

@@ -5,6 +5,7 @@
 //! again from the top, each recorded alone, handing the gradient down (checkpointing in the sense
 //! of Chen et al. 2016, with one stage a segment). It costs one more pass through the tower.
 
+use medfocus_torch::denormals::FlushDenormals;
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Kind, Tensor};
 
@@ -21,7 +22,7 @@ pub(crate) struct TowerRun {
 impl TowerRun {
     /// Runs pixels `[images, 3, side, side]` through; `keep` what a later [`pull_back`](Self::pull_back) needs.
     pub fn new(model: &Gemma3, pixels: &Tensor, keep: bool) -> Result<Self> {
-        let _off = GradMode::off();
+        let (_off, _flush) = (GradMode::off(), FlushDenormals::new());
         let mut inputs = Vec::new();
         let mut x = pixels.shallow_clone();
         for stage in 0..stages(model) {
@@ -44,14 +45,15 @@ impl TowerRun {
 
     /// The gradient at the pixels, of whatever has this gradient at the features.
     pub fn pull_back(&self, model: &Gemma3, gradient: &Tensor) -> Result<Tensor> {
-        let _recording = GradMode::recording();
+        let (_recording, _flush) = (GradMode::recording(), FlushDenormals::new());
         let mut gradient = gradient.shallow_clone();
         for (stage, input) in self.inputs.iter().enumerate().rev() {
             let leaf = input.f_detach()?.f_set_requires_grad(true)?;
             let output = run_stage(model, stage, &leaf)?;
             let product = output.f_mul(&gradient)?.f_sum(Kind::Float)?;
             let mut gradients = Tensor::f_run_backward(&[product], &[leaf], false, false)?;
-            gradient = gradients.swap_remove(0);
+            // The projector transposes; the stages below would all pay for that layout.
+            gradient = gradients.swap_remove(0).f_contiguous()?;
         }
         Ok(gradient)
     }

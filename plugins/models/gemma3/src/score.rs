@@ -40,8 +40,9 @@ impl Backend {
         let pass = self.model.prefill(&answered.ids)?;
         let decoder = self.model.decoder();
         let mut rows = Vec::new();
-        for (number, chunk) in images.chunks(self.batch).enumerate() {
-            watch(number * self.batch, images.len())?;
+        let batch = self.batch.score;
+        for (number, chunk) in images.chunks(batch).enumerate() {
+            watch(number * batch, images.len())?;
             let chunk: Vec<&GrayImage> = chunk.iter().collect();
             let features = self.model.image_features(&self.pixels(&chunk)?)?;
             let finished =

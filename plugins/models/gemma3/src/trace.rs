@@ -148,8 +148,9 @@ impl Backend {
         };
         let line = image.f_sub(&baseline)?;
         let mut gradients = Vec::new();
-        for (number, alphas) in path.alphas.chunks(self.batch).enumerate() {
-            watch(number * self.batch, path.alphas.len())?;
+        let batch = self.batch.pixel_gradient;
+        for (number, alphas) in path.alphas.chunks(batch).enumerate() {
+            watch(number * batch, path.alphas.len())?;
             let alphas = Tensor::f_from_slice(alphas)?
                 .f_to_kind(Kind::Float)?
                 .f_to_device(image.device())?

@@ -97,6 +97,8 @@ impl VisionTower {
         Ok(patches
             .f_flatten(2, -1)?
             .f_transpose(1, 2)?
+            // Sums keep the layout of their parts, and every layer would pay for a transposed one.
+            .f_contiguous()?
             .f_add(&self.positions)?)
     }
 }

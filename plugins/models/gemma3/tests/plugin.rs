@@ -2,42 +2,14 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use common::{CASES, Fixture, folder, torch};
+use common::{CASES, Fixture, folder, host, torch};
 use medfocus_model_gemma3::plugin::{Gemma3Plugin, Settings};
 use medfocus_plugin_api::{
-    AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, Message,
-    Objective, Result, ScoreRequest, Services, TraceRequest, VisionLanguageModel,
+    AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, Objective,
+    ScoreRequest, TraceRequest, VisionLanguageModel,
 };
-
-/// A host that fills no slot.
-#[derive(Default)]
-struct Host {
-    cancelled: AtomicBool,
-}
-
-impl Services for &'static Host {
-    fn progress(&self, done: u64, total: u64, _: &str) {
-        assert!(done <= total);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    fn filled(&self, _: &str) -> bool {
-        false
-    }
-
-    fn call(&self, slot: &str, _: &str, _: Message) -> Result<Message> {
-        Err(Error::missing(format!("nothing fills `{slot}`")))
-    }
-}
-
-fn host() -> &'static Host {
-    Box::leak(Box::default())
-}
 
 fn settings(name: &str) -> Settings {
     Settings {
@@ -74,6 +46,7 @@ fn the_description_follows_the_checkpoint() {
     layers[5] = AttentionKind::Full;
     assert_eq!(info.layers, layers);
     assert!(info.parameters > 100_000);
+    assert!(info.memory.is_some_and(|memory| memory.score > 0));
 }
 
 #[test]

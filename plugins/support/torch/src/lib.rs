@@ -4,17 +4,20 @@
 //! - [`weights`]: parameters by name, from a checkpoint folder or from tensors in memory;
 //! - [`checkpoint`]: memory-mapped safetensors files behind it;
 //! - [`grad`]: the autograd mode, restored even when a panic unwinds;
+//! - [`denormals`]: arithmetic that does not stumble over tiny numbers;
 //! - [`interop`]: tensors handed to other plugins without a copy;
 //! - [`nn`]: the layers every transformer is made of.
 //!
 //! Only the fallible (`f_*`) operations of `tch` are used: a panic in a plugin would lose the host's sample.
 
 pub mod checkpoint;
+pub mod denormals;
 pub mod device;
 mod error;
 pub mod grad;
 pub mod interop;
 pub mod nn;
+mod noise;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -11,12 +11,14 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::Checkpoint;
+use crate::noise::Noise;
 use crate::{Error, Result};
 
 /// Parameters by name.
 #[derive(Debug)]
 pub struct Weights {
     source: Source,
+    noise: Option<Noise>,
     taken: RefCell<BTreeSet<String>>,
 }
 
@@ -47,9 +49,20 @@ impl Weights {
         Self::new(Source::Blueprint(RefCell::default()))
     }
 
+    /// Replaces every parameter whose name begins with one of these by Gaussian noise with the
+    /// parameter's own mean and standard deviation, each drawn from this seed and its name.
+    #[must_use]
+    pub fn randomised(self, prefixes: Vec<String>, seed: u64) -> Self {
+        Self {
+            noise: Some(Noise { prefixes, seed }),
+            ..self
+        }
+    }
+
     fn new(source: Source) -> Self {
         Self {
             source,
+            noise: None,
             taken: RefCell::default(),
         }
     }
@@ -99,7 +112,13 @@ impl Weights {
             });
         }
         self.taken.borrow_mut().insert(name.to_owned());
-        Ok(tensor)
+        match &self.noise {
+            Some(noise) if noise.replaces(name) && !self.is_blueprint() => Ok(noise
+                .like(name, &tensor)?
+                .f_to_kind(tensor.f_kind()?)?
+                .f_to_device(tensor.device())?),
+            _ => Ok(tensor),
+        }
     }
 
     /// Names that are there and were never asked for, sorted.
@@ -178,6 +197,33 @@ mod tests {
         let got = weights.get("w", &[2]).unwrap();
         (got * 3.0).sum(Kind::Float).backward();
         assert_eq!(Vec::<f32>::try_from(leaf.grad()).unwrap(), [3.0, 3.0]);
+    }
+
+    #[test]
+    fn noise_replaces_what_is_named_and_nothing_else() {
+        let names = ["layers.1.w", "layers.10.w", "layers.2.w"];
+        let tensors = || {
+            names.map(|name| {
+                (
+                    name.to_owned(),
+                    Tensor::arange(6, (Kind::BFloat16, Device::Cpu)),
+                )
+            })
+        };
+        let drawn = |prefixes: &[&str], order: [usize; 3]| {
+            let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
+            let weights = Weights::from_tensors(HashMap::from(tensors())).randomised(prefixes, 5);
+            let mut found = order.map(|at| (at, weights.get(names[at], &[6]).unwrap()));
+            found.sort_by_key(|(at, _)| *at);
+            found.map(|(_, tensor)| tensor)
+        };
+        let [one, ten, two] = drawn(&["layers.1."], [0, 1, 2]);
+        let plain = &tensors()[0].1;
+        assert!(&one != plain && &ten == plain && &two == plain);
+        assert_eq!(one.kind(), Kind::BFloat16);
+        let [same, _, other] = drawn(&["layers.2.", "layers.1."], [2, 1, 0]);
+        assert_eq!(one, same);
+        assert!(&other != plain && other != same);
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod random;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use medfocus_model_gemma3::{Backend, Result};
-use medfocus_plugin_api::GrayImage;
+use medfocus_plugin_api as api;
+use medfocus_plugin_api::{GrayImage, Message, Services};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use ndarray::{Array2, ArrayD, Ix2};
 use serde_json::Value;
@@ -15,6 +19,34 @@ use serde_json::Value;
 pub const TOLERANCE: f64 = 2e-5;
 
 pub const CASES: [&str; 3] = ["hub", "saved", "small"];
+
+/// A host that fills no slot.
+#[derive(Default)]
+pub struct Host {
+    pub cancelled: AtomicBool,
+}
+
+impl Services for &'static Host {
+    fn progress(&self, done: u64, total: u64, _: &str) {
+        assert!(done <= total);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn filled(&self, _: &str) -> bool {
+        false
+    }
+
+    fn call(&self, slot: &str, _: &str, _: Message) -> api::Result<Message> {
+        Err(api::Error::missing(format!("nothing fills `{slot}`")))
+    }
+}
+
+pub fn host() -> &'static Host {
+    Box::leak(Box::default())
+}
 
 /// One checkpoint and what the reference computes with it.
 pub struct Fixture {

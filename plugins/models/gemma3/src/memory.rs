@@ -1,0 +1,113 @@
+//! How much memory one more image in a batch takes, and how many images are therefore taken at once.
+//!
+//! The estimate follows from shapes alone: the activations that are alive when most are. Weights,
+//! and what the images of a batch share, are left out. `tests/memory.rs` holds it against what a
+//! process really takes; it is meant to be right within a factor of two.
+
+use medfocus_plugin_api::Memory;
+use medfocus_torch::tch::{Device, Kind};
+
+use crate::config::Config;
+
+/// Tokens of text around an image, and of the answer among them, before any is known.
+const TEXT: i64 = 64;
+const ANSWER: i64 = 16;
+/// Bytes of an f32: norms, and everything after the logits, are computed in it.
+const WIDE: i64 = 4;
+
+/// Most images at once on the CPU: beyond, activations leave the caches and an image takes longer
+/// (`benches/batch.rs`).
+const MOST_ON_CPU: u64 = 8;
+/// Most images at once elsewhere.
+const MOST: u64 = 32;
+/// The share of the free memory that a batch may take is one in so many.
+const SHARE: u64 = 4;
+/// Memory taken to be free where nobody says: on CUDA, which `tch` does not ask.
+const FREE: u64 = 8 << 30;
+
+/// Working memory of one more image, computed in this number format.
+pub fn estimate(config: &Config, kind: Kind) -> Memory {
+    let (text, vision) = (&config.text, &config.vision);
+    let narrow = kind.elt_size_in_bytes() as i64;
+    let tokens = config.tokens_per_image + TEXT;
+    let patches = vision.patches_per_side().pow(2);
+    let (hidden, inner) = (text.hidden_size, text.intermediate_size);
+    let heads = text.heads * text.head_dim;
+    let (width, tower_inner) = (vision.hidden_size, vision.intermediate_size);
+
+    let pixels = 2 * WIDE * vision.num_channels * vision.image_size.pow(2);
+    let logits = WIDE * ANSWER * text.vocab_size;
+
+    // The image tower within the MLP, where the tensors of the attention are still held; the decoder
+    // within its MLP or its attention.
+    let tower = narrow * patches * (8 * width + 2 * tower_inner);
+    let decoder = narrow * tokens * (8 * hidden + (4 * inner).max(8 * heads));
+    let score = pixels + tower.max(decoder).max(2 * logits);
+
+    // Kept for the gradient: the input of each stage of the tower, and then what autograd holds of
+    // the decoder (the inputs of norms, attention and gate, layer by layer), or
+    // of one stage of the tower together with its gradients.
+    let inputs = narrow * patches * width * (vision.num_hidden_layers + 2);
+    let layer = tokens * (WIDE * 5 * hidden + narrow * (6 * heads + 3 * inner));
+    let recorded = text.layers.len() as i64 * layer + 3 * logits;
+    let stage = narrow * patches * (12 * width + 3 * tower_inner);
+    let pixel_gradient = pixels + inputs + recorded.max(stage);
+
+    // A quarter more for what the allocator cannot reuse.
+    let [score, pixel_gradient] =
+        [score, pixel_gradient].map(|bytes| (bytes + bytes / 4).unsigned_abs());
+    Memory {
+        score,
+        pixel_gradient,
+    }
+}
+
+/// Most images that go through the network at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// While scoring.
+    pub score: usize,
+    /// While taking the gradient with respect to pixels.
+    pub pixel_gradient: usize,
+}
+
+impl Batch {
+    /// As many as a quarter of the free memory of this device holds, within limits.
+    ///
+    /// The memory of a CUDA device is taken to be free to 8 GiB.
+    pub fn fitting(each: Memory, device: Device) -> Self {
+        let (free, most) = match device {
+            Device::Cpu => (free_memory().unwrap_or(FREE), MOST_ON_CPU),
+            _ => (FREE, MOST),
+        };
+        Self::within(each, free / SHARE, most)
+    }
+
+    fn within(each: Memory, bytes: u64, most: u64) -> Self {
+        let images = |each: u64| (bytes / each.max(1)).clamp(1, most) as usize;
+        Self {
+            score: images(each.score),
+            pixel_gradient: images(each.pixel_gradient),
+        }
+    }
+}
+
+impl From<usize> for Batch {
+    /// The same for everything; at least one.
+    fn from(images: usize) -> Self {
+        Self {
+            score: images.max(1),
+            pixel_gradient: images.max(1),
+        }
+    }
+}
+
+/// Bytes that Linux says can be had without swapping.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes << 10)
+}
