@@ -28,6 +28,8 @@ pub struct Query<'a> {
     pub answer: Option<&'a str>,
     /// How the question asks to be answered.
     pub mode: Mode,
+    /// The finding the question is about, for methods that know findings.
+    pub finding: Option<&'a str>,
 }
 
 /// Everything about one attribution; the content of `attribution.json`.
@@ -178,7 +180,7 @@ pub fn attribute(
         answer,
         mode: query.mode,
         seed: config.seed,
-        finding: None,
+        finding: query.finding.map(str::to_owned),
         sample: None,
     };
     let found = stages.time("attribute", || explain(method, &task, &config.boxes))?;

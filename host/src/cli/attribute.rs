@@ -32,6 +32,9 @@ pub struct Attribute {
     /// The answer to explain [default: the model answers first]
     #[arg(long, value_name = "TEXT")]
     answer: Option<String>,
+    /// The finding the question is about, for methods that know findings, as anatomy_prior
+    #[arg(long, value_name = "NAME")]
+    finding: Option<String>,
     /// How to ask for the answer: a suffix to the question
     #[arg(long, value_enum, default_value_t = ModeArg::Direct)]
     mode: ModeArg,
@@ -77,6 +80,7 @@ impl Attribute {
             question: &self.question,
             answer: self.answer.as_deref(),
             mode: self.mode.into(),
+            finding: self.finding.as_deref(),
         };
         let outcome = attribute::attribute(bench, &model, &method, &query)?;
         let record = &outcome.record;

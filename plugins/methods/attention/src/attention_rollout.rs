@@ -1,16 +1,14 @@
 //! Attention rollout (Abnar and Zuidema, ACL 2020).
 
-use std::ops::Range;
-
 use medfocus_attribution::{Quantity, Span, Target};
 use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, Component, Context, Objective, Result, Slot, Task,
-    VisionLanguageModel, choices, params,
+    Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, choices,
+    params,
 };
-use serde_json::{Map, json};
+use ndarray::Array1;
 
-use crate::capture::request;
-use crate::{Mixing, Places, Rows};
+use crate::propagation::Propagation;
+use crate::{Mixing, Rows};
 
 choices! {
     /// The order in which the layers' matrices are multiplied.
@@ -70,43 +68,27 @@ impl Component for AttentionRollout {
 
 impl AttributionMethod for AttentionRollout {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
-        let params = &self.params;
-        let model = self.context.model();
-        let depth = model.info()?.layers.len();
-        let trace = model.trace(&request(
-            task,
-            params.answer_span,
-            Mixing::wants(depth),
-            Objective::default(),
-        ))?;
-        let places = Places::new(&trace.layout, params.rows)?;
-        let tokens = self.target.chosen(places.rows.len())?;
-        let rows = places.rows_of(tokens.clone());
-
-        let layers = Mixing::read(&trace, depth, places.length)?;
-        let rollout = |tokens: Range<usize>| {
-            let mean = places.uniform(places.rows_of(tokens));
-            let row = match params.order {
-                Order::Abnar => layers.iter().rev().fold(mean, |row, m| m.carry(&row)),
-                Order::Published => layers.iter().fold(mean, |row, m| m.carry(&row)),
-            };
-            places.columns(&row)
+        let walk = match self.params.order {
+            Order::Abnar => downwards,
+            Order::Published => upwards,
         };
-
-        let columns = rollout(tokens);
-        let each = || places.token_heat(&self.context, |t| Ok(rollout(t..t + 1)));
-        let heat = places.heat(&columns)?;
-        let empty = "the answer's rollout reaches all image tokens alike: the map is empty";
-        Ok(Attribution {
-            token_heat: params.per_token.then(each).transpose()?,
-            evidence: Map::from_iter([
-                ("layers".into(), json!(depth)),
-                ("rows".into(), json!([rows.start, rows.end])),
-                ("image_share".into(), json!(columns.sum())),
-            ]),
-            warnings: heat.is_zero().then(|| empty.into()).into_iter().collect(),
-            heat: Some(heat),
-            ..Attribution::default()
-        })
+        let propagation = Propagation {
+            context: &self.context,
+            task,
+            target: &self.target,
+            rows: self.params.rows,
+            walk,
+        };
+        propagation.explain(self.params.per_token)
     }
+}
+
+/// row M_{L-1} ... M_1 M_0.
+fn downwards(layers: &[Mixing<'_>], row: Array1<f64>) -> Array1<f64> {
+    layers.iter().rev().fold(row, |row, m| m.carry(&row))
+}
+
+/// row M_0 M_1 ... M_{L-1}.
+fn upwards(layers: &[Mixing<'_>], row: Array1<f64>) -> Array1<f64> {
+    layers.iter().fold(row, |row, m| m.carry(&row))
 }

@@ -1,17 +1,13 @@
 //! Relevance propagation along attention: layer-wise relevance propagation (Bach et al., PLoS ONE 2015) in the form in
 //! which Xiong et al. (2026) compare it, where only attention and residual connections pass relevance on.
 
-use std::ops::Range;
-
 use medfocus_attribution::{Quantity, Span, Target};
 use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, Component, Context, Objective, Result, Slot, Task,
-    VisionLanguageModel, params,
+    Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
 };
-use serde_json::{Map, json};
 
-use crate::capture::request;
-use crate::{Mixing, Places, Rows};
+use crate::Rows;
+use crate::propagation::Propagation;
 
 params! {
     /// Parameters of [`Lrp`].
@@ -58,43 +54,19 @@ impl Component for Lrp {
 
 impl AttributionMethod for Lrp {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
-        let params = &self.params;
-        let model = self.context.model();
-        let depth = model.info()?.layers.len();
-        let trace = model.trace(&request(
+        let propagation = Propagation {
+            context: &self.context,
             task,
-            params.answer_span,
-            Mixing::wants(depth),
-            Objective::default(),
-        ))?;
-        let places = Places::new(&trace.layout, Rows::Predicting)?;
-        let tokens = self.target.chosen(places.rows.len())?;
-        let rows = places.rows_of(tokens.clone());
-
-        let layers = Mixing::read(&trace, depth, places.length)?;
-        let relevance = |tokens: Range<usize>| {
-            let mut r = places.uniform(places.rows_of(tokens));
-            for m in layers.iter().rev() {
-                r = m.carry(&r);
-                r /= r.sum();
-            }
-            places.columns(&r)
+            target: &self.target,
+            rows: Rows::Predicting,
+            walk: |layers, r| {
+                layers.iter().rev().fold(r, |r, m| {
+                    let r = m.carry(&r);
+                    let sum = r.sum();
+                    r / sum
+                })
+            },
         };
-
-        let columns = relevance(tokens);
-        let each = || places.token_heat(&self.context, |t| Ok(relevance(t..t + 1)));
-        let heat = places.heat(&columns)?;
-        let empty = "the answer's relevance reaches all image tokens alike: the map is empty";
-        Ok(Attribution {
-            token_heat: params.per_token.then(each).transpose()?,
-            evidence: Map::from_iter([
-                ("layers".into(), json!(depth)),
-                ("rows".into(), json!([rows.start, rows.end])),
-                ("image_share".into(), json!(columns.sum())),
-            ]),
-            warnings: heat.is_zero().then(|| empty.into()).into_iter().collect(),
-            heat: Some(heat),
-            ..Attribution::default()
-        })
+        propagation.explain(self.params.per_token)
     }
 }

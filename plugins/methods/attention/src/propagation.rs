@@ -1,9 +1,16 @@
-//! Attention through all layers: one step of it.
+//! Attention through all layers: one step of it, and the way from the answer to the image.
 
-use medfocus_plugin_api::{Result, Trace, Want};
+use std::ops::Range;
+
+use medfocus_attribution::Target;
+use medfocus_plugin_api::{
+    Attribution, Context, Objective, Result, Task, Trace, VisionLanguageModel, Want,
+};
 use ndarray::{Array1, ArrayView2, Axis, Ix2, Zip};
+use serde_json::{Map, json};
 
-use crate::capture::read;
+use crate::capture::{read, request};
+use crate::{Places, Rows};
 
 /// How a layer mixes its tokens, the residual connection included (Abnar and Zuidema, ACL 2020, section 3):
 /// M = A + Id with each row divided by its sum, A the mean of the heads' maps. M is never formed.
@@ -59,6 +66,55 @@ impl<'a> Mixing<'a> {
                 .for_each(|sum, &a| *sum += share * f64::from(a));
         }
         carried
+    }
+}
+
+/// Follows attention from the answer through all layers; methods differ in the walk.
+pub(crate) struct Propagation<'a> {
+    pub context: &'a Context,
+    pub task: &'a Task,
+    pub target: &'a Target,
+    /// Which row stands for a token of the answer.
+    pub rows: Rows,
+    /// What is left of a vector (S), spread over the answer's rows, after all layers, which come in the model's order.
+    pub walk: fn(&[Mixing<'_>], Array1<f64>) -> Array1<f64>,
+}
+
+impl Propagation<'_> {
+    /// The answer's map, and with `per_token` each token's, of one trace.
+    pub fn explain(&self, per_token: bool) -> Result<Attribution> {
+        let model = self.context.model();
+        let depth = model.info()?.layers.len();
+        let trace = model.trace(&request(
+            self.task,
+            self.target.span,
+            Mixing::wants(depth),
+            Objective::default(),
+        ))?;
+        let places = Places::new(&trace.layout, self.rows)?;
+        let tokens = self.target.chosen(places.rows.len())?;
+        let rows = places.rows_of(tokens.clone());
+
+        let layers = Mixing::read(&trace, depth, places.length)?;
+        let columns_of = |tokens: Range<usize>| {
+            let start = places.uniform(places.rows_of(tokens));
+            places.columns(&(self.walk)(&layers, start))
+        };
+        let columns = columns_of(tokens);
+        let each = || places.token_heat(self.context, |t| Ok(columns_of(t..t + 1)));
+        let heat = places.heat(&columns)?;
+        let empty = "the answer reaches all image tokens alike: the map is empty";
+        Ok(Attribution {
+            token_heat: per_token.then(each).transpose()?,
+            evidence: Map::from_iter([
+                ("layers".into(), json!(depth)),
+                ("rows".into(), json!([rows.start, rows.end])),
+                ("image_share".into(), json!(columns.sum())),
+            ]),
+            warnings: heat.is_zero().then(|| empty.into()).into_iter().collect(),
+            heat: Some(heat),
+            ..Attribution::default()
+        })
     }
 }
 

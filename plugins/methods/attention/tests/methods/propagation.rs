@@ -168,13 +168,11 @@ fn an_answer_that_attends_to_itself_alone_reaches_nothing() {
     model.attention = vec![heads.clone(), heads];
     let rollout = explain::<AttentionRollout>(model.clone(), json!({})).unwrap();
     let lrp = explain::<Lrp>(model, json!({})).unwrap();
-    for (found, word) in [(rollout, "rollout"), (lrp, "relevance")] {
+    for found in [rollout, lrp] {
         assert!(found.heat.as_ref().unwrap().is_zero());
         assert_eq!(share(&found.evidence), 0.0);
         assert_eq!(found.warnings.len(), 1);
-        assert!(found.warnings[0].contains(&format!(
-            "the answer's {word} reaches all image tokens alike"
-        )));
+        assert!(found.warnings[0].contains("reaches all image tokens alike"));
     }
 }
 
