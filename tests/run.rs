@@ -233,6 +233,37 @@ fn fifty_kills_change_nothing() {
 }
 
 #[test]
+fn an_interrupt_stops_and_the_same_command_goes_on() {
+    let whole = Lab::new(60, "toy", METHODS, "", "");
+    assert_eq!(whole.run().code, 0);
+    let stopped = Lab::new(60, "toy", METHODS, "", "");
+    let child = stopped
+        .command("run")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let journal = stopped.out().join("journal.jsonl");
+    while std::fs::metadata(&journal).map_or(0, |file| file.len()) == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("cancelled; the same command goes on from here"),
+        "{said}"
+    );
+    let ran = stopped.run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(stopped.results(), whole.results());
+}
+
+#[test]
 fn a_full_disk_loses_nothing() {
     let whole = Lab::new(12, "toy", METHODS, "", "");
     assert_eq!(whole.run().code, 0);

@@ -101,6 +101,9 @@ pub struct Filling {
     /// Its parameters.
     #[serde(default)]
     pub params: Dict,
+    /// What fills its slots, over the config's `slots`; the component `none` leaves one empty.
+    #[serde(default)]
+    pub slots: BTreeMap<String, Filling>,
 }
 
 /// How answers are made.

@@ -20,6 +20,9 @@ use crate::{
     plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session},
 };
 
+/// The component that leaves a slot empty.
+const NOTHING: &str = "none";
+
 /// A config, the plugins it names, and what they share.
 pub struct Workbench {
     /// The merged config.
@@ -166,6 +169,7 @@ impl Workbench {
         let filling = Filling {
             component: name.to_owned(),
             params: self.layers.config.method.clone(),
+            slots: BTreeMap::new(),
         };
         self.make(&self.plan_method(&filling, &model.manifest)?, Some(model))
     }
@@ -183,7 +187,7 @@ impl Workbench {
         for slot in &manifest.slots {
             if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
                 fits(user, slot, model)?;
-            } else if let Some(filling) = self.layers.config.slots.get(&slot.name) {
+            } else if let Some(filling) = self.slot_filling(filling, &slot.name) {
                 let recipe = self.recipe(slot.kind, filling, None)?;
                 fits(user, slot, &recipe.manifest)?;
                 slots.insert(slot.name.clone(), recipe);
@@ -205,6 +209,15 @@ impl Workbench {
             manifest: manifest.clone(),
             slots,
         })
+    }
+
+    /// What the config puts into a slot of a component, if anything.
+    fn slot_filling<'a>(&'a self, user: &'a Filling, slot: &str) -> Option<&'a Filling> {
+        let filling = user
+            .slots
+            .get(slot)
+            .or_else(|| self.layers.config.slots.get(slot));
+        filling.filter(|filling| filling.component != NOTHING)
     }
 
     /// Makes a component; `model` goes into its model slot.
@@ -243,6 +256,7 @@ impl Workbench {
             return Ok(Filling {
                 component: component.to_owned(),
                 params: [("path".to_owned(), folder.into())].into(),
+                slots: BTreeMap::new(),
             });
         }
         let file = format!("{text}.toml");

@@ -26,6 +26,7 @@ impl Sample {
         let filling = Filling {
             component: self.dataset,
             params: bench.layers.config.dataset.clone(),
+            slots: Default::default(),
         };
         let reader = bench.make(&bench.plan_component(Kind::Dataset, &filling)?, None)?;
         let sample = reader.client().sample(self.index)?;

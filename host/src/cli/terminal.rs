@@ -1,6 +1,10 @@
 //! Logging, progress, interruption.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::IsTerminal,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
@@ -41,7 +45,8 @@ pub fn attend(session: &Session) {
         tracing::debug!("interrupts end the process at once: {error}");
     }
     if !std::io::stderr().is_terminal() {
-        session.on_progress(report_run);
+        let lines = Mutex::default();
+        session.on_progress(move |progress| report_run(&lines, progress));
         return;
     }
     let bar = ProgressBar::no_length();
@@ -59,13 +64,29 @@ pub fn attend(session: &Session) {
     });
 }
 
-/// Where no bar can be drawn: a line for every twentieth part of a run.
-fn report_run(progress: &Progress<'_>) {
+/// When a stage of a run began, with how many steps done.
+type Began = Option<(String, Instant, u64)>;
+
+/// Where no bar can be drawn: a line for every twentieth part of a run's stage, with the time that is left.
+fn report_run(began: &Mutex<Began>, progress: &Progress<'_>) {
     let Progress {
-        done, total, note, ..
+        component,
+        done,
+        total,
+        note,
     } = *progress;
-    let part = |done: u64| done * 20 / total.max(1);
-    if progress.component == RUN && total >= 20 && done > 0 && part(done) > part(done - 1) {
-        eprintln!("{done} of {total} {note}");
+    if component != RUN || total < 20 || done == 0 {
+        return;
+    }
+    let mut began = began.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, start, before) = match &mut *began {
+        Some(stage) if stage.0 == note => stage,
+        other => other.insert((note.to_owned(), Instant::now(), done)),
+    };
+    let part = |done: u64| done * 20 / total;
+    if part(done) > part(done - 1) {
+        let each = start.elapsed().as_secs_f64() / done.saturating_sub(*before).max(1) as f64;
+        let left = each * total.saturating_sub(done) as f64 / 60.0;
+        eprintln!("{done} of {total} {note}, about {left:.1} min left");
     }
 }

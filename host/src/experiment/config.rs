@@ -6,7 +6,7 @@ use figment::value::{Dict, Value};
 use medfocus_plugin_api::Mode;
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Parser;
+use crate::{config::Filling, verdict::Parser};
 
 /// Datasets x models x methods x modes, and how they are judged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,6 +93,9 @@ pub struct MethodConfig {
     /// Its parameters.
     #[serde(default)]
     pub params: Dict,
+    /// What fills its slots, over the config's `slots`; the component `none` leaves one empty.
+    #[serde(default)]
+    pub slots: BTreeMap<String, Filling>,
     /// Parameters to choose on the tuning split: the values each may take.
     #[serde(default)]
     pub sweep: BTreeMap<String, Vec<Value>>,

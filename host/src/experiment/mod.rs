@@ -1,9 +1,9 @@
 //! Experiments: datasets x models x methods x modes, run to the end whatever happens on the way.
 //!
 //! [`config`] says what is wanted, [`plan`] what that comes down to before anything runs, [`estimate`] what it costs,
-//! [`tuning`] chooses swept
-//! parameters on a split of its own, [`run`] takes each sample through [`case`] and writes a [`record`] to the
-//! [`journal`], [`sanity`] checks that attributions depend on what they should, [`results`] reads it all back.
+//! [`tuning`] chooses swept parameters on a split of its own, [`run`] lets `workers` take each sample through [`case`]
+//! and write a [`record`] to the [`journal`], [`sanity`] checks that attributions depend on what they should,
+//! [`results`] reads it all back.
 
 pub mod case;
 pub mod config;
@@ -15,3 +15,4 @@ pub mod results;
 pub mod run;
 pub mod sanity;
 pub mod tuning;
+mod workers;

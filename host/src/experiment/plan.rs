@@ -1,6 +1,9 @@
 //! What an experiment comes down to, before anything runs.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use medfocus_plugin_api::{DatasetReader, Error, Kind, Mode, Result};
 use serde::{Deserialize, Serialize};
@@ -190,6 +193,8 @@ impl Plan {
                 cells.push(cell);
             }
         }
+        let slugs: Vec<_> = cells.iter().map(Cell::slug).collect();
+        distinct("folder", slugs.iter().map(String::as_str))?;
         let order = |name: &str| experiment.methods.iter().position(|m| m.label() == name);
         methods.sort_by_key(|method| order(&method.name));
         let models = models.into_iter().map(|(name, recipe)| PlannedModel {
@@ -344,6 +349,7 @@ impl MethodConfig {
         Filling {
             component: self.component.clone(),
             params: self.params.clone(),
+            slots: self.slots.clone(),
         }
     }
 
@@ -443,6 +449,7 @@ impl DatasetConfig {
         Filling {
             component: self.component.clone(),
             params: self.params.clone(),
+            slots: BTreeMap::new(),
         }
     }
 }

@@ -18,7 +18,8 @@ use super::{
     plan::{Cell, Plan, Tuned},
     record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
     results,
-    run::{Queue, RUN, chosen_methods, in_parallel, reader},
+    run::{RUN, chosen_methods, reader},
+    workers::{Queue, in_parallel},
 };
 use crate::{
     attribute::{Explained, explain, with_suffix},

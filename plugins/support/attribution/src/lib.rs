@@ -4,6 +4,7 @@
 
 mod atlas;
 mod baseline;
+mod concepts;
 mod maps;
 mod once;
 mod region;
@@ -13,6 +14,7 @@ mod target;
 
 pub use atlas::{Atlas, Region};
 pub use baseline::{Baseline, content};
+pub use concepts::{COMPOSITES, CONCEPTS};
 pub use maps::{normalised, token_heat};
 pub use once::Once;
 pub use region::{Part, WORKING_DIM, letterbox, mask_to_working, parts};

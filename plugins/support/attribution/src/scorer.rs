@@ -28,6 +28,8 @@ pub struct Scored {
     pub values: Vec<f64>,
     /// Log-probability of each token of the answer on each image: (N, T). For a margin T is 1, and this the margin.
     pub tokens: Array2<f32>,
+    /// Text of each token; of a margin the two words it compares.
+    pub words: Vec<String>,
     /// How many images were different, hence scored.
     pub images: usize,
 }
@@ -66,6 +68,7 @@ impl Scorer<'_> {
         // For each image the row that holds its scores.
         let mut row_of = Vec::with_capacity(count);
         let mut rows: Vec<Array2<f32>> = Vec::new();
+        let mut words = Vec::new();
         let mut pending = Vec::new();
         for i in 0..count {
             let image = image(i)?;
@@ -77,7 +80,9 @@ impl Scorer<'_> {
             row_of.push(row);
             if pending.len() >= self.batch.max(1) || i + 1 == count && !pending.is_empty() {
                 self.context.step(i as u64, count as u64, "images scored")?;
-                rows.push(self.tokens(std::mem::take(&mut pending))?);
+                let (tokens, texts) = self.tokens(std::mem::take(&mut pending))?;
+                rows.push(tokens);
+                words = texts;
             }
         }
         let views: Vec<_> = rows.iter().map(Array2::view).collect();
@@ -91,24 +96,24 @@ impl Scorer<'_> {
             values: read(self.target, &tokens)?,
             images: seen.len(),
             tokens,
+            words,
         })
     }
 
-    /// The answer tokens' log-probabilities, or the margin, on each image.
-    fn tokens(&self, images: Vec<GrayImage>) -> Result<Array2<f32>> {
+    /// The answer tokens' log-probabilities, or the margin, on each image; and the texts.
+    fn tokens(&self, images: Vec<GrayImage>) -> Result<(Array2<f32>, Vec<String>)> {
         if self.target.quantity != Quantity::Margin {
             return self.ask(images, &self.task.answer);
         }
         let first = |word: &str| -> Result<Array2<f32>> {
-            Ok(self
-                .ask(images.clone(), word)?
-                .slice_move(ndarray::s![.., ..1]))
+            let (log_probs, _) = self.ask(images.clone(), word)?;
+            Ok(log_probs.slice_move(ndarray::s![.., ..1]))
         };
         let [yes, no] = MARGIN.map(first);
-        Ok(yes? - no?)
+        Ok((yes? - no?, MARGIN.map(str::to_owned).to_vec()))
     }
 
-    fn ask(&self, images: Vec<GrayImage>, answer: &str) -> Result<Array2<f32>> {
+    fn ask(&self, images: Vec<GrayImage>, answer: &str) -> Result<(Array2<f32>, Vec<String>)> {
         let count = images.len();
         let scores = self.context.model().score(&ScoreRequest {
             images,
@@ -123,6 +128,7 @@ impl Scorer<'_> {
                 log_probs.dim()
             )));
         }
-        Ok(log_probs.to_owned())
+        let texts = scores.tokens.iter().map(|token| token.text.clone());
+        Ok((log_probs.to_owned(), texts.collect()))
     }
 }

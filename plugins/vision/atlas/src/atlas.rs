@@ -1,11 +1,11 @@
 //! Finds anatomy where reference images have it.
 
-use medfocus_attribution::{Atlas, Once};
+use medfocus_attribution::{Atlas, CONCEPTS, Once};
 use medfocus_plugin_api::{
     Component, Context, DetectRequest, Detector, Kind, Result, ScoredBox, Slot, params,
 };
 
-use crate::vocabulary::{CONCEPTS, members};
+use crate::vocabulary::members;
 
 params! {
     /// Parameters of [`AtlasDetector`].

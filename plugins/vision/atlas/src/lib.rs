@@ -11,7 +11,7 @@ mod vocabulary;
 pub use atlas::{AtlasDetector, AtlasParams};
 pub use otsu::OtsuSegmenter;
 pub use threshold::{Split, split};
-pub use vocabulary::{CONCEPTS, members};
+pub use vocabulary::members;
 
 medfocus_plugin_api::export_plugin! {
     detector AtlasDetector;

@@ -1,33 +1,6 @@
-//! The anatomical concepts, under their names in Chest ImaGenome (Wu et al., NeurIPS 2021), and phrases for them.
+//! Phrases for anatomical concepts.
 
-/// The concepts. Sides are the patient's.
-pub const CONCEPTS: [&str; 11] = [
-    "cardiac silhouette",
-    "left lung",
-    "right lung",
-    "mediastinum",
-    "upper mediastinum",
-    "left clavicle",
-    "right clavicle",
-    "left hilar structures",
-    "right hilar structures",
-    "left costophrenic angle",
-    "right costophrenic angle",
-];
-
-/// Names of pairs.
-const PAIRS: [(&str, [&str; 2]); 4] = [
-    ("lungs", ["left lung", "right lung"]),
-    ("clavicles", ["left clavicle", "right clavicle"]),
-    (
-        "hilar structures",
-        ["left hilar structures", "right hilar structures"],
-    ),
-    (
-        "costophrenic angles",
-        ["left costophrenic angle", "right costophrenic angle"],
-    ),
-];
+use medfocus_attribution::{COMPOSITES, CONCEPTS};
 
 /// The concepts that a phrase names: one, both of a pair, or none.
 ///
@@ -46,9 +19,11 @@ pub fn members(phrase: &str) -> Vec<&'static str> {
         .filter(|word| !["", "the", "both", "bilateral"].contains(word))
         .collect();
     let name = words.join(" ");
-    let pair = PAIRS.iter().find(|(pair, _)| *pair == name);
+    let pair = COMPOSITES
+        .iter()
+        .find(|(pair, _)| pair.trim_start_matches("bilateral ") == name);
     match pair {
-        Some((_, both)) => both.to_vec(),
+        Some((_, both)) => both.map(|member| CONCEPTS[member]).to_vec(),
         None => Vec::from_iter(CONCEPTS.into_iter().find(|concept| *concept == name)),
     }
 }

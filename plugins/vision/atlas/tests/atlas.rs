@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use medfocus_attribution::CONCEPTS;
 use medfocus_plugin_api::{
     Component, Context, DatasetInfo, DatasetReader, DetectRequest, Detector, ErrorKind, GrayImage,
     Mask, Message, Params, Result, Sample, SampleKey, ScoredBox, Services, testkit::LocalHost,
 };
-use medfocus_vision_atlas::{AtlasDetector, AtlasParams, CONCEPTS, members};
+use medfocus_vision_atlas::{AtlasDetector, AtlasParams, members};
 use ndarray::{Array2, s};
 use serde_json::json;
 

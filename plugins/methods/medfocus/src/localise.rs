@@ -1,0 +1,343 @@
+//! Where the concepts lie in an image: references are chosen and their masks carried over.
+
+use medfocus_attribution::{CONCEPTS, WORKING_DIM};
+use medfocus_plugin_api::{BBox, Error, Result, SampleKey, WORKING_SIDE, Working, choices};
+use ndarray::{Array2, ArrayView2, s};
+
+use crate::{
+    medfocus::MedFocusParams,
+    pool::{Features, Pool, Reference},
+    transport::{Convergence, Plan, heaviest},
+    warp::Warp,
+};
+
+choices! {
+    /// How a reference's masks are carried over to the target.
+    pub enum Transfer {
+        /// Pixels that a shift and a zoom, fitted to the barycentric map, take into the mask.
+        Affine = "affine",
+        /// Pixels that the barycentric map takes into the mask.
+        Barycentric = "barycentric",
+        /// Cells that together receive the fraction `quantile` of the mask's mass, heaviest first.
+        Mass = "mass",
+        /// Pixels of the mask as it lies in the reference: no transport, a control.
+        Copy = "copy",
+    }
+}
+
+/// A concept in the working image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// Its pixels; some.
+    pub inside: Array2<bool>,
+    /// The smallest box that holds them.
+    pub bbox: BBox<Working>,
+}
+
+impl Region {
+    /// The region of these pixels of an image inside a box of it; nothing if there are none.
+    ///
+    /// # Panics
+    ///
+    /// If the box ends to the right of the image.
+    pub fn within(mut inside: Array2<bool>, content: &BBox<Working>) -> Option<Self> {
+        let (mut left, mut right, mut top, mut bottom) = (u32::MAX, 0, u32::MAX, 0);
+        let [x1, y1, x2, y2] = content.corners();
+        for (y, mut row) in (0..).zip(inside.rows_mut()) {
+            if !(y1..y2).contains(&y) {
+                row.fill(false);
+            }
+            row.slice_mut(s![..x1 as usize]).fill(false);
+            row.slice_mut(s![x2 as usize..]).fill(false);
+            let first = row.iter().position(|&pixel| pixel);
+            let last = row.iter().rposition(|&pixel| pixel);
+            if let (Some(first), Some(last)) = (first, last) {
+                (left, right) = (left.min(first as u32), right.max(last as u32 + 1));
+                (top, bottom) = (top.min(y), y + 1);
+            }
+        }
+        let bbox = BBox::new(left, top, right, bottom).ok()?;
+        Some(Self { inside, bbox })
+    }
+}
+
+/// A reference beside the image, on the grid of the selection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// Its place in the pool.
+    pub reference: usize,
+    /// Sum of P C, in squared pixels of the working image: what references are ranked by.
+    pub cost: f64,
+    /// Sum of P.
+    pub mass: f64,
+    /// How much more mass is transported when each of the two goes to itself, on average: (2 lambda + eps) times this
+    /// is their Sinkhorn divergence (Séjourné et al., 2019) for the relative entropy. About 0 for equal images.
+    pub excess: f64,
+    /// Pearson correlation of the two measures.
+    pub correlation: f64,
+}
+
+/// What is reported of the transport of a reference's masks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Transported {
+    /// Sum of P C, in squared pixels of the working image.
+    pub cost: f64,
+    /// Sum of P.
+    pub mass: f64,
+    /// How the iterations ended.
+    pub convergence: Convergence,
+}
+
+/// Where the concepts lie.
+#[derive(Clone, Debug)]
+pub struct Anatomy {
+    /// Each concept of [`CONCEPTS`], where a chosen reference shows it inside the image.
+    pub regions: [Option<Region>; CONCEPTS.len()],
+    /// The whole pool, cheapest first; the first `references` of them voted.
+    pub ranking: Vec<Match>,
+    /// The transports of those that voted, in that order; none if their masks were copied.
+    pub transports: Vec<Transported>,
+}
+
+/// Ranks references by the cost of transport to an image, cheapest first, the sample itself left out.
+///
+/// # Errors
+///
+/// As [`Sinkhorn::solve`](crate::transport::Sinkhorn::solve), and [`Error::invalid`] if no reference is left.
+pub fn rank(
+    target: &Features,
+    references: &[Reference],
+    own: Option<&SampleKey>,
+    params: &MedFocusParams,
+) -> Result<Vec<Match>> {
+    let sinkhorn = params.selection();
+    let others = references.iter().enumerate();
+    let mut ranking = others
+        .filter(|(_, reference)| Some(&reference.key) != own)
+        .map(|(i, reference)| {
+            let source = &reference.features;
+            let plan = sinkhorn.solve(&source.coarse, &target.coarse)?;
+            let mass = plan.mass();
+            Ok(Match {
+                reference: i,
+                cost: squared_pixels(&plan, params.selection_grid),
+                mass,
+                excess: 0.5 * (source.to_itself + target.to_itself) - mass,
+                correlation: correlation(source.coarse.view(), target.coarse.view()),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    if ranking.is_empty() {
+        return Err(Error::invalid(
+            "the pool holds no reference but the sample itself",
+        ));
+    }
+    ranking.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    Ok(ranking)
+}
+
+/// Finds the concepts in the part of an image that is not padding.
+///
+/// # Errors
+///
+/// As [`rank`].
+pub fn localise(
+    target: &Features,
+    content: &BBox<Working>,
+    pool: &Pool,
+    own: Option<&SampleKey>,
+    params: &MedFocusParams,
+) -> Result<Anatomy> {
+    let ranking = rank(target, &pool.references, own, params)?;
+    let sinkhorn = params.sinkhorn();
+    let maps = matches!(params.transfer, Transfer::Affine | Transfer::Barycentric);
+    let to_itself = (maps && params.debias)
+        .then(|| sinkhorn.solve(&target.fine, &target.fine))
+        .transpose()?;
+    let mut votes = Votes::default();
+    let mut transports = Vec::new();
+    for chosen in ranking.iter().take(params.references as usize) {
+        let reference = &pool.references[chosen.reference];
+        if params.transfer == Transfer::Copy {
+            votes.add(reference, reference.concepts.view());
+            continue;
+        }
+        let plan = sinkhorn.solve(&reference.features.fine, &target.fine)?;
+        transports.push(Transported {
+            cost: squared_pixels(&plan, params.grid),
+            mass: plan.mass(),
+            convergence: plan.convergence,
+        });
+        let warped = |warp: Warp| warp.pull(reference.concepts.view());
+        let carried = match params.transfer {
+            Transfer::Mass => by_mass(reference, &plan, params.quantile),
+            Transfer::Barycentric => warped(Warp::barycentric(&plan, to_itself.as_ref())),
+            Transfer::Affine | Transfer::Copy => warped(Warp::affine(&plan, to_itself.as_ref())),
+        };
+        votes.add(reference, carried.view());
+    }
+    Ok(Anatomy {
+        regions: std::array::from_fn(|c| Region::within(votes.region(c), content)),
+        ranking,
+        transports,
+    })
+}
+
+/// The concepts of each pixel as bits: those of whose mass its cell is among the heaviest receivers.
+fn by_mass(reference: &Reference, plan: &Plan, quantile: f64) -> Array2<u16> {
+    let mut concepts = Array2::<u16>::zeros(plan.dim());
+    for (c, shares) in reference.cells.iter().enumerate() {
+        if let Some(shares) = shares {
+            let kept = heaviest(plan.transfer(shares.view()).view(), quantile);
+            concepts.zip_mut_with(&kept, |bits, &kept| *bits |= u16::from(kept) << c);
+        }
+    }
+    let (rows, columns) = plan.dim();
+    let cell = |pixel: usize, cells: usize, pixels: usize| (2 * pixel + 1) * cells / (2 * pixels);
+    Array2::from_shape_fn(WORKING_DIM, |(y, x)| {
+        concepts[(
+            cell(y, rows, WORKING_DIM.0),
+            cell(x, columns, WORKING_DIM.1),
+        )]
+    })
+}
+
+/// The references' votes on the concepts of each pixel.
+struct Votes {
+    /// (concepts, pixels).
+    counts: Array2<u16>,
+    voters: [u16; CONCEPTS.len()],
+}
+
+impl Default for Votes {
+    fn default() -> Self {
+        Self {
+            counts: Array2::zeros((CONCEPTS.len(), WORKING_DIM.0 * WORKING_DIM.1)),
+            voters: [0; CONCEPTS.len()],
+        }
+    }
+}
+
+impl Votes {
+    /// Adds a vote on the concepts that the reference shows.
+    fn add(&mut self, reference: &Reference, concepts: ArrayView2<'_, u16>) {
+        let mut shown = 0;
+        for (c, voters) in self.voters.iter_mut().enumerate() {
+            let shows = u16::from(reference.cells[c].is_some());
+            *voters += shows;
+            shown |= shows << c;
+        }
+        for (pixel, bits) in concepts.iter().enumerate() {
+            let mut bits = bits & shown;
+            while bits != 0 {
+                self.counts[(bits.trailing_zeros() as usize, pixel)] += 1;
+                bits &= bits - 1;
+            }
+        }
+    }
+
+    /// The pixels with the most votes, as many as come nearest to what a voter gives the concept on average. A majority
+    /// would leave little of a small concept that voters place side by side.
+    fn region(&self, c: usize) -> Array2<bool> {
+        let voters = usize::from(self.voters[c]);
+        // Pixels with exactly so many votes, where there are some.
+        let mut pixels = vec![0u64; voters + 1];
+        for &votes in self.counts.row(c).iter().filter(|&&votes| votes > 0) {
+            pixels[usize::from(votes)] += 1;
+        }
+        let given: u64 = (0u64..)
+            .zip(&pixels)
+            .map(|(votes, pixels)| votes * pixels)
+            .sum();
+        let area = |least: usize| pixels[least..].iter().sum::<u64>();
+        // In voters times pixels, where everything is whole; of equals the stricter.
+        let missed = |least: &usize| (area(*least) * voters as u64).abs_diff(given);
+        let levels = (1..=voters).rev().filter(|&least| area(least) > 0);
+        let least = levels.min_by_key(missed).unwrap_or(1) as u16;
+        Array2::from_shape_fn(WORKING_DIM, |(y, x)| {
+            self.counts[(c, y * WORKING_DIM.1 + x)] >= least
+        })
+    }
+}
+
+fn squared_pixels(plan: &Plan, cells: usize) -> f64 {
+    plan.cost() * (f64::from(WORKING_SIDE) / cells as f64).powi(2)
+}
+
+/// Pearson's; 0 if one of the two is constant.
+fn correlation(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> f64 {
+    let centred = |values: ArrayView2<'_, f64>| {
+        let mean = values.sum() / values.len() as f64;
+        values.mapv(|value| value - mean)
+    };
+    let (a, b) = (centred(a), centred(b));
+    let norm = ((&a * &a).sum() * (&b * &b).sum()).sqrt();
+    if norm > 0.0 {
+        (&a * &b).sum() / norm
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn region_of(votes: &[[u16; 5]]) -> Vec<usize> {
+        let mut all = Votes::default();
+        all.voters[0] = votes.len() as u16;
+        for vote in votes {
+            for (x, &inside) in vote.iter().enumerate() {
+                all.counts[(0, x)] += inside;
+            }
+        }
+        let region = all.region(0);
+        let inside = region.indexed_iter().filter(|(_, inside)| **inside);
+        inside.map(|((_, x), _)| x).collect()
+    }
+
+    #[test]
+    fn a_region_has_the_voters_area() {
+        assert_eq!(region_of(&[[0, 1, 1, 0, 0]]), [1, 2]);
+        // 1 + 2 + 3 votes of 2, 2, 2 pixels.
+        assert_eq!(
+            region_of(&[[0, 1, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 0]]),
+            [2, 3]
+        );
+        // A majority would keep nothing of these.
+        assert_eq!(
+            region_of(&[[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0]]),
+            [0, 1, 2]
+        );
+        assert!(region_of(&[]).is_empty());
+        assert!(region_of(&[[0; 5], [0; 5]]).is_empty());
+    }
+
+    #[test]
+    fn a_region_is_cut_to_the_content() {
+        let pixels = array![
+            [true, true, true, true],
+            [false, false, true, false],
+            [false, true, false, true]
+        ];
+        let of = |corners: [u32; 4]| {
+            let [x1, y1, x2, y2] = corners;
+            Region::within(pixels.clone(), &BBox::new(x1, y1, x2, y2).unwrap())
+        };
+        assert_eq!(of([0, 0, 4, 3]).unwrap().bbox.corners(), [0, 0, 4, 3]);
+        let cut = of([0, 1, 3, 3]).unwrap();
+        assert_eq!(cut.bbox.corners(), [1, 1, 3, 3]);
+        assert_eq!(cut.inside.iter().filter(|inside| **inside).count(), 2);
+        assert_eq!(of([0, 1, 2, 2]), None);
+    }
+
+    #[test]
+    fn correlation_is_pearsons() {
+        let a = array![[1.0, 2.0, 3.0]];
+        let of = |b: Array2<f64>| correlation(a.view(), b.view());
+        assert!((of(array![[2.0, 4.0, 6.0]]) - 1.0).abs() < 1e-12);
+        assert!((of(array![[3.0, 1.0, 2.0]]) + 0.5).abs() < 1e-12);
+        assert_eq!(of(array![[7.0, 7.0, 7.0]]), 0.0);
+    }
+}

@@ -1,0 +1,424 @@
+//! MedFocus (Xiong et al., arXiv 2605.20158, section 4): anatomical concepts are found in the image by transport from
+//! reference images, taken out one after the other, and the answer is attributed to the one it misses most.
+
+use medfocus_attribution::{
+    Baseline, CONCEPTS, Once, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised,
+    token_heat,
+};
+use medfocus_plugin_api::{
+    Ability, Attribution, AttributionMethod, BBox, Component, Context, Error, HeatMap, Kind, Mask,
+    Result, ScoredBox, SegmentRequest, Segmenter, Slot, Task, Working, choices, params,
+};
+use ndarray::Array2;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    intervention::{Candidate, Delta, Drop, Effects, Intervention, candidates, paint, replaced},
+    localise::{Anatomy, Region, Transfer, localise},
+    pool::{self, Features, Likeness, Pool},
+    transport::{Entropy, Sampling, Sinkhorn},
+};
+
+choices! {
+    /// What the evidence of a composite is.
+    pub enum CompositeBoxes {
+        /// A box for each member.
+        Members = "members",
+        /// One box around all of them.
+        Hull = "hull",
+    }
+}
+
+params! {
+    /// Parameters of [`MedFocus`]; [`PUBLISHED`] are the published code's.
+    pub struct MedFocusParams {
+        /// Images of the pool to read, from its first.
+        pub pool_size: u32 = 16, in 1..=10000;
+        /// Cells along each side of the grid on which references are ranked.
+        pub selection_grid: usize = 14, in 2..=224;
+        /// Weight of the marginals where references are ranked.
+        pub selection_lambda: f64 = 0.1, in 0.001..=100;
+        /// Cells along each side of the grid on which masks are carried over.
+        pub grid: usize = 28, in 2..=224;
+        /// How pixels become cells.
+        pub sampling: Sampling = "area";
+        /// Cells at or below this intensity, as a share of the image's range, carry no mass.
+        pub threshold: f64 = 0.02, in 0..=0.99;
+        /// At most so many cells carry mass, the brightest.
+        pub support: usize = 50176, in 1..=50176;
+        /// Weight of the plan's entropy, for a cost divided by its 90th percentile.
+        pub eps: f64 = 0.05, in 0.001..=10;
+        /// Weight of the marginals where masks are carried over.
+        pub lambda: f64 = 1.0, in 0.001..=100;
+        /// What the entropy is taken against.
+        pub entropy: Entropy = "relative";
+        /// A transport stops when its scaling changes by less.
+        pub tolerance: f64 = 1e-3, in 1e-15..=1;
+        /// A transport stops after so many iterations.
+        pub iterations: u32 = 500, in 1..=100000;
+        /// How a reference's masks are carried over.
+        pub transfer: Transfer = "affine";
+        /// Whether the barycentric map is freed of the entropy's pull.
+        pub debias: bool = true;
+        /// References that vote, the cheapest of the pool.
+        pub references: u32 = 5, in 1..=10000;
+        /// Of what a mask sends, the fraction that its region must receive, if `transfer` is `mass`.
+        pub quantile: f64 = 0.75, in 0.01..=1;
+        /// Whether single concepts are also taken out in pairs.
+        pub composites: bool = true;
+        /// What the evidence of a pair is.
+        pub composite_boxes: CompositeBoxes = "members";
+        /// Which pixels of a concept are replaced.
+        pub intervention: Intervention = "box";
+        /// What they are replaced by.
+        pub replacement: Baseline = "zero";
+        /// What a token's log-probability loses.
+        pub drop: Drop = "clipped";
+        /// How the tokens' losses become the concept's.
+        pub delta: Delta = "sum";
+        /// The smallest concept that reaches this share of the strongest's Delta is the evidence; 1 is the strongest itself.
+        pub share: f64 = 0.7, in 0.01..=1;
+        /// No concept dominates if the strongest leaves at least this share of the answer's probability: then the
+        /// answer is attributed to the whole image.
+        pub tau: f64 = 0.75, in 0..=1;
+        /// Which tokens count as the answer.
+        pub answer_span: Span = "answer";
+        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        pub tokens: String = "";
+        /// Also a map for each answer token.
+        pub per_token: bool = false;
+        /// Images a model call; changes speed and memory, not the result.
+        pub batch: usize = 16, in 1..=4096;
+    }
+}
+
+/// The parameters of the published code.
+pub const PUBLISHED: &str = r#"{
+    "grid": 56, "sampling": "published", "support": 4000, "eps": 0.05, "lambda": 0.1, "entropy": "counting", "tolerance": 1e-6,
+    "iterations": 500, "transfer": "mass", "references": 1, "quantile": 0.75, "composite_boxes": "hull",
+    "intervention": "box", "replacement": "zero", "drop": "clipped", "delta": "sum", "share": 1, "tau": 0.75,
+    "answer_span": "turn"
+}"#;
+
+impl MedFocusParams {
+    /// The transport that carries masks over.
+    pub fn sinkhorn(&self) -> Sinkhorn {
+        Sinkhorn {
+            eps: self.eps,
+            lambda: self.lambda,
+            entropy: self.entropy,
+            tolerance: self.tolerance,
+            iterations: self.iterations,
+        }
+    }
+
+    /// The transport that references are ranked by.
+    pub fn selection(&self) -> Sinkhorn {
+        Sinkhorn {
+            lambda: self.selection_lambda,
+            ..self.sinkhorn()
+        }
+    }
+}
+
+/// MedFocus: attributes an answer to an anatomical concept.
+///
+/// 1. The references of the slot `pool` (normal images with masks of [`CONCEPTS`]) are ranked by the cost of unbalanced
+///    optimal transport to the image.
+/// 2. The masks of the best are carried over; their vote is a region for each concept. A segmenter, where there is one,
+///    refines the regions' boxes in one request; where it finds nothing the region stays.
+/// 3. The image is scored as it is and without each concept and composite, the same answer throughout: with
+///    d_{c,t} the drop of a token's log-probability, Delta_c = sum_t d_{c,t} and r_c = exp(-Delta_c).
+/// 4. The whole image is the evidence if the strongest concept has r >= tau. Otherwise the smallest concept is whose Delta
+///    reaches `share` of the strongest's. (The paper takes the strongest. Taking out more seldom hurts the answer less,
+///    so that both lungs win wherever one of them, or an angle in it, would say as much.)
+pub struct MedFocus {
+    context: Context,
+    params: MedFocusParams,
+    target: Target,
+    pool: Once<Pool>,
+}
+
+impl Component for MedFocus {
+    const NAME: &'static str = "medfocus";
+    const SUMMARY: &'static str = "MedFocus (Xiong et al., 2026): anatomical concepts by optimal transport, weighed by taking them out.";
+    const SLOTS: &'static [Slot] = &[
+        Slot::model(&[Ability::Score]),
+        Slot::required(pool::SLOT, Kind::Dataset),
+        Slot::optional("segmenter", Kind::Segmenter),
+    ];
+    type Params = MedFocusParams;
+
+    fn new(params: MedFocusParams, context: Context) -> Result<Self> {
+        Ok(Self {
+            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            context,
+            params,
+            pool: Once::default(),
+        })
+    }
+}
+
+impl AttributionMethod for MedFocus {
+    /// Boxes: the evidence's, their score Delta, their label the concept (the whole image has none). Mask: the same
+    /// regions. Heat: Delta painted on the pixels that were replaced for each concept, the highest on top.
+    ///
+    /// Evidence: `fallback`, whether no concept dominates; `winner`, the concept chosen; `concepts`, each with its `delta`,
+    /// `ratio` and `boxes`; `matrix`, the drops d (concepts in that order, tokens); `tokens`, their texts; `references`,
+    /// those that voted, each with its `index`, the `cost` and `mass` it was chosen by, and its `transport`; `reliable`,
+    /// with the `excess` and `correlation` that say so ([`Likeness`]); `images_scored`.
+    ///
+    /// An image that is unlike the pool is explained all the same, but a warning says that it cannot be relied on. One
+    /// without any contrast is an error.
+    fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let content = content(task)?;
+        let pool = self.pool.get(|| Pool::read(&self.context, &self.params))?;
+        let features = Features::of(&task.image, &self.params)?;
+        let own = task.sample.as_ref();
+        let mut anatomy = localise(&features, &content, pool, own, &self.params)?;
+        self.refine(task, &content, &mut anatomy)?;
+        let candidates = candidates(&anatomy.regions, self.params.composites);
+        let trial = self.intervene(task, &content, &anatomy, candidates)?;
+        self.decide(task, &content, pool, &anatomy, &trial)
+    }
+}
+
+/// The candidates and what became of the answer without them.
+struct Trial {
+    candidates: Vec<Candidate>,
+    /// The pixels replaced for each.
+    pixels: Vec<Array2<bool>>,
+    effects: Effects,
+    /// Text of each token.
+    words: Vec<String>,
+    /// How many different images were scored.
+    images: usize,
+}
+
+impl MedFocus {
+    /// Replaces each region by what the segmenter makes of its box, if there is a segmenter and it finds something.
+    fn refine(&self, task: &Task, content: &BBox<Working>, anatomy: &mut Anatomy) -> Result<()> {
+        let found: Vec<_> = anatomy.regions.iter_mut().flatten().collect();
+        if found.is_empty() || !self.context.filled("segmenter") {
+            return Ok(());
+        }
+        let segments = self.context.segmenter().segment(&SegmentRequest {
+            image: task.image.clone(),
+            boxes: found.iter().map(|region| region.bbox).collect(),
+        })?;
+        if segments.len() != found.len() {
+            return Err(Error::protocol(format!(
+                "the segmenter answered {} times to {} boxes",
+                segments.len(),
+                found.len()
+            )));
+        }
+        for (region, segment) in found.into_iter().zip(segments) {
+            let pixels = segment.mask.view();
+            if pixels.dim() != task.image.view().dim() {
+                return Err(Error::protocol(format!(
+                    "the segmenter's masks have {:?} pixels, the image {:?}",
+                    pixels.dim(),
+                    task.image.view().dim()
+                )));
+            }
+            let refined = Region::within(pixels.mapv(|pixel| pixel != 0), content);
+            *region = refined.unwrap_or_else(|| region.clone());
+        }
+        Ok(())
+    }
+
+    /// Scores the answer on the image and without each candidate.
+    fn intervene(
+        &self,
+        task: &Task,
+        content: &BBox<Working>,
+        anatomy: &Anatomy,
+        candidates: Vec<Candidate>,
+    ) -> Result<Trial> {
+        let params = &self.params;
+        let dim = task.image.view().dim();
+        let baseline = params.replacement.of(&task.image, content)?;
+        let pixels: Vec<_> = candidates
+            .iter()
+            .map(|candidate| params.intervention.pixels(dim, members(anatomy, candidate)))
+            .collect();
+        let scorer = Scorer {
+            context: &self.context,
+            task,
+            target: &self.target,
+            batch: params.batch,
+        };
+        // The image itself first.
+        let scored = scorer.score(1 + pixels.len(), |i| match i {
+            0 => Ok(task.image.clone()),
+            i => replaced(&task.image, &baseline, &pixels[i - 1]),
+        })?;
+        let chosen = self.target.chosen(scored.tokens.ncols())?;
+        Ok(Trial {
+            effects: Effects::of(scored.tokens.view(), chosen, params.drop, params.delta),
+            candidates,
+            pixels,
+            words: scored.words,
+            images: scored.images,
+        })
+    }
+
+    /// The evidence is the strongest candidate, or the whole image.
+    fn decide(
+        &self,
+        task: &Task,
+        content: &BBox<Working>,
+        pool: &Pool,
+        anatomy: &Anatomy,
+        trial: &Trial,
+    ) -> Result<Attribution> {
+        let effects = &trial.effects;
+        let strongest = effects.strongest();
+        let dominates = |c: &usize| effects.ratio(*c) < self.params.tau;
+        let sizes: Vec<_> = trial.pixels.iter().map(size).collect();
+        let winner = effects.smallest(self.params.share, &sizes);
+        let dominant = winner.filter(|_| strongest.as_ref().is_some_and(dominates));
+        let delta = dominant.or(strongest).map_or(0.0, |c| effects.deltas[c]);
+        let (boxes, mask) = match dominant.map(|c| &trial.candidates[c]) {
+            Some(candidate) => (
+                self.boxes(anatomy, candidate)?,
+                Intervention::Mask.pixels(task.image.view().dim(), members(anatomy, candidate)),
+            ),
+            None => (
+                vec![(*content, None)],
+                Array2::from_shape_fn(task.image.view().dim(), |(y, x)| {
+                    content.contains(x as u32, y as u32)
+                }),
+            ),
+        };
+        let boxes = boxes.into_iter().map(|(bbox, label)| ScoredBox {
+            bbox,
+            score: delta,
+            label: label.map(str::to_owned),
+        });
+        let each_token = |t| trial.heat(|c| effects.drops[(c, t)]);
+        let token_heat = self
+            .params
+            .per_token
+            .then(|| token_heat(effects.drops.ncols(), each_token))
+            .transpose()?;
+        let likeness = Likeness::of(&anatomy.ranking);
+        let doubts = pool.doubts(&likeness);
+        let mut evidence = self.report(pool, anatomy, trial)?;
+        evidence.insert("fallback".into(), json!(dominant.is_none()));
+        evidence.insert(
+            "winner".into(),
+            json!(winner.map(|c| trial.candidates[c].name)),
+        );
+        evidence.insert("reliable".into(), json!(doubts.is_empty()));
+        evidence.insert("excess".into(), json!(likeness.excess));
+        evidence.insert("correlation".into(), json!(likeness.correlation));
+        let mut warnings = doubts;
+        if trial.candidates.is_empty() {
+            warnings.push("the references place no concept in the image".into());
+        }
+        if anatomy.transports.iter().any(|t| !t.convergence.converged) {
+            warnings.push(format!(
+                "a transport had not converged after {} iterations: raise `iterations` or `tolerance`",
+                self.params.iterations
+            ));
+        }
+        Ok(Attribution {
+            boxes: Some(boxes.collect()),
+            mask: Some(Mask::from_array(mask.view())?),
+            heat: Some(trial.heat(|c| effects.deltas[c])?),
+            token_heat,
+            evidence,
+            warnings,
+        })
+    }
+
+    /// The boxes of a candidate, each with the name of what it holds.
+    fn boxes(
+        &self,
+        anatomy: &Anatomy,
+        candidate: &Candidate,
+    ) -> Result<Vec<(BBox<Working>, Option<&'static str>)>> {
+        let single = candidate.members.iter().zip(members(anatomy, candidate));
+        let boxes = single.map(|(&c, region)| (region.bbox, Some(CONCEPTS[c])));
+        match self.params.composite_boxes {
+            CompositeBoxes::Members => Ok(boxes.collect()),
+            CompositeBoxes::Hull => {
+                let corners: Vec<_> = boxes.map(|(bbox, _)| bbox.corners()).collect();
+                let low = |i: usize| corners.iter().map(|c| c[i]).min().unwrap_or_default();
+                let high = |i: usize| corners.iter().map(|c| c[i]).max().unwrap_or_default();
+                let hull = BBox::new(low(0), low(1), high(2), high(3))?;
+                Ok(vec![(hull, Some(candidate.name))])
+            }
+        }
+    }
+
+    fn report(&self, pool: &Pool, anatomy: &Anatomy, trial: &Trial) -> Result<Map<String, Value>> {
+        let effects = &trial.effects;
+        let concepts = trial.candidates.iter().enumerate().map(|(c, candidate)| {
+            let boxes = self.boxes(anatomy, candidate)?;
+            let corners: Vec<_> = boxes.iter().map(|(bbox, _)| bbox.corners()).collect();
+            Ok(json!({
+                "name": candidate.name,
+                "delta": effects.deltas[c],
+                "ratio": effects.ratio(c),
+                "boxes": corners,
+            }))
+        });
+        let drops = effects.drops.rows().into_iter();
+        let matrix: Vec<Vec<f64>> = drops
+            .map(|row| row.iter().copied().map(rounded).collect())
+            .collect();
+        let voters = anatomy.ranking.iter().take(self.params.references as usize);
+        let references = voters.enumerate().map(|(i, voter)| {
+            json!({
+                "index": pool.references[voter.reference].key.index,
+                "cost": voter.cost,
+                "mass": voter.mass,
+                "transport": anatomy.transports.get(i).map(|transport| json!({
+                    "cost": transport.cost,
+                    "mass": transport.mass,
+                    "iterations": transport.convergence.iterations,
+                    "change": transport.convergence.change,
+                    "converged": transport.convergence.converged,
+                })),
+            })
+        });
+        Ok(Map::from_iter([
+            ("concepts".into(), concepts.collect::<Result<Value>>()?),
+            ("matrix".into(), json!(matrix)),
+            ("tokens".into(), json!(trial.words)),
+            ("references".into(), references.collect()),
+            ("images_scored".into(), json!(trial.images)),
+        ]))
+    }
+}
+
+impl Trial {
+    /// Each candidate's value painted where it was taken out.
+    fn heat(&self, value: impl Fn(usize) -> f64) -> Result<HeatMap> {
+        let values = self.pixels.iter().enumerate();
+        normalised(paint(
+            WORKING_DIM,
+            values.map(|(c, pixels)| (value(c), pixels)),
+        ))
+    }
+}
+
+fn members<'a>(anatomy: &'a Anatomy, candidate: &'a Candidate) -> impl Iterator<Item = &'a Region> {
+    candidate
+        .members
+        .iter()
+        .filter_map(|&c| anatomy.regions[c].as_ref())
+}
+
+/// How many pixels a region has.
+fn size(pixels: &Array2<bool>) -> usize {
+    pixels.iter().filter(|&&inside| inside).count()
+}
+
+/// To four decimals: a log-probability in `f32` knows no more.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}

@@ -1,0 +1,8 @@
+//! MedFocus on phantoms, against a model of closed form.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod host;
+mod refused;
+mod result;
+mod segmenter;
