@@ -161,7 +161,7 @@ impl Component for MedFocus {
 
 impl AttributionMethod for MedFocus {
     /// Boxes: the evidence's, their score Delta, their label the concept (the whole image has none). Mask: the same
-    /// regions. Heat: Delta painted on the pixels that were replaced for each concept, the highest on top.
+    /// regions. Heat: Delta painted on the pixels that were replaced for each single concept, the highest on top.
     ///
     /// Evidence: `fallback`, whether no concept dominates; `winner`, the concept chosen; `concepts`, each with its `delta`,
     /// `ratio` and `boxes`; `matrix`, the drops d (concepts in that order, tokens); `tokens`, their texts; `references`,
@@ -396,9 +396,10 @@ impl MedFocus {
 }
 
 impl Trial {
-    /// Each candidate's value painted where it was taken out.
+    /// Each single concept's value painted where it was taken out. What a pair is worth together is no one pixel's.
     fn heat(&self, value: impl Fn(usize) -> f64) -> Result<HeatMap> {
         let values = self.pixels.iter().enumerate();
+        let values = values.filter(|(c, _)| self.candidates[*c].members.len() == 1);
         normalised(paint(
             WORKING_DIM,
             values.map(|(c, pixels)| (value(c), pixels)),

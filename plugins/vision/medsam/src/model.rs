@@ -1,0 +1,89 @@
+//! The whole network.
+
+use std::path::Path;
+
+use medfocus_torch::grad::GradMode;
+use medfocus_torch::tch::{Device, Kind, Tensor};
+use medfocus_torch::weights::Weights;
+
+use crate::config::Config;
+use crate::decoder::{Decoded, MaskDecoder};
+use crate::encoder::ImageEncoder;
+use crate::prompt::PromptEncoder;
+use crate::{Error, Result};
+
+/// SAM: an image is encoded once, then any number of boxes is decoded.
+#[derive(Debug)]
+pub struct Sam {
+    config: Config,
+    encoder: ImageEncoder,
+    prompts: PromptEncoder,
+    decoder: MaskDecoder,
+    /// Code of every patch, `[grid * grid, width]`.
+    places: Tensor,
+    /// What stands for a prompt without a mask, `[1, width, 1, 1]`.
+    no_mask: Tensor,
+}
+
+impl Sam {
+    /// Loads a Hugging Face checkpoint folder.
+    pub fn from_folder(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
+        let config = Config::from_folder(folder)?;
+        Self::new(config, &Weights::open(folder, device, kind)?)
+    }
+
+    /// The network of a configuration and these weights.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that is missing, of another shape, or left over.
+    pub fn new(config: Config, weights: &Weights) -> Result<Self> {
+        let _off = GradMode::off();
+        let prompts = PromptEncoder::new(&config, weights)?;
+        let model = Self {
+            encoder: ImageEncoder::new(&config.vision, weights)?,
+            decoder: MaskDecoder::new(&config.decoder, weights)?,
+            places: prompts.grid()?,
+            no_mask: prompts.no_mask()?.f_reshape([1, -1, 1, 1])?,
+            prompts,
+            config,
+        };
+        match weights.unused().as_slice() {
+            [] => Ok(model),
+            [first, ..] => Err(Error::Checkpoint(format!(
+                "{} holds tensor {first}, which config.json has no place for: this is another model's checkpoint",
+                weights.origin()
+            ))),
+        }
+    }
+
+    /// The configuration it was built from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Layers of the image encoder.
+    pub fn depth(&self) -> usize {
+        self.encoder.depth()
+    }
+
+    /// Pixels `[3, side, side]` to the embedding of the image, `[1, width, grid, grid]`.
+    ///
+    /// Before each layer it tells `watch` how many are done; an error of it stops the work.
+    pub fn encode(&self, pixels: &Tensor, watch: &dyn Fn(usize) -> Result<()>) -> Result<Tensor> {
+        let _off = GradMode::off();
+        let pixels = pixels
+            .f_unsqueeze(0)?
+            .f_to_device(self.places.device())?
+            .f_to_kind(self.places.f_kind()?)?;
+        self.encoder.forward(&pixels, watch)
+    }
+
+    /// Masks and scores of boxes on an encoded image; corners `[x1, y1, x2, y2]` in pixels of the network's input.
+    pub fn decode(&self, embedding: &Tensor, corners: &[[f64; 4]]) -> Result<Decoded> {
+        let _off = GradMode::off();
+        let embedding = embedding.f_add(&self.no_mask)?;
+        let prompts = self.prompts.boxes(corners)?;
+        self.decoder.forward(&embedding, &self.places, &prompts)
+    }
+}
