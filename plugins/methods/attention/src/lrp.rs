@@ -22,7 +22,7 @@ params! {
 }
 
 /// Relevance propagation: relevance R (S) starts as 1, spread evenly over the rows that predict the answer, and is
-/// handed down from the last layer to the first. With M_l how layer l mixes its tokens ([`Mixing`]),
+/// handed down from the last layer to the first. With M_l how layer l mixes its tokens ([`Mixing`](crate::Mixing)),
 ///
 /// R = M_l^T R, then R = R / sum of R; heat of image token i = R_i at the bottom.
 ///
