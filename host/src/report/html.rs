@@ -1,10 +1,12 @@
 //! `report.html`: one page, complete in itself, for people to read.
 
 mod bars;
+mod concepts;
 mod gallery;
 mod methods;
 mod provenance;
 mod sections;
+pub(super) mod words;
 
 use std::path::Path;
 

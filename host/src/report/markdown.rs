@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{
     checks::Check,
+    concepts::{self, Concepts},
     failures::Failure,
     headline,
     row::{Row, best},
@@ -86,6 +87,7 @@ fn section(table: &Table, section: &Section) -> String {
             headline::accounting(&group.accounting),
             methods(table, group)
         );
+        text += &evidence(&group.concepts);
     }
     let leading = section.leading();
     if !leading.findings.is_empty() {
@@ -189,6 +191,20 @@ fn findings(group: &Group) -> String {
         cells
     });
     grid(&head, rows)
+}
+
+fn evidence(concepts: &Concepts) -> String {
+    if concepts.rows.is_empty() {
+        return String::new();
+    }
+    let methods = concepts.methods.iter();
+    let methods = methods.map(|(method, scored)| format!("{} (n = {scored})", escape(method)));
+    let head: Vec<_> = ["Evidence".to_owned()].into_iter().chain(methods).collect();
+    let rows = concepts.rows.iter().map(|row| {
+        let shares = (0..concepts.methods.len()).map(|at| number(concepts.share(row, at)));
+        [escape(&row.name)].into_iter().chain(shares).collect()
+    });
+    format!("\n{}\n\n{}", concepts::READING, grid(&head, rows))
 }
 
 fn checks(checks: &[Check]) -> String {

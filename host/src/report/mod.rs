@@ -5,6 +5,8 @@
 //! give the same bytes.
 
 mod checks;
+mod concepts;
+mod evidence;
 mod failures;
 mod findings;
 mod headline;

@@ -4,6 +4,7 @@ use medfocus_plugin_api::Mode;
 
 use super::{
     checks::{self, Check},
+    concepts::Concepts,
     failures::{self, Failure},
     findings::{self, Finding},
     measure::{Measure, measures},
@@ -55,6 +56,8 @@ pub struct Group {
     pub misfits: Vec<Misfit>,
     /// IoU by finding.
     pub findings: Vec<Finding>,
+    /// What is the evidence how often.
+    pub concepts: Concepts,
 }
 
 /// What became of the samples of a group; a sample counts once for each model.
@@ -183,6 +186,7 @@ impl Make<'_> {
         Group {
             model,
             accounting: Accounting::new(cells, &records),
+            concepts: Concepts::new(rows.iter().map(|row| row.method.as_str()), &records),
             findings: findings::findings(&rows, &records, &self.measures[0]),
             misfits: misfits(cells),
             rows,

@@ -1,4 +1,5 @@
 mod agreement;
+mod concepts;
 mod page;
 mod synthetic;
 mod worked;

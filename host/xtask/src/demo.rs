@@ -51,6 +51,9 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         libtorch.for_running(&mut medfocus);
         step(&mut medfocus)?;
     }
-    eprintln!("The explained image is in {}.", workspace.root.join(OUT).display());
+    eprintln!(
+        "The explained image is in {}.",
+        workspace.root.join(OUT).display()
+    );
     Ok(())
 }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use medfocus_plugin_api::Mode;
 
+use super::words;
 use crate::{
     experiment::{
         record::{MethodOutcome, MethodResult},
@@ -17,6 +18,7 @@ use crate::{
 
 /// The gallery.
 pub fn gallery(table: &Table, results: &Results, gallery: &Gallery<'_>) -> Markup {
+    let weighed = gallery.exhibits.iter().any(weighed);
     html! {
         section #gallery {
             h2 { "Gallery" }
@@ -26,10 +28,17 @@ pub fn gallery(table: &Table, results: &Results, gallery: &Gallery<'_>) -> Marku
                 span { i.found {} "found, the strongest region brightest" }
                 span { i.warm {} "heat, from little to much" }
             }
+            @if weighed { p.reading { (words::READING) } }
             @for exhibit in &gallery.exhibits { (sample(table, results, exhibit)) }
             @if gallery.more { p.reading { "More pictures are in the folder " code { "gallery" } " of the results." } }
         }
     }
+}
+
+/// Whether any method says how much its concepts matter.
+fn weighed(exhibit: &Exhibit<'_>) -> bool {
+    let mut results = exhibit.results.iter();
+    results.any(|(result, _)| words::weighed(result))
 }
 
 fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
@@ -55,6 +64,11 @@ fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
                 }
                 @for (result, picture) in &exhibit.results {
                     (shown(table, results, result, picture))
+                }
+            }
+            @if weighed(exhibit) {
+                div.answers {
+                    @for (result, _) in &exhibit.results { (words::answer(result, &subject.answer)) }
                 }
             }
         }

@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::methods::{self, name, rows, value};
+use super::{
+    concepts,
+    methods::{self, name, rows, value},
+};
 use crate::{
     experiment::record::Change,
     report::{
@@ -47,6 +50,7 @@ fn group(table: &Table, section: &Section, group: &Group) -> Markup {
         (accounting(&group.accounting))
         (methods::agreement(table, group, &whose))
         (methods::beyond(table, group, &whose))
+        (concepts::shares(&group.concepts, &whose))
     }
 }
 
@@ -114,7 +118,7 @@ fn findings(section: &Section, group: &Group) -> Markup {
 }
 
 /// A name that may go on in the next line after each underscore.
-fn breakable(name: &str) -> Markup {
+pub fn breakable(name: &str) -> Markup {
     html! {
         @for (at, part) in name.split('_').enumerate() {
             @if at > 0 { "_" wbr; }
