@@ -243,7 +243,7 @@ fn the_table_of_metrics_is_sound() {
         serde_json::json!({
             "name": "deletion_auc", "title": "Deletion AUC", "category": "faithfulness",
             "direction": "lower_is_better", "range": [0.0, 1.0], "percent": false, "needs": "heat",
-            "source": "Petsiuk et al., BMVC 2018",
+            "source": deletion.source,
         })
     );
 }

@@ -16,7 +16,10 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     };
     if nextest_is_installed() {
         for selection in SELECTIONS {
-            cargo(&["nextest", "run", "--release"], selection)?;
+            cargo(
+                &["nextest", "run", "--release", "--no-fail-fast"],
+                selection,
+            )?;
         }
         // Nextest leaves out the documentation's examples; this tool, a program, has none.
         cargo(&["test", "--release", "--doc"], PRODUCT)
