@@ -52,17 +52,17 @@ impl Dense {
         let mut log_u = Array1::zeros(a.len());
         let mut log_v = Array1::<f64>::zeros(b.len());
         for _ in 0..settings.iterations {
-            let before: Array1<f64> = log_u.clone();
+            let before: [Array1<f64>; 2] = [log_u.clone(), log_v.clone()];
             for (i, row) in log_kernel.rows().into_iter().enumerate() {
                 log_u[i] = power * (log_a[i] - log_sum((&row + &log_v).to_vec()));
             }
             for (j, column) in log_kernel.columns().into_iter().enumerate() {
                 log_v[j] = power * (log_b[j] - log_sum((&column + &log_u).to_vec()));
             }
-            if (&log_u - &before)
-                .iter()
-                .all(|d| d.abs() < settings.tolerance)
-            {
+            // Either alone may stand still for a step.
+            let changes = [&log_u - &before[0], &log_v - &before[1]];
+            let small = |d: &f64| d.abs() < settings.tolerance;
+            if changes.iter().flatten().all(small) {
                 break;
             }
         }

