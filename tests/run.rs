@@ -234,10 +234,10 @@ fn fifty_kills_change_nothing() {
 
 #[test]
 fn an_interrupt_stops_and_the_same_command_goes_on() {
-    let whole = Lab::new(60, "toy", METHODS, "", "");
+    let whole = Lab::new(200, "toy", METHODS, "", "");
     assert_eq!(whole.run().code, 0);
-    let stopped = Lab::new(60, "toy", METHODS, "", "");
-    let child = stopped
+    let stopped = Lab::new(200, "toy", METHODS, "", "");
+    let mut child = stopped
         .command("run")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -245,6 +245,7 @@ fn an_interrupt_stops_and_the_same_command_goes_on() {
         .unwrap();
     let journal = stopped.out().join("journal.jsonl");
     while std::fs::metadata(&journal).map_or(0, |file| file.len()) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(Duration::from_millis(1));
     }
     let interrupt = Command::new("kill")
