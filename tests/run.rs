@@ -433,6 +433,15 @@ fn a_plan_says_what_will_be_done_and_what_it_costs() {
         })
         .collect();
     assert!(methods["whole_image"] && methods["random_boxes"] && !methods["occlusion"]);
+
+    // Beside results a plan is shown and not kept.
+    assert_eq!(lab.run().code, 0);
+    let kept = lab.text("plan.json");
+    let more = run(lab
+        .command("plan")
+        .args(["--no-estimate", "--set", "experiment.gallery=0"]));
+    assert_eq!(more.code, 0, "{more:?}");
+    assert_eq!(lab.text("plan.json"), kept);
 }
 
 #[test]

@@ -49,7 +49,10 @@ impl PlanCommand {
         if let Some(earlier) = results::read_plan(out.path())? {
             plan.check_continues(&earlier)?;
         }
-        out.json(results::PLAN, &plan)?;
+        // Beside results stands the plan they were made by.
+        if !out.path().join(results::JOURNAL).exists() {
+            out.json(results::PLAN, &plan)?;
+        }
         out.write("tasks.jsonl", |file| write_tasks(file, &plan))?;
         println!("{}", describe(&plan));
         if !self.no_estimate {
