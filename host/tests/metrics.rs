@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use medfocus::metrics::{
     Category, Direction, METRICS, Overlap, auprc,
     curves::{auc, images},
-    localisation, metric, overlap, pointing_game, rank_correlation, union_area,
+    metric, overlap, pointing_game, rank_correlation, union_area,
 };
 use medfocus_plugin_api::{BBox, Frame, GrayImage, HeatMap, Native, WORKING_SIDE, Working};
 use ndarray::{Array2, s};
@@ -40,11 +40,11 @@ fn overlap_by_hand() {
         recall: 0.5,
         f1: 0.5,
     };
-    assert_eq!(localisation(&found, &truth), expected);
+    assert_eq!(overlap(&found, &truth), expected);
     // 36 of 100 pixels, in two boxes that overlap in 4.
     let inside = [bbox([1, 1, 5, 6]), bbox([3, 4, 8, 8])];
     assert_eq!(union_area(&inside), 36);
-    let found = localisation(&inside, &truth);
+    let found = overlap(&inside, &truth);
     assert_eq!(
         (found.iou, found.precision, found.recall),
         (0.36, 1.0, 0.36)
@@ -61,10 +61,10 @@ fn empty_regions_agree_only_with_each_other() {
         recall: value,
         f1: value,
     };
-    assert_eq!(localisation(&[], &[]), all(1.0));
-    assert_eq!(localisation(&some, &[]), all(0.0));
-    assert_eq!(localisation(&[], &some), all(0.0));
-    assert_eq!(localisation(&some, &some), all(1.0));
+    assert_eq!(overlap::<Native>(&[], &[]), all(1.0));
+    assert_eq!(overlap(&some, &[]), all(0.0));
+    assert_eq!(overlap(&[], &some), all(0.0));
+    assert_eq!(overlap(&some, &some), all(1.0));
     assert_eq!(union_area::<Native>(&[]), 0);
 }
 
@@ -76,9 +76,9 @@ fn the_largest_boxes_are_still_exact() {
     let but_one = [bbox::<Native>([1, 0, MAX, MAX]), bbox([0, 1, MAX, MAX])];
     assert_eq!(union_area(&but_one), u64::from(MAX) * u64::from(MAX) - 1);
     let halves = [bbox([0, 0, 1 << 31, MAX]), bbox([1 << 31, 0, MAX, MAX])];
-    assert_eq!(localisation(&halves, &whole).iou, 1.0);
+    assert_eq!(overlap(&halves, &whole).iou, 1.0);
     // Areas whose sum does not fit 64 bits.
-    assert_eq!(localisation(&whole, &whole).f1, 1.0);
+    assert_eq!(overlap(&whole, &whole).f1, 1.0);
 }
 
 #[test]
@@ -268,7 +268,7 @@ proptest! {
         let in_b = |x, y| b.iter().any(|bbox| bbox.contains(x, y));
         let (found, truth, both) = (pixels(&in_a, &in_a), pixels(&in_b, &in_b), pixels(&in_a, &in_b));
         prop_assert_eq!(union_area(&a) as f64, found);
-        let result = localisation(&a, &b);
+        let result = overlap(&a, &b);
         if !a.is_empty() && !b.is_empty() {
             prop_assert_eq!(result.iou, both / (found + truth - both));
             prop_assert_eq!(result.precision, both / found);

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use medfocus_plugin_api::{
-    AnswerSpan, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Mode, Result,
-    Sample, ScoreRequest, Task, VisionLanguageModel, Working,
+    AnswerSpan, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode,
+    Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
 };
 use ndarray::{ArrayView1, Ix2};
 
@@ -53,7 +53,31 @@ pub struct Posed {
     pub exclusion: Option<Exclusion>,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// Makes a cell's dataset ready around a model and the methods made for it.
+    ///
+    /// # Errors
+    ///
+    /// The dataset cannot be made, or the model does not say what it is.
+    pub fn new(
+        bench: &'a Workbench,
+        plan: &'a Plan,
+        cell: &'a Cell,
+        model: &'a Ready,
+        methods: Vec<(String, Ready)>,
+        folder: Option<&'a OutDir>,
+    ) -> Result<Self> {
+        Ok(Self {
+            reader: reader(bench, plan, &cell.dataset)?,
+            model_digest: VisionLanguageModel::info(&model.client())?.digest,
+            bench,
+            plan,
+            cell,
+            model,
+            methods,
+            folder,
+        })
+    }
     /// The record of sample `index`.
     ///
     /// # Errors
@@ -199,7 +223,7 @@ impl Scene<'_> {
 
     fn score(&self, index: u64, posed: &Posed, found: Explained) -> Result<MethodOutcome> {
         let native: Vec<_> = found.boxes.iter().filter_map(|b| b.native).collect();
-        let overlap = metrics::localisation(&native, &posed.subject.truth);
+        let overlap = metrics::overlap(&native, &posed.subject.truth);
         let mut values = BTreeMap::from([
             ("iou".to_owned(), overlap.iou),
             ("precision".to_owned(), overlap.precision),
@@ -282,6 +306,23 @@ impl Scene<'_> {
         }
         Ok(())
     }
+}
+
+/// A reader of one of the plan's datasets.
+fn reader(bench: &Workbench, plan: &Plan, name: &str) -> Result<Client> {
+    let experiment = &plan.experiment;
+    let planned = plan.datasets.iter().zip(&experiment.datasets);
+    let tuning = plan
+        .tuning
+        .iter()
+        .zip(experiment.tuning.iter().map(|t| &t.dataset));
+    let config = planned
+        .chain(tuning)
+        .find(|(planned, _)| planned.name == name)
+        .map(|(_, config)| config)
+        .ok_or_else(|| Error::internal(format!("the plan has no dataset `{name}`")))?;
+    let recipe = bench.plan_component(Kind::Dataset, &config.filling())?;
+    Ok(bench.make(&recipe, None)?.client())
 }
 
 /// The annotated region in the working image.

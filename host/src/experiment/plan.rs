@@ -135,9 +135,10 @@ impl Plan {
                 .with_hint("configs/demo.toml is an example")
         })?;
         check(&experiment)?;
-        let datasets = planned(&experiment.datasets, |dataset| {
-            planned_dataset(bench, dataset)
-        })?;
+        let datasets = experiment.datasets.iter();
+        let datasets: Vec<_> = datasets
+            .map(|dataset| planned_dataset(bench, dataset))
+            .collect::<Result<_>>()?;
         let tuning = match &experiment.tuning {
             Some(tuning) => Some(planned_dataset(bench, &tuning.dataset)?),
             None => None,
@@ -146,10 +147,10 @@ impl Plan {
             "dataset",
             datasets.iter().chain(&tuning).map(|d| d.name.as_str()),
         )?;
-        let models = planned(&experiment.models, |name| {
-            let backend = bench.plan_model(name, Default::default())?;
-            Ok((name.clone(), backend))
-        })?;
+        let models = experiment.models.iter();
+        let models: Vec<_> = models
+            .map(|name| Ok((name.clone(), bench.plan_model(name, Default::default())?)))
+            .collect::<Result<_>>()?;
         let mut methods = Vec::new();
         let mut cells = Vec::new();
         for (dataset, (model, backend)) in pairs(experiment.grid, &datasets, &models)? {
@@ -426,10 +427,6 @@ fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> 
         }
     }
     Ok(())
-}
-
-fn planned<C, P>(configs: &[C], plan: impl Fn(&C) -> Result<P>) -> Result<Vec<P>> {
-    configs.iter().map(plan).collect()
 }
 
 fn planned_dataset(bench: &Workbench, dataset: &DatasetConfig) -> Result<PlannedDataset> {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use medfocus_plugin_api::{Error, Kind, Result, VisionLanguageModel};
+use medfocus_plugin_api::{Error, Result, VisionLanguageModel};
 
 use super::{
     case::Scene,
@@ -171,7 +171,15 @@ impl Stage<'_> {
                     let scene = match scenes.entry(cell.slug()) {
                         Entry::Occupied(entry) => entry.into_mut(),
                         Entry::Vacant(entry) => {
-                            entry.insert(self.scene(bench, cell, &ready, &digest)?)
+                            let methods = (self.methods)(cell, &ready, bench)?;
+                            entry.insert(Scene::new(
+                                bench,
+                                self.plan,
+                                cell,
+                                &ready,
+                                methods,
+                                self.folder,
+                            )?)
                         }
                     };
                     let record = scene.record(index)?;
@@ -206,46 +214,6 @@ impl Stage<'_> {
             records,
         })
     }
-
-    fn scene<'s>(
-        &'s self,
-        bench: &'s Workbench,
-        cell: &'s Cell,
-        model: &'s Ready,
-        digest: &str,
-    ) -> Result<Scene<'s>> {
-        Ok(Scene {
-            bench,
-            plan: self.plan,
-            cell,
-            reader: reader(bench, self.plan, &cell.dataset)?,
-            model,
-            model_digest: digest.to_owned(),
-            methods: (self.methods)(cell, model, bench)?,
-            folder: self.folder,
-        })
-    }
-}
-
-/// A reader of one of the plan's datasets.
-pub(super) fn reader(
-    bench: &Workbench,
-    plan: &Plan,
-    name: &str,
-) -> Result<medfocus_plugin_api::Client> {
-    let experiment = &plan.experiment;
-    let planned = plan.datasets.iter().zip(&experiment.datasets);
-    let tuning = plan
-        .tuning
-        .iter()
-        .zip(experiment.tuning.iter().map(|t| &t.dataset));
-    let config = planned
-        .chain(tuning)
-        .find(|(planned, _)| planned.name == name)
-        .map(|(_, config)| config)
-        .ok_or_else(|| Error::internal(format!("the plan has no dataset `{name}`")))?;
-    let recipe = bench.plan_component(Kind::Dataset, &config.filling())?;
-    Ok(bench.make(&recipe, None)?.client())
 }
 
 /// Results of one model, as its name says, are of the same weights.

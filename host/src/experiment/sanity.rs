@@ -18,7 +18,7 @@ use super::{
     plan::{Cell, Plan, Tuned},
     record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
     results,
-    run::{RUN, chosen_methods, reader},
+    run::{RUN, chosen_methods},
     workers::{Queue, in_parallel},
 };
 use crate::{
@@ -157,16 +157,8 @@ impl Check<'_> {
         cell: &'s Cell,
         model: &'s Ready,
     ) -> Result<Scene<'s>> {
-        Ok(Scene {
-            bench,
-            plan: self.plan,
-            cell,
-            reader: reader(bench, self.plan, &cell.dataset)?,
-            model,
-            model_digest: String::new(),
-            methods: chosen_methods(bench, self.plan, self.tuned, cell, model)?,
-            folder: None,
-        })
+        let methods = chosen_methods(bench, self.plan, self.tuned, cell, model)?;
+        Scene::new(bench, self.plan, cell, model, methods, None)
     }
 
     /// One record a method.

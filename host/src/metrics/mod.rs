@@ -2,7 +2,6 @@
 //!
 //! [`METRICS`] lists every metric by the name that records and tables use.
 
-use medfocus_plugin_api::{BBox, Native};
 use serde::Serialize;
 
 pub mod curves;
@@ -13,11 +12,6 @@ mod ranking;
 pub use overlap::{Overlap, overlap, union_area};
 pub use pointing::pointing_game;
 pub use ranking::{auprc, rank_correlation};
-
-/// How well the found region of an image matches the annotated one.
-pub fn localisation(found: &[BBox<Native>], truth: &[BBox<Native>]) -> Overlap {
-    overlap(found, truth)
-}
 
 /// What a metric measures, for tables.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
