@@ -1,5 +1,7 @@
 //! The config: defaults, a file, `MEDFOCUS_*`, `--set`, in this order, the later over the earlier.
 
+pub(crate) mod relative;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -7,7 +9,7 @@ use std::{
 
 use figment::{
     Figment, Metadata, Profile, Provider,
-    providers::{Env, Format, Serialized, Toml},
+    providers::{Env, Serialized},
     value::{Dict, Map, Value},
 };
 use medfocus_plugin_api::{Error, Result};
@@ -154,6 +156,8 @@ impl Layers {
     /// Merges the layers: defaults, `file` (or `medfocus.toml` here, if there is one),
     /// `MEDFOCUS_*` with `__` between levels, then each `key=value`.
     ///
+    /// In the file a relative `path` of a component starts at the file's folder.
+    ///
     /// A key without a dot that names no section is a parameter of the method.
     ///
     /// # Errors
@@ -169,8 +173,8 @@ impl Layers {
                     file.display()
                 )));
             }
-            Some(file) => figment = figment.merge(Toml::file_exact(file)),
-            None => figment = figment.merge(Toml::file("medfocus.toml")),
+            Some(file) => figment = figment.merge(relative::File::exact(file)),
+            None => figment = figment.merge(relative::File::nearest("medfocus.toml")),
         }
         figment = figment.merge(Env::prefixed("MEDFOCUS_").ignore(&["log"]).split("__"));
         for setting in settings {

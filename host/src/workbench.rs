@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    config::{Filling, Layers},
+    config::{Filling, Layers, relative},
     libtorch::Libtorch,
     plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session},
 };
@@ -273,28 +273,9 @@ impl Workbench {
             return Err(Error::missing(format!("there is no model {file} in {}", places.join(", ")))
                 .with_hint("name a file there, or write --model COMPONENT=FOLDER, as gemma3=path/to/checkpoint"));
         };
-        read_model(&path)
+        relative::read(&path)
+            .map_err(|error| Error::invalid(format!("model {}: {error}", path.display())))
     }
-}
-
-/// A model file: `component`, and `params` in which a relative `path` starts at the file's folder.
-fn read_model(file: &std::path::Path) -> Result<Filling> {
-    use figment::providers::{Format, Toml};
-    let mut filling: Filling = figment::Figment::from(Toml::file_exact(file))
-        .extract()
-        .map_err(|error| Error::invalid(format!("model {}: {error}", file.display())))?;
-    let relative = filling
-        .params
-        .get("path")
-        .and_then(|path| path.as_str())
-        .map(PathBuf::from);
-    if let Some(path) = relative.filter(|path| path.is_relative()) {
-        let path = file.parent().unwrap_or(&path).join(&path);
-        filling
-            .params
-            .insert("path".into(), path.display().to_string().into());
-    }
-    Ok(filling)
 }
 
 fn empty_slot(user: &str, slot: &SlotManifest) -> Error {
