@@ -5,6 +5,7 @@ mod intervention;
 mod localise;
 mod medfocus;
 mod pool;
+mod replacement;
 pub mod transport;
 mod warp;
 
@@ -12,6 +13,7 @@ pub use intervention::{Candidate, Delta, Drop, Effects, Intervention};
 pub use localise::{Anatomy, Match, Region, Transfer, Transported, localise, rank};
 pub use medfocus::{CompositeBoxes, MedFocus, MedFocusParams, PUBLISHED};
 pub use pool::{Features, Likeness, Pool, Reference};
+pub use replacement::Replacement;
 pub use warp::Warp;
 
 medfocus_plugin_api::export_plugin! {

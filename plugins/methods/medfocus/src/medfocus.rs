@@ -2,8 +2,7 @@
 //! reference images, taken out one after the other, and the answer is attributed to the one it misses most.
 
 use medfocus_attribution::{
-    Baseline, CONCEPTS, Once, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised,
-    token_heat,
+    CONCEPTS, Once, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised, token_heat,
 };
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, BBox, Component, Context, Error, HeatMap, Kind, Mask,
@@ -16,6 +15,7 @@ use crate::{
     intervention::{Candidate, Delta, Drop, Effects, Intervention, candidates, paint, replaced},
     localise::{Anatomy, Region, Transfer, localise},
     pool::{self, Features, Likeness, Pool},
+    replacement::{self, Replacement, Source},
     transport::{Entropy, Sampling, Sinkhorn},
 };
 
@@ -71,7 +71,9 @@ params! {
         /// Which pixels of a concept are replaced.
         pub intervention: Intervention = "box";
         /// What they are replaced by.
-        pub replacement: Baseline = "zero";
+        pub replacement: Replacement = "zero";
+        /// What an editor is asked for; `{finding}` stands for the finding in question, or for `abnormality`.
+        pub prompt: String = "No {finding}";
         /// What a token's log-probability loses.
         pub drop: Drop = "clipped";
         /// How the tokens' losses become the concept's.
@@ -127,7 +129,8 @@ impl MedFocusParams {
 ///    optimal transport to the image.
 /// 2. The masks of the best are carried over; their vote is a region for each concept. A segmenter, where there is one,
 ///    refines the regions' boxes in one request; where it finds nothing the region stays.
-/// 3. The image is scored as it is and without each concept and composite, the same answer throughout: with
+/// 3. The image is scored as it is and without each concept and composite, the same answer throughout. Their
+///    pixels become black, grey or blurred, or what the editor in the slot `editor` makes of them. With
 ///    d_{c,t} the drop of a token's log-probability, Delta_c = sum_t d_{c,t} and r_c = exp(-Delta_c).
 /// 4. The whole image is the evidence if the strongest concept has r >= tau. Otherwise the smallest concept is whose Delta
 ///    reaches `share` of the strongest's. (The paper takes the strongest. Taking out more seldom hurts the answer less,
@@ -146,10 +149,12 @@ impl Component for MedFocus {
         Slot::model(&[Ability::Score]),
         Slot::required(pool::SLOT, Kind::Dataset),
         Slot::optional("segmenter", Kind::Segmenter),
+        Slot::optional(replacement::SLOT, Kind::Editor),
     ];
     type Params = MedFocusParams;
 
     fn new(params: MedFocusParams, context: Context) -> Result<Self> {
+        params.replacement.check(&context)?;
         Ok(Self {
             target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
@@ -238,7 +243,7 @@ impl MedFocus {
     ) -> Result<Trial> {
         let params = &self.params;
         let dim = task.image.view().dim();
-        let baseline = params.replacement.of(&task.image, content)?;
+        let source = Source::new(params, &self.context, task, content)?;
         let pixels: Vec<_> = candidates
             .iter()
             .map(|candidate| params.intervention.pixels(dim, members(anatomy, candidate)))
@@ -252,7 +257,10 @@ impl MedFocus {
         // The image itself first.
         let scored = scorer.score(1 + pixels.len(), |i| match i {
             0 => Ok(task.image.clone()),
-            i => replaced(&task.image, &baseline, &pixels[i - 1]),
+            i => {
+                let (regions, pixels) = (members(anatomy, &candidates[i - 1]), &pixels[i - 1]);
+                replaced(&task.image, &source.image(regions, pixels)?, pixels)
+            }
         })?;
         let chosen = self.target.chosen(scored.tokens.ncols())?;
         Ok(Trial {

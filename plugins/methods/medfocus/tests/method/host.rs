@@ -51,8 +51,13 @@ impl Services for WithPool {
 
 /// The method with this host's components, its dataset as the pool.
 pub fn method(host: &LocalHost, params: Value) -> MedFocus {
-    let params = MedFocusParams::from_json(params.as_object().unwrap().clone()).unwrap();
-    MedFocus::new(params, Context::new(WithPool(host.clone()))).unwrap()
+    try_method(host, params).unwrap()
+}
+
+/// The same, if it can be made.
+pub fn try_method(host: &LocalHost, params: Value) -> Result<MedFocus> {
+    let params = MedFocusParams::from_json(params.as_object().unwrap().clone())?;
+    MedFocus::new(params, Context::new(WithPool(host.clone())))
 }
 
 /// Answers by one cell of 14 x 14 that lies in the patient's right lung.

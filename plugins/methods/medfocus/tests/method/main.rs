@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod editor;
 mod host;
 mod refused;
 mod result;
