@@ -280,8 +280,8 @@ impl Workbench {
 
 fn empty_slot(user: &str, slot: &SlotManifest) -> Error {
     Error::missing(format!(
-        "`{user}` needs a {} in its slot `{}`, which is empty",
-        slot.kind.name(),
+        "`{user}` needs {} in its slot `{}`, which is empty",
+        slot.kind.with_article(),
         slot.name
     ))
     .with_hint(format!(
@@ -295,10 +295,10 @@ fn fits(user: &str, slot: &SlotManifest, component: &ComponentManifest) -> Resul
     let name = &component.name;
     if component.kind != slot.kind {
         return Err(Error::invalid(format!(
-            "`{user}` needs a {} in its slot `{}`; `{name}` is a {}",
-            slot.kind.name(),
+            "`{user}` needs {} in its slot `{}`; `{name}` is {}",
+            slot.kind.with_article(),
             slot.name,
-            component.kind.name()
+            component.kind.with_article()
         )));
     }
     let lacking: Vec<_> = slot

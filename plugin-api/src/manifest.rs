@@ -57,6 +57,18 @@ impl Kind {
             Self::Detector => "detector",
         }
     }
+
+    /// Its name in a sentence.
+    pub const fn with_article(self) -> &'static str {
+        match self {
+            Self::Method => "a method",
+            Self::Model => "a model",
+            Self::Dataset => "a dataset",
+            Self::Editor => "an editor",
+            Self::Segmenter => "a segmenter",
+            Self::Detector => "a detector",
+        }
+    }
 }
 
 /// What a model backend can do; a method names what it needs.

@@ -152,8 +152,8 @@ fn print_component(component: &ComponentManifest) {
             format!(" that can {}", abilities.join(" and "))
         };
         println!(
-            "{need} a {}{that} in slot `{}`",
-            slot.kind.name(),
+            "{need} {}{that} in slot `{}`",
+            slot.kind.with_article(),
             slot.name
         );
     }
