@@ -29,6 +29,9 @@ pub struct Experiment {
     pub modes: Vec<Mode>,
     /// Who explains.
     pub methods: Vec<MethodConfig>,
+    /// The method that every other is compared with, sample by sample; none if nothing.
+    #[serde(default)]
+    pub compare: Option<String>,
     /// What a method and a model that do not fit mean.
     #[serde(default)]
     pub misfits: Misfits,
@@ -81,6 +84,17 @@ pub struct DatasetConfig {
     pub samples: Option<u64>,
 }
 
+impl DatasetConfig {
+    /// The reader with its parameters.
+    pub fn filling(&self) -> Filling {
+        Filling {
+            component: self.component.clone(),
+            params: self.params.clone(),
+            slots: BTreeMap::new(),
+        }
+    }
+}
+
 /// A method of an experiment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,12 +113,28 @@ pub struct MethodConfig {
     /// Parameters to choose on the tuning split: the values each may take.
     #[serde(default)]
     pub sweep: BTreeMap<String, Vec<Value>>,
+    /// Parameters to change one at a time: each value is a method of its own beside this one, called `NAME KEY=VALUE`
+    /// and compared with it. A value that this method has anyway is no other method.
+    #[serde(default)]
+    pub ablate: BTreeMap<String, Vec<Value>>,
+    /// The method that it is compared with, instead of `experiment.compare`.
+    #[serde(default)]
+    pub compare: Option<String>,
 }
 
 impl MethodConfig {
     /// Its name in tables.
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.component)
+    }
+
+    /// The method with its own parameters.
+    pub fn filling(&self) -> Filling {
+        Filling {
+            component: self.component.clone(),
+            params: self.params.clone(),
+            slots: self.slots.clone(),
+        }
     }
 }
 

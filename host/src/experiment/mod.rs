@@ -1,6 +1,7 @@
 //! Experiments: datasets x models x methods x modes, run to the end whatever happens on the way.
 //!
-//! [`config`] says what is wanted, [`plan`] what that comes down to before anything runs, [`estimate`] what it costs,
+//! [`config`] says what is wanted, `planning` works out the [`plan`], what that comes down to before anything runs, with
+//! `variants` of a method as methods of their own, [`estimate`] says what it costs,
 //! [`tuning`] chooses swept parameters on a split of its own, [`run`] lets `workers` take each sample through [`case`]
 //! and write a [`record`] to the [`journal`], [`sanity`] checks that attributions depend on what they should,
 //! [`results`] reads it all back.
@@ -10,9 +11,11 @@ pub mod config;
 pub mod estimate;
 pub mod journal;
 pub mod plan;
+mod planning;
 pub mod record;
 pub mod results;
 pub mod run;
 pub mod sanity;
 pub mod tuning;
+mod variants;
 mod workers;

@@ -2,6 +2,7 @@
 
 mod bars;
 mod concepts;
+mod effects;
 mod gallery;
 mod methods;
 mod provenance;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{
     checks::Check,
     concepts::{self, Concepts},
+    effect,
     failures::Failure,
     headline,
     row::{Row, best},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     experiment::{plan::Tuned, results::Results},
-    statistics::Summary,
+    statistics::{Comparison, Summary},
 };
 
 /// The whole file.
@@ -78,6 +79,9 @@ fn section(table: &Table, section: &Section) -> String {
         text::mode(section.mode),
         escape(&headline::finding(section.leading()))
     );
+    for sentence in effect::sentences(section.leading()) {
+        let _ = write!(text, "\n{}\n", escape(&sentence));
+    }
     for group in &section.groups {
         let model = group.model.as_deref().unwrap_or("All models");
         let _ = write!(
@@ -87,6 +91,7 @@ fn section(table: &Table, section: &Section) -> String {
             headline::accounting(&group.accounting),
             methods(table, group)
         );
+        text += &effects(group);
         text += &evidence(&group.concepts);
     }
     let leading = section.leading();
@@ -169,16 +174,46 @@ fn gain(row: &Row) -> String {
     let Some(gain) = &row.gain else {
         return String::new();
     };
-    let difference = &gain.comparison.difference;
-    let mut text = signed(difference.mean);
-    if let Some(ends) = interval(difference) {
+    format!("{} over {}", compared(&gain.comparison), escape(&gain.over))
+}
+
+fn compared(comparison: &Comparison) -> String {
+    let mut text = signed(comparison.difference.mean);
+    if let Some(ends) = interval(&comparison.difference) {
         let _ = write!(text, " ({ends})");
     }
-    if let Some(p) = gain.comparison.p {
+    if let Some(p) = comparison.p {
         let _ = write!(text, ", {}", p_value(p));
     }
-    let _ = write!(text, " over {}", escape(&gain.over));
     text
+}
+
+/// What each method does beside the one it is compared with; nothing if none is compared.
+fn effects(group: &Group) -> String {
+    let references = effect::by_reference(group);
+    if references.is_empty() {
+        return String::new();
+    }
+    let head = [
+        "Compared", "With", "Samples", "Changed", "IoU", "F1", "Verdict",
+    ];
+    let rows = references.iter().flat_map(|(_, rows)| rows);
+    let rows = rows.map(|(row, effect)| {
+        vec![
+            escape(&row.method),
+            escape(&effect.reference),
+            effect.iou.difference.n.to_string(),
+            effect.changed.to_string(),
+            compared(&effect.iou),
+            compared(&effect.f1),
+            effect.verdict().words().to_owned(),
+        ]
+    });
+    format!(
+        "\n{}\n\n{}",
+        effect::READING,
+        grid(&head.map(String::from), rows)
+    )
 }
 
 fn findings(group: &Group) -> String {

@@ -6,6 +6,7 @@
 
 mod checks;
 mod concepts;
+mod effect;
 mod evidence;
 mod failures;
 mod findings;

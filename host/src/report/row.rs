@@ -1,6 +1,9 @@
 //! What the samples of a group say of each method.
 
-use super::measure::Measure;
+use super::{
+    effect::{self, Effect},
+    measure::Measure,
+};
 use crate::{
     experiment::{
         plan::{Plan, PlannedMethod},
@@ -26,6 +29,8 @@ pub struct Row {
     pub values: Vec<Option<Summary>>,
     /// How much better it finds the region than the best control; nothing for controls.
     pub gain: Option<Gain>,
+    /// How it differs from the method that it is compared with, if there is one.
+    pub effect: Option<Effect>,
     /// Models of the group that it does not fit.
     pub without: Vec<String>,
 }
@@ -66,7 +71,7 @@ impl<'a> MethodResults<'a> {
     }
 
     /// Both methods' values where both have one.
-    fn pairs(
+    pub fn pairs(
         &self,
         other: &Self,
         measure: &Measure,
@@ -103,6 +108,7 @@ impl<'a> MethodResults<'a> {
             failed,
             values: values.collect(),
             gain: None,
+            effect: None,
             without: Vec::new(),
         }
     }
@@ -123,6 +129,7 @@ pub fn place(plan: &Plan, method: &str) -> (bool, usize) {
 
 /// A row for each method, in their order. The first measure is the one that gains are in.
 pub fn rows(
+    plan: &Plan,
     methods: &[&PlannedMethod],
     records: &[&Record],
     measures: &[Measure],
@@ -154,6 +161,11 @@ pub fn rows(
             });
         }
     }
+    let reference = |method: &str| plan.reference(method);
+    let effects = effect::effects(&rows, &results, measures, reference, bootstrap);
+    for (row, effect) in rows.iter_mut().zip(effects) {
+        row.effect = effect;
+    }
     rows
 }
 
@@ -167,7 +179,7 @@ pub fn best(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> Option<usize> {
 }
 
 /// The comparisons with their p values corrected for their number.
-fn corrected(mut comparisons: Vec<Option<Comparison>>) -> Vec<Option<Comparison>> {
+pub fn corrected(mut comparisons: Vec<Option<Comparison>>) -> Vec<Option<Comparison>> {
     let mut tested: Vec<&mut f64> = comparisons
         .iter_mut()
         .flatten()

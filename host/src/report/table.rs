@@ -178,7 +178,13 @@ impl Make<'_> {
             .filter(|method| cells.iter().any(|cell| fits(&method.name, cell)))
             .collect();
         methods.sort_by_key(|method| row::place(&self.results.plan, &method.name));
-        let mut rows = row::rows(&methods, &records, self.measures, self.bootstrap);
+        let mut rows = row::rows(
+            &self.results.plan,
+            &methods,
+            &records,
+            self.measures,
+            self.bootstrap,
+        );
         for row in &mut rows {
             let others = cells.iter().filter(|cell| !fits(&row.method, cell));
             row.without = others.map(|cell| cell.model.clone()).collect();

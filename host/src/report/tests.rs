@@ -1,5 +1,6 @@
 mod agreement;
 mod concepts;
+mod effects;
 mod page;
 mod synthetic;
 mod worked;

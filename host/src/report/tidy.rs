@@ -3,12 +3,16 @@
 use std::io;
 
 use super::{
+    effect::Effect,
     measure::Measure,
     row::Row,
     table::{Group, Section, Table},
     text,
 };
-use crate::{experiment::plan::Misfit, statistics::Summary};
+use crate::{
+    experiment::plan::Misfit,
+    statistics::{Comparison, Summary},
+};
 
 /// A column of the file.
 pub struct Column {
@@ -157,6 +161,41 @@ pub fn columns(measures: &[Measure]) -> Vec<Column> {
         "p value of no gain after Holm's correction",
         |row| row.gain.as_ref()?.comparison.p.map(|p| p.to_string()),
     ));
+    columns.extend(effect());
+    columns
+}
+
+/// What a comparison with another method says.
+fn effect() -> Vec<Column> {
+    let mut columns = vec![row(
+        "reference",
+        "the method that this one is compared with",
+        |row| Some(row.effect.as_ref()?.reference.clone()),
+    )];
+    let measures: [(&str, &str, fn(&Effect) -> &Comparison); 2] = [
+        ("iou", "IoU", |effect| &effect.iou),
+        ("f1", "F1", |effect| &effect.f1),
+    ];
+    for (name, title, of) in measures {
+        let about =
+            format!("{title} less the reference's on the samples that both scored, in percent");
+        let (name, title) = (format!("{name}_change"), format!("change of {title}"));
+        columns.extend(summary(&name, &about, &title, true, move |row| {
+            Some(of(row.effect.as_ref()?).difference)
+        }));
+        let about = format!("p value of no {title} after Holm's correction");
+        columns.push(row(&format!("{name}_p"), &about, move |row| {
+            of(row.effect.as_ref()?).p.map(|p| p.to_string())
+        }));
+    }
+    columns.push(row(
+        "changed",
+        "samples whose IoU differs from the reference's",
+        |row| Some(row.effect.as_ref()?.changed.to_string()),
+    ));
+    columns.push(row("verdict", "what the change of IoU shows", |row| {
+        Some(row.effect.as_ref()?.verdict().words().to_owned())
+    }));
     columns
 }
 

@@ -12,7 +12,7 @@ use crate::{
         text::{fixed, interval, number, p_value, signed},
         tidy,
     },
-    statistics::Summary,
+    statistics::{Comparison, Summary},
 };
 
 /// How the regions agree: IoU, the gain over the best control, and their kin. `whose` is for readers who hear the page.
@@ -139,21 +139,27 @@ fn misfits(group: &Group, extent: usize) -> Markup {
 
 fn gain(gain: Option<&Gain>, scale: &Scale) -> Markup {
     html! {
-        @if let Some(gain) = gain {
-            @let difference = &gain.comparison.difference;
-            div.measure {
-                (scale.bar(difference))
-                div.gain {
-                    @if let Some(p) = gain.comparison.p { span.p { (p_value(p)) } }
-                    span.value { (signed(difference.mean)) }
-                    @if let Some(ends) = interval(difference) { span.ends { (ends) } }
-                }
+        @if let Some(gain) = gain { (compared(&gain.comparison, scale)) }
+    }
+}
+
+/// A difference as a picture and in numbers.
+pub fn compared(comparison: &Comparison, scale: &Scale) -> Markup {
+    let difference = &comparison.difference;
+    html! {
+        div.measure {
+            (scale.bar(difference))
+            div.gain {
+                @if let Some(p) = comparison.p { span.p { (p_value(p)) } }
+                span.value { (signed(difference.mean)) }
+                @if let Some(ends) = interval(difference) { span.ends { (ends) } }
             }
         }
     }
 }
 
-fn ends(scale: &Scale) -> Markup {
+/// The ends of a column's scale.
+pub fn ends(scale: &Scale) -> Markup {
     let (low, high) = scale.ends();
     html! { span.scale { (tick(low)) " to " (tick(high)) } }
 }

@@ -3,14 +3,14 @@
 use maud::{Markup, html};
 
 use super::{
-    concepts,
+    concepts, effects,
     methods::{self, name, rows, value},
 };
 use crate::{
     experiment::record::Change,
     report::{
         checks::Check,
-        headline,
+        effect, headline,
         markdown::CHECKS,
         row::Row,
         table::{Accounting, Group, Section, Table},
@@ -25,6 +25,7 @@ pub fn section(table: &Table, section: &Section) -> Markup {
         article {
             h3 { (section.dataset) span.mode { (text::mode(section.mode)) } }
             p.finding { (headline::finding(leading)) }
+            @for sentence in effect::sentences(leading) { p.finding { (sentence) } }
             (group(table, section, leading))
             @if !leading.findings.is_empty() {
                 h4 { "IoU by finding" }
@@ -48,6 +49,7 @@ fn group(table: &Table, section: &Section, group: &Group) -> Markup {
     let whose = format!("{}, {}, {model}", section.dataset, text::mode(section.mode));
     html! {
         (accounting(&group.accounting))
+        (effects::table(group, &whose))
         (methods::agreement(table, group, &whose))
         (methods::beyond(table, group, &whose))
         (concepts::shares(&group.concepts, &whose))

@@ -17,6 +17,7 @@ use crate::{
 fn hostile(text: &str) -> Results {
     let mut results = synthetic::results();
     results.plan.experiment.name = text.to_owned();
+    results.plan.experiment.compare = Some(text.to_owned());
     for cell in &mut results.plan.cells {
         cell.dataset = text.to_owned();
         cell.misfits.push(Misfit {
@@ -122,8 +123,8 @@ fn a_line_stays_a_line_in_the_text_tables() {
             tables += usize::from(width.is_none());
             assert_eq!(cells, *width.get_or_insert(cells), "{line}");
         }
-        // Of each section: three groups and the findings; then checks and parameters.
-        assert_eq!(tables, 2 * 4 + 2, "{markdown}");
+        // Of each section: three groups with their differences, and the findings; then checks and parameters.
+        assert_eq!(tables, 2 * 7 + 2, "{markdown}");
         assert_eq!(
             markdown
                 .lines()

@@ -1,9 +1,11 @@
 //! PhantomCXR as a dataset: synthetic chest X-rays whose evidence is known, not annotated.
 #![deny(unsafe_code)]
 
+mod displace;
 mod plan;
 mod reader;
 
+pub use displace::Displacement;
 pub use plan::{Plan, Presence, Question, Split};
 pub use reader::{PhantomParams, PhantomReader};
 

@@ -8,6 +8,9 @@ use medfocus_plugin_api::{
     SampleKey, params,
 };
 
+use ndarray::Array2;
+
+use crate::displace::Displacement;
 use crate::plan::{Plan, Presence, Question, Split};
 
 params! {
@@ -27,6 +30,10 @@ params! {
         pub findings: String = "";
         /// Whether the finding asked about is there.
         pub presence: Presence = "always";
+        /// Each patient is moved by up to this share of the image's shorter side, down or up and to either side.
+        pub max_shift: f64 = 0.0, in 0..=0.5;
+        /// Each patient is larger or smaller by up to this share.
+        pub max_zoom: f64 = 0.0, in 0..=0.5;
     }
 }
 
@@ -62,9 +69,17 @@ impl DatasetReader for PhantomReader {
         } = self.params;
         let version = env!("CARGO_PKG_VERSION");
         let plan = self.plan.describe();
-        let content = format!("phantom {version} {len} {width}x{height} {plan}");
+        let mut content = format!("phantom {version} {len} {width}x{height} {plan}");
+        if self.displaced() {
+            let PhantomParams {
+                max_shift,
+                max_zoom,
+                ..
+            } = self.params;
+            content += &format!(" displaced {max_shift} {max_zoom}");
+        }
         Ok(DatasetInfo {
-            name: self.name().into(),
+            name: self.name(),
             len,
             digest: blake3::hash(content.as_bytes()).to_hex().to_string(),
         })
@@ -85,31 +100,40 @@ impl DatasetReader for PhantomReader {
             self.params.width,
         );
 
+        let displacement = self.displaced().then(|| self.displacement(case.seed));
+        let placed = |mask: Array2<bool>| match &displacement {
+            Some(displacement) => Mask::from_array(displacement.mask(mask.view()).view()),
+            None => Mask::from_array(mask.view()),
+        };
         let mut masks = BTreeMap::new();
         for concept in Concept::ALL {
-            let mask = Mask::from_array(rendered.concept_mask(concept).view())?;
+            let mask = placed(rendered.concept_mask(concept))?;
             masks.insert(concept.name().to_owned(), mask);
         }
         let mut boxes = Vec::new();
         let instance = case.findings.iter().position(|i| i.finding == finding);
         if let Some(extent) = instance.and_then(|i| rendered.finding_mask(i)) {
-            let mask = Mask::from_array(extent.view())?;
+            let mask = placed(extent)?;
             boxes.push(mask.tight_box().ok_or_else(|| {
                 Error::invalid(format!(
                     "{} covers no pixel of sample {index}",
                     finding.name()
                 ))
-                .with_hint("ask for larger images with `width` and `height`")
+                .with_hint("ask for larger images with `width` and `height`, or for a smaller `max_shift` or `max_zoom`")
             })?);
             masks.insert(finding.name().to_owned(), mask);
         }
 
+        let image = match &displacement {
+            Some(displacement) => displacement.image(rendered.image.view()),
+            None => rendered.image,
+        };
         Ok(Sample {
             key: SampleKey {
-                dataset: self.name().into(),
+                dataset: self.name(),
                 index,
             },
-            image: GrayImage::from_array(rendered.image)?,
+            image: GrayImage::from_array(image)?,
             finding: finding.name().into(),
             question: format!("Is there evidence of {} in the image?", finding.name()),
             present: Some(instance.is_some()),
@@ -121,11 +145,28 @@ impl DatasetReader for PhantomReader {
 }
 
 impl PhantomReader {
-    /// The splits' names differ, so that their samples never share a key.
-    fn name(&self) -> &'static str {
-        match self.params.split {
+    /// Datasets of other patients, or of the same ones elsewhere, have other names, so that their samples never share a key.
+    fn name(&self) -> String {
+        let split = match self.params.split {
             Split::Train => "phantom_train",
             Split::Test => "phantom",
-        }
+        };
+        let displaced = if self.displaced() { "_displaced" } else { "" };
+        format!("{split}{displaced}")
+    }
+
+    fn displaced(&self) -> bool {
+        self.params.max_shift > 0.0 || self.params.max_zoom > 0.0
+    }
+
+    fn displacement(&self, patient: u64) -> Displacement {
+        let PhantomParams {
+            width,
+            height,
+            max_shift,
+            max_zoom,
+            ..
+        } = self.params;
+        Displacement::of(patient, max_shift * width.min(height) as f64, max_zoom)
     }
 }

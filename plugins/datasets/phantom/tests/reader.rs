@@ -118,6 +118,8 @@ fn the_digest_changes_with_what_determines_the_samples() {
         json!({"height": 256}),
         json!({"findings": "cardiomegaly"}),
         json!({"presence": "alternating"}),
+        json!({"max_shift": 0.1}),
+        json!({"max_zoom": 0.1}),
     ];
     let digests: BTreeSet<_> = distinct.iter().cloned().map(digest).collect();
     assert_eq!(digests.len(), distinct.len());
@@ -145,6 +147,38 @@ fn the_patient_is_the_phantoms_own() {
 }
 
 #[test]
+fn displaced_patients_are_the_same_ones_elsewhere() {
+    let still = reader(json!({})).unwrap();
+    let moved = reader(json!({"max_shift": 0.07, "max_zoom": 0.15})).unwrap();
+    assert_eq!(moved.info().unwrap().name, "phantom_displaced");
+    let centre = |sample: &Sample| {
+        let [x1, y1, x2, y2] = sample.boxes[0].corners().map(f64::from);
+        [(x1 + x2) / 2.0, (y1 + y2) / 2.0]
+    };
+    let mut farthest = 0.0f64;
+    for index in 0..24 {
+        let (here, there) = (still.sample(index).unwrap(), moved.sample(index).unwrap());
+        assert_eq!(
+            (&here.patient, &here.question),
+            (&there.patient, &there.question)
+        );
+        assert_ne!(here.key, there.key);
+        let mask = &there.masks[&there.finding];
+        assert_eq!(there.boxes, [mask.tight_box::<Native>().unwrap()]);
+        for (from, to) in centre(&here).into_iter().zip(centre(&there)) {
+            // A shift of 7 % of 224 pixels, and 15 % of the way from the middle; a pixel for rounding.
+            let most = 0.07 * 224.0 + 0.15 * (from - 112.0).abs() + 1.0;
+            assert!((to - from).abs() <= most, "sample {index}: {from} to {to}");
+            farthest = farthest.max((to - from).abs());
+        }
+    }
+    assert!(
+        farthest > 12.0,
+        "nothing moved by more than {farthest} pixels"
+    );
+}
+
+#[test]
 fn wrong_parameters_are_refused() {
     for (params, sentence) in [
         (
@@ -157,6 +191,10 @@ fn wrong_parameters_are_refused() {
         ),
         (json!({"width": 10}), "`width` must lie in 64 to 4096"),
         (json!({"len": 0}), "`len` must lie in 1"),
+        (
+            json!({"max_shift": 0.6}),
+            "`max_shift` must lie in 0 to 0.5",
+        ),
     ] {
         let error = reader(params).err().unwrap();
         assert!(error.to_string().contains(sentence), "{error}");

@@ -1,0 +1,170 @@
+//! What a change does: a method beside the one it is compared with, sample by sample.
+
+use super::{
+    measure::Measure,
+    row::{MethodResults, Row, corrected},
+    table::Group,
+    text::{count, list, signed},
+};
+use crate::statistics::{Bootstrap, Comparison};
+
+/// How the differences are to be read.
+pub const READING: &str = "Each method less the one it is compared with, on the samples that both scored, in percent, with \
+                           95 % bootstrap intervals and p values after Holm's correction for the number of methods compared. \
+                           It matters if the interval of IoU leaves out zero and p is below 0.05; it may matter if only the \
+                           interval does. A difference that is not seen may still be there: the interval says how large.";
+
+/// A method less the one it is compared with, on the samples that both scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effect {
+    /// The other method.
+    pub reference: String,
+    /// The difference of IoU, in percent, its p value corrected for the number of methods compared in the group.
+    pub iou: Comparison,
+    /// The same of F1.
+    pub f1: Comparison,
+    /// Samples whose IoU is another.
+    pub changed: usize,
+}
+
+/// What an effect shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The interval leaves out zero, and so many comparisons do not explain it.
+    Matters,
+    /// The interval leaves out zero, but among so many comparisons one may by chance.
+    MayMatter,
+    /// The interval holds zero.
+    NotSeen,
+    /// No sample's IoU is another.
+    Same,
+    /// There is no interval.
+    Open,
+}
+
+impl Effect {
+    /// What it shows, by IoU.
+    pub fn verdict(&self) -> Verdict {
+        let difference = &self.iou.difference;
+        let (Some(low), Some(high), Some(p)) = (difference.low, difference.high, self.iou.p) else {
+            return Verdict::Open;
+        };
+        match self.changed {
+            0 => Verdict::Same,
+            _ if low <= 0.0 && high >= 0.0 => Verdict::NotSeen,
+            _ if p < 0.05 => Verdict::Matters,
+            _ => Verdict::MayMatter,
+        }
+    }
+}
+
+impl Verdict {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Matters => "matters",
+            Self::MayMatter => "may matter",
+            Self::NotSeen => "no difference seen",
+            Self::Same => "same results",
+            Self::Open => "too few samples",
+        }
+    }
+}
+
+/// The effect of each row, whose results stand in the same order; `reference` names what a row is compared with.
+pub fn effects<'p>(
+    rows: &[Row],
+    results: &[MethodResults<'_>],
+    measures: &[Measure],
+    reference: impl Fn(&str) -> Option<&'p str>,
+    bootstrap: Bootstrap,
+) -> Vec<Option<Effect>> {
+    let references: Vec<Option<usize>> = rows
+        .iter()
+        .map(|row| {
+            let name = reference(&row.method)?;
+            rows.iter().position(|other| other.method == name)
+        })
+        .collect();
+    let compared = |measure: &str| {
+        let measure = measures.iter().find(|m| m.metric.name == measure);
+        let all = results.iter().zip(&references).map(|(ours, other)| {
+            let pairs = ours.pairs(&results[(*other)?], measure?);
+            bootstrap.compare(pairs)
+        });
+        corrected(all.collect())
+    };
+    let (ious, f1s) = (compared("iou"), compared("f1"));
+    let effects = ious.into_iter().zip(f1s).enumerate();
+    effects
+        .map(|(at, (iou, f1))| {
+            let other = references[at]?;
+            let pairs = results[at].pairs(&results[other], measures.first()?);
+            Some(Effect {
+                reference: rows[other].method.clone(),
+                iou: iou?,
+                f1: f1?,
+                changed: pairs.filter(|(_, ours, theirs)| ours != theirs).count(),
+            })
+        })
+        .collect()
+}
+
+/// The rows that are compared, by what they are compared with, in the order of the rows; of each the largest difference of
+/// IoU first.
+pub fn by_reference(group: &Group) -> Vec<(&str, Vec<(&Row, &Effect)>)> {
+    let mut references: Vec<(&str, Vec<(&Row, &Effect)>)> = Vec::new();
+    for row in &group.rows {
+        let Some(effect) = &row.effect else {
+            continue;
+        };
+        match references
+            .iter_mut()
+            .find(|(name, _)| *name == effect.reference)
+        {
+            Some((_, rows)) => rows.push((row, effect)),
+            None => references.push((&effect.reference, vec![(row, effect)])),
+        }
+    }
+    for (_, rows) in &mut references {
+        let size = |effect: &Effect| effect.iou.difference.mean.abs();
+        rows.sort_by(|(_, a), (_, b)| size(b).total_cmp(&size(a)));
+    }
+    references
+}
+
+/// For each method that others are compared with, which of them matter.
+pub fn sentences(group: &Group) -> Vec<String> {
+    by_reference(group)
+        .into_iter()
+        .map(|(reference, rows)| {
+            let named = |verdict: Verdict| -> Vec<String> {
+                let rows = rows
+                    .iter()
+                    .filter(|(_, effect)| effect.verdict() == verdict);
+                rows.map(|(row, effect)| {
+                    format!("{} ({})", row.method, signed(effect.iou.difference.mean))
+                })
+                .collect()
+            };
+            let parts = [Verdict::Matters, Verdict::MayMatter].map(|verdict| {
+                let names = named(verdict);
+                let verb = match (verdict, names.len()) {
+                    (_, 0) => return None,
+                    (Verdict::Matters, 1) => "matters",
+                    (Verdict::Matters, _) => "matter",
+                    _ => "may matter",
+                };
+                Some(format!("{} {verb}", list(&names)))
+            });
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            let found = if parts.is_empty() {
+                "none is seen to matter".to_owned()
+            } else {
+                parts.join("; ")
+            };
+            let methods = count(rows.len() as u64, "method");
+            format!("Of {methods} compared with {reference}, by IoU: {found}.")
+        })
+        .collect()
+}
