@@ -167,6 +167,55 @@ fn an_experiment_is_run_to_a_report() {
 }
 
 #[test]
+fn an_ablation_shows_every_value_beside_the_default() {
+    let ablated = "[[experiment.methods]]\ncomponent = \"occlusion\"\nablate = { baseline = [\"zero\", \"mean\", \"blur\"] }\n";
+    let lab = Lab::new(6, "toy", &["whole_image", "gradcam"], "", ablated);
+    let ran = lab.run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out
+            .contains("occlusion baseline=mean  as occlusion, but {\"baseline\":\"mean\"}"),
+        "{ran:?}"
+    );
+    let before = lab.results();
+    let column = |table: &[Vec<String>], name: &str| {
+        let csv = lab.text("table.csv");
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let names = reader
+            .headers()
+            .unwrap()
+            .iter()
+            .filter(|n| !n.contains("seconds"));
+        let at = names.clone().position(|column| column == name).unwrap();
+        table.iter().map(|row| row[at].clone()).collect::<Vec<_>>()
+    };
+    let methods = [
+        "gradcam",
+        "occlusion",
+        "occlusion baseline=mean",
+        "occlusion baseline=blur",
+        "whole_image",
+    ];
+    assert_eq!(column(&before.0, "method"), methods, "zero is the default");
+    let beside = ["", "", "occlusion", "occlusion", ""];
+    assert_eq!(column(&before.0, "reference"), beside);
+
+    // What is compared may change later: no sample runs again.
+    let again = run(lab
+        .command("run")
+        .args(["--set", "experiment.compare=\"occlusion\""]));
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(
+        again.out.contains("6 samples were there already"),
+        "{again:?}"
+    );
+    let after = lab.results();
+    assert_eq!(after.1, before.1);
+    let beside = ["occlusion", "", "occlusion", "occlusion", ""];
+    assert_eq!(column(&after.0, "reference"), beside);
+}
+
+#[test]
 fn the_same_config_gives_the_same_results_with_any_number_of_workers() {
     let alone = Lab::new(8, "toy", METHODS, SANITY, TUNED);
     let together = Lab::new(
@@ -371,6 +420,16 @@ fn what_cannot_be_is_refused_before_anything_runs() {
             "",
             "[experiment.tuning]\ndataset = { component = \"phantom\" }\n",
             "two datasets are called `phantom`",
+        ),
+        (
+            "compare = \"whole_imaeg\"",
+            "",
+            "`experiment.compare` is `whole_imaeg`, but no method is called so; did you mean `whole_image`?",
+        ),
+        (
+            "",
+            "[[experiment.methods]]\ncomponent = \"occlusion\"\nablate = { gird = [4] }\n",
+            "method `occlusion` ablates `gird`, but `occlusion` has no such parameter",
         ),
         (
             "",

@@ -4,6 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use medfocus_plugin_api::{Error, Result};
+use serde_json::{Map, Value, json};
 
 use super::terminal;
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     },
     output::OutDir,
     report,
-    workbench::Workbench,
+    workbench::{Provenance, Workbench},
 };
 
 #[derive(Args)]
@@ -107,7 +108,7 @@ impl ReportCommand {
 fn write_tasks(file: &mut dyn Write, plan: &Plan) -> std::io::Result<()> {
     for cell in &plan.cells {
         for case in cell.cases() {
-            let task = serde_json::json!({ "case": case, "methods": cell.methods });
+            let task = json!({ "case": case, "methods": cell.methods });
             writeln!(file, "{task}")?;
         }
     }
@@ -130,8 +131,15 @@ fn describe(plan: &Plan) -> String {
         }
     }
     for method in &plan.methods {
-        let params = serde_json::Value::Object(method.method.params.clone());
-        lines.push(format!("  {}  {params}", method.name));
+        let reference = plan.reference(method).and_then(|name| plan.method(name));
+        let reference = reference.filter(|r| r.method.component == method.method.component);
+        lines.push(match reference {
+            Some(reference) => {
+                let others = differences(&method.method, &reference.method);
+                format!("  {}  as {}, but {others}", method.name, reference.name)
+            }
+            None => format!("  {}  {}", method.name, json!(method.method.params)),
+        });
         if let Some(tuning) = plan
             .tuning
             .as_ref()
@@ -146,6 +154,22 @@ fn describe(plan: &Plan) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// The parameters and the components in slots that differ from another of the same component.
+fn differences(ours: &Provenance, theirs: &Provenance) -> Value {
+    let params = ours.params.iter();
+    let params = params.filter(|(name, value)| theirs.params.get(*name) != Some(*value));
+    let mut differences: Map<String, Value> = params
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    for slot in ours.slots.keys().chain(theirs.slots.keys()) {
+        if ours.slots.get(slot) != theirs.slots.get(slot) {
+            let component = ours.slots.get(slot).map(|filling| &filling.component);
+            differences.insert(format!("slots.{slot}"), json!(component));
+        }
+    }
+    Value::Object(differences)
 }
 
 fn cost(plan: &Plan, estimates: &[Estimate]) -> String {

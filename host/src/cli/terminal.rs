@@ -67,7 +67,10 @@ pub fn attend(session: &Session) {
 /// When a stage of a run began, with how many steps done.
 type Began = Option<(String, Instant, u64)>;
 
-/// Where no bar can be drawn: a line for every twentieth part of a run's stage, with the time that is left.
+/// After so many steps there is a first guess at the time that is left.
+const EARLY: u64 = 5;
+
+/// Where no bar can be drawn: a line soon and for every twentieth part of a run's stage, with the time that is left.
 fn report_run(began: &Mutex<Began>, progress: &Progress<'_>) {
     let Progress {
         component,
@@ -84,8 +87,9 @@ fn report_run(began: &Mutex<Began>, progress: &Progress<'_>) {
         other => other.insert((note.to_owned(), Instant::now(), done)),
     };
     let part = |done: u64| done * 20 / total;
-    if part(done) > part(done - 1) {
-        let each = start.elapsed().as_secs_f64() / done.saturating_sub(*before).max(1) as f64;
+    let since = done.saturating_sub(*before);
+    if since == EARLY || part(done) > part(done - 1) {
+        let each = start.elapsed().as_secs_f64() / since.max(1) as f64;
         let left = each * total.saturating_sub(done) as f64 / 60.0;
         eprintln!("{done} of {total} {note}, about {left:.1} min left");
     }

@@ -29,7 +29,7 @@ pub struct Experiment {
     pub modes: Vec<Mode>,
     /// Who explains.
     pub methods: Vec<MethodConfig>,
-    /// The method that every other is compared with, sample by sample; none if nothing.
+    /// The method that every other is compared with, sample by sample, but controls; none if nothing.
     #[serde(default)]
     pub compare: Option<String>,
     /// What a method and a model that do not fit mean.

@@ -194,13 +194,14 @@ impl Plan {
     }
 
     /// The name of the method that this one is compared with, if any.
-    pub fn reference(&self, name: &str) -> Option<&str> {
+    pub fn reference(&self, method: &PlannedMethod) -> Option<&str> {
         let configs = self.experiment.methods.iter();
         let own = configs
-            .filter(|config| config.label() == name)
+            .filter(|config| config.label() == method.name)
             .find_map(|config| config.compare.as_deref());
-        own.or(self.experiment.compare.as_deref())
-            .filter(|reference| *reference != name)
+        let common = self.experiment.compare.as_deref();
+        own.or(common.filter(|_| !method.control))
+            .filter(|reference| *reference != method.name)
     }
 }
 

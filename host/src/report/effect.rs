@@ -71,24 +71,17 @@ impl Verdict {
     }
 }
 
-/// The effect of each row, whose results stand in the same order; `reference` names what a row is compared with.
-pub fn effects<'p>(
+/// The effect of each row; `results` and `references`, the places of what rows are compared with, stand in their order.
+pub fn effects(
     rows: &[Row],
     results: &[MethodResults<'_>],
+    references: &[Option<usize>],
     measures: &[Measure],
-    reference: impl Fn(&str) -> Option<&'p str>,
     bootstrap: Bootstrap,
 ) -> Vec<Option<Effect>> {
-    let references: Vec<Option<usize>> = rows
-        .iter()
-        .map(|row| {
-            let name = reference(&row.method)?;
-            rows.iter().position(|other| other.method == name)
-        })
-        .collect();
     let compared = |measure: &str| {
         let measure = measures.iter().find(|m| m.metric.name == measure);
-        let all = results.iter().zip(&references).map(|(ours, other)| {
+        let all = results.iter().zip(references).map(|(ours, other)| {
             let pairs = ours.pairs(&results[(*other)?], measure?);
             bootstrap.compare(pairs)
         });

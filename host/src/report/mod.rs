@@ -61,18 +61,20 @@ pub fn summary(results: &Results) -> String {
         let title = format!("{}, {}", section.dataset, text::mode(section.mode));
         let accounting = headline::accounting(&group.accounting);
         let mut lines = vec![format!("{title}: {accounting}")];
+        let names = group.rows.iter().map(|row| row.method.len());
+        let width = names.chain([24]).max().unwrap_or_default();
         for row in &group.rows {
             let iou = row.values.first().and_then(Option::as_ref);
             let iou = iou.map_or("-".to_owned(), |iou| text::number(iou.mean));
             let note = if row.control { "  (control)" } else { "" };
             lines.push(format!(
-                "  {:<24} IoU {iou:>6}  {} of {} scored{note}",
+                "  {:<width$} IoU {iou:>6}  {} of {} scored{note}",
                 row.method, row.scored, row.attempted
             ));
         }
         for misfit in &group.misfits {
             lines.push(format!(
-                "  {:<24} does not fit: {}",
+                "  {:<width$} does not fit: {}",
                 misfit.method, misfit.reason
             ));
         }

@@ -161,8 +161,12 @@ pub fn rows(
             });
         }
     }
-    let reference = |method: &str| plan.reference(method);
-    let effects = effect::effects(&rows, &results, measures, reference, bootstrap);
+    let references = methods.iter().map(|method| {
+        let name = plan.reference(method)?;
+        rows.iter().position(|row| row.method == name)
+    });
+    let references: Vec<Option<usize>> = references.collect();
+    let effects = effect::effects(&rows, &results, &references, measures, bootstrap);
     for (row, effect) in rows.iter_mut().zip(effects) {
         row.effect = effect;
     }

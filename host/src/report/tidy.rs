@@ -167,34 +167,37 @@ pub fn columns(measures: &[Measure]) -> Vec<Column> {
 
 /// What a comparison with another method says.
 fn effect() -> Vec<Column> {
-    let mut columns = vec![row(
+    let reference = row(
         "reference",
         "the method that this one is compared with",
         |row| Some(row.effect.as_ref()?.reference.clone()),
-    )];
-    let measures: [(&str, &str, fn(&Effect) -> &Comparison); 2] = [
-        ("iou", "IoU", |effect| &effect.iou),
-        ("f1", "F1", |effect| &effect.f1),
-    ];
-    for (name, title, of) in measures {
-        let about =
-            format!("{title} less the reference's on the samples that both scored, in percent");
-        let (name, title) = (format!("{name}_change"), format!("change of {title}"));
-        columns.extend(summary(&name, &about, &title, true, move |row| {
-            Some(of(row.effect.as_ref()?).difference)
-        }));
-        let about = format!("p value of no {title} after Holm's correction");
-        columns.push(row(&format!("{name}_p"), &about, move |row| {
-            of(row.effect.as_ref()?).p.map(|p| p.to_string())
-        }));
-    }
-    columns.push(row(
+    );
+    let changed = row(
         "changed",
         "samples whose IoU differs from the reference's",
         |row| Some(row.effect.as_ref()?.changed.to_string()),
-    ));
-    columns.push(row("verdict", "what the change of IoU shows", |row| {
+    );
+    let verdict = row("verdict", "what the change of IoU shows", |row| {
         Some(row.effect.as_ref()?.verdict().words().to_owned())
+    });
+    let mut columns = vec![reference];
+    columns.extend(change("iou", "IoU", |effect| &effect.iou));
+    columns.extend(change("f1", "F1", |effect| &effect.f1));
+    columns.extend([changed, verdict]);
+    columns
+}
+
+/// A measure less the reference's.
+fn change(measure: &str, title: &str, of: fn(&Effect) -> &Comparison) -> Vec<Column> {
+    let name = format!("{measure}_change");
+    let about = format!("{title} less the reference's on the samples that both scored, in percent");
+    let title = format!("change of {title}");
+    let mut columns = summary(&name, &about, &title, true, move |row| {
+        Some(of(row.effect.as_ref()?).difference)
+    });
+    let about = format!("p value of no {title} after Holm's correction");
+    columns.push(row(&format!("{name}_p"), &about, move |row| {
+        of(row.effect.as_ref()?).p.map(|p| p.to_string())
     }));
     columns
 }

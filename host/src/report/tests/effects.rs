@@ -17,14 +17,16 @@ use crate::{
     statistics::{Bootstrap, holm},
 };
 
-/// All compared with `drift`, but `focus` with `both_lungs`.
+/// All compared with `drift`, but `focus` with `both_lungs`; the controls because they say so.
 fn results() -> Results {
     let mut results = synthetic::results();
     results.plan.experiment.compare = Some("drift".to_owned());
     for method in &mut results.plan.experiment.methods {
-        if method.label() == "focus" {
-            method.compare = Some("both_lungs".to_owned());
-        }
+        method.compare = match method.label() {
+            "focus" => Some("both_lungs".to_owned()),
+            "both_lungs" | "centre_box" => Some("drift".to_owned()),
+            _ => None,
+        };
     }
     results
 }
@@ -121,6 +123,17 @@ fn differences_are_paired_and_corrected() {
         close(found.difference.mean, comparison.difference.mean);
         close(found.p.unwrap(), p);
     }
+}
+
+#[test]
+fn controls_are_compared_only_if_they_say_so() {
+    let mut results = synthetic::results();
+    results.plan.experiment.compare = Some("focus".to_owned());
+    let table = Table::new(&results, 400);
+    let group = &table.sections[0].groups[1];
+    let compared = group.rows.iter().filter(|row| row.effect.is_some());
+    let names: Vec<_> = compared.map(|row| row.method.as_str()).collect();
+    assert_eq!(names, ["drift", "attention"]);
 }
 
 #[test]
