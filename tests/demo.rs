@@ -112,6 +112,26 @@ fn occlusion_finds_what_the_model_saw() {
 }
 
 #[test]
+fn every_config_that_needs_no_data_can_be_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = format!("experiment.out={:?}", folder.path().display().to_string());
+    for (config, methods) in [
+        ("configs/demo.toml", 18),
+        ("configs/paper/published.toml", 17),
+        ("configs/ablations.toml", 30),
+    ] {
+        let planned = run(medfocus().args(["plan", config, "--no-estimate", "--set", &out]));
+        assert_eq!(planned.code, 0, "{planned:?}");
+        let plan = read(&folder.path().join("plan.json"));
+        assert!(
+            plan["methods"].as_array().unwrap().len() >= methods,
+            "{config}"
+        );
+        std::fs::remove_file(folder.path().join("plan.json")).unwrap();
+    }
+}
+
+#[test]
 fn gradcam_and_the_control_run_on_the_demo_model() {
     let folder = tempfile::tempdir().unwrap();
     let (image, truth) = positives(folder.path(), 1).remove(0);

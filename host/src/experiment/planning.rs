@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     config::{DatasetConfig, Experiment, Grid, MethodConfig, Misfits},
-    plan::{Cell, Misfit, Plan, PlannedDataset, PlannedMethod, PlannedModel},
+    plan::{Cell, Misfit, Plan, PlannedDataset, PlannedMethod, PlannedModel, slug},
     variants,
 };
 use crate::{
@@ -149,7 +149,10 @@ fn check(experiment: &Experiment) -> Result<()> {
             return Err(Error::invalid(format!("`experiment.{key}` is empty")));
         }
     }
-    distinct("method", experiment.methods.iter().map(MethodConfig::label))
+    let names = || experiment.methods.iter().map(MethodConfig::label);
+    let pictures: Vec<String> = names().map(slug).collect();
+    distinct("method", names())
+        .and_then(|()| distinct("picture", pictures.iter().map(String::as_str)))
         .map_err(|error| error.with_hint("give one of them another `name`"))?;
     check_references(experiment)?;
     distinct("model", experiment.models.iter().map(String::as_str))?;
@@ -256,6 +259,22 @@ fn pairs<'a, D, M>(grid: Grid, datasets: &'a [D], models: &'a [M]) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_have_names_of_their_own() {
+        let checked = |other: &str| {
+            let experiment = json!({
+                "name": "e", "datasets": [{ "component": "d" }], "models": ["m"],
+                "methods": [{ "component": "a", "name": "a x=1" }, { "component": "a", "name": other }],
+            });
+            check(&serde_json::from_value(experiment).unwrap())
+        };
+        assert!(checked("a x=2").is_ok());
+        assert_eq!(
+            checked("a_x_1").unwrap_err().to_string(),
+            "two pictures are called `a_x_1`; give one of them another `name`"
+        );
+    }
 
     #[test]
     fn what_is_compared_with_must_be_a_method() {
