@@ -71,7 +71,7 @@ pub use message::Message;
 pub use params::{NoParams, Params};
 pub use protocol::{
     Caller, Client, Component,
-    dataset::{DatasetInfo, DatasetReader, Sample, SampleKey},
+    dataset::{DatasetInfo, DatasetReader, NO_FINDING, Sample, SampleKey},
     detector::{DetectRequest, Detector},
     editor::{CounterfactualEditor, EditRequest},
     method::{Attribution, AttributionMethod, Mode, ScoredBox, Task},

@@ -53,7 +53,7 @@ pub struct Sample {
     pub key: SampleKey,
     /// The image at its own size.
     pub image: GrayImage,
-    /// What the question asks about, as `pleural effusion`.
+    /// What the question asks about, as `pleural effusion`; [`NO_FINDING`] of a normal image.
     pub finding: String,
     /// The full question without suffix.
     pub question: String,
@@ -68,6 +68,31 @@ pub struct Sample {
     /// Name of the patient's cluster, for statistics; never a patient's real name.
     #[serde(default)]
     pub patient: Option<String>,
+}
+
+/// What the question about a normal image asks about: nothing by name.
+pub const NO_FINDING: &str = "no finding";
+
+impl Sample {
+    /// A normal image: asked about any abnormality, which is not there.
+    pub fn normal(key: SampleKey, image: GrayImage) -> Self {
+        Self {
+            key,
+            image,
+            finding: NO_FINDING.to_owned(),
+            question: "Is there evidence of any abnormality in the image?".to_owned(),
+            present: Some(false),
+            boxes: Vec::new(),
+            masks: BTreeMap::new(),
+            patient: None,
+        }
+    }
+
+    /// Whether the dataset says that the image is normal: nothing but that, as a sample without the finding asked
+    /// about may show another.
+    pub fn is_normal(&self) -> bool {
+        self.finding == NO_FINDING && self.boxes.is_empty()
+    }
 }
 
 /// Operation of [`DatasetReader::info`].

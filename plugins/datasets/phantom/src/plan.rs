@@ -20,6 +20,8 @@ choices! {
         Always = "always",
         /// In every other round of the findings.
         Alternating = "alternating",
+        /// In no sample: healthy patients, asked about any abnormality.
+        Never = "never",
     }
 }
 
@@ -49,8 +51,8 @@ pub struct Plan {
 pub struct Question {
     /// The patient and all they have.
     pub case: Case,
-    /// What is asked about.
-    pub finding: Finding,
+    /// What is asked about; nothing of a healthy patient.
+    pub finding: Option<Finding>,
 }
 
 impl Plan {
@@ -84,19 +86,18 @@ impl Plan {
     pub fn question(&self, index: u64) -> Question {
         let kinds = self.findings.len() as u64;
         let finding = self.findings[(index % kinds) as usize];
-        let present = match self.presence {
-            Presence::Always => true,
-            Presence::Alternating => (index / kinds).is_multiple_of(2),
-        };
+        let round = index / kinds;
         let mut options = CaseOptions::default();
-        if present {
-            options.require = Some(finding);
-        } else {
-            options.findings.retain(|&other| other != finding);
+        match self.presence {
+            Presence::Never => options.findings.clear(),
+            Presence::Alternating if !round.is_multiple_of(2) => {
+                options.findings.retain(|&other| other != finding);
+            }
+            Presence::Always | Presence::Alternating => options.require = Some(finding),
         }
         Question {
             case: sample_case(self.first_seed + index, &options),
-            finding,
+            finding: (self.presence != Presence::Never).then_some(finding),
         }
     }
 

@@ -1,7 +1,5 @@
 //! Renders the planned patients as samples.
 
-use std::collections::BTreeMap;
-
 use medfocus_phantom::{Concept, render};
 use medfocus_plugin_api::{
     Component, Context, DatasetInfo, DatasetReader, Error, GrayImage, Mask, Result, Sample,
@@ -105,41 +103,41 @@ impl DatasetReader for PhantomReader {
             Some(displacement) => Mask::from_array(displacement.mask(mask.view()).view()),
             None => Mask::from_array(mask.view()),
         };
-        let mut masks = BTreeMap::new();
+        let image = match &displacement {
+            Some(displacement) => displacement.image(rendered.image.view()),
+            None => rendered.image.clone(),
+        };
+        let key = SampleKey {
+            dataset: self.name(),
+            index,
+        };
+        let mut sample = Sample {
+            patient: Some(format!("phantom-{}", case.seed)),
+            ..Sample::normal(key, GrayImage::from_array(image)?)
+        };
         for concept in Concept::ALL {
             let mask = placed(rendered.concept_mask(concept))?;
-            masks.insert(concept.name().to_owned(), mask);
+            sample.masks.insert(concept.name().to_owned(), mask);
         }
-        let mut boxes = Vec::new();
+        let Some(finding) = finding else {
+            return Ok(sample);
+        };
+
+        let name = finding.name();
         let instance = case.findings.iter().position(|i| i.finding == finding);
         if let Some(extent) = instance.and_then(|i| rendered.finding_mask(i)) {
             let mask = placed(extent)?;
-            boxes.push(mask.tight_box().ok_or_else(|| {
-                Error::invalid(format!(
-                    "{} covers no pixel of sample {index}",
-                    finding.name()
-                ))
+            sample.boxes.push(mask.tight_box().ok_or_else(|| {
+                Error::invalid(format!("{name} covers no pixel of sample {index}"))
                 .with_hint("ask for larger images with `width` and `height`, or for a smaller `max_shift` or `max_zoom`")
             })?);
-            masks.insert(finding.name().to_owned(), mask);
+            sample.masks.insert(name.to_owned(), mask);
         }
-
-        let image = match &displacement {
-            Some(displacement) => displacement.image(rendered.image.view()),
-            None => rendered.image,
-        };
         Ok(Sample {
-            key: SampleKey {
-                dataset: self.name(),
-                index,
-            },
-            image: GrayImage::from_array(image)?,
-            finding: finding.name().into(),
-            question: format!("Is there evidence of {} in the image?", finding.name()),
+            finding: name.to_owned(),
+            question: format!("Is there evidence of {name} in the image?"),
             present: Some(instance.is_some()),
-            boxes,
-            masks,
-            patient: Some(format!("phantom-{}", case.seed)),
+            ..sample
         })
     }
 }

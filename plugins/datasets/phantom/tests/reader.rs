@@ -76,6 +76,27 @@ fn alternating_presence_is_balanced_and_true() {
 }
 
 #[test]
+fn the_healthy_are_normal() {
+    let reader = reader(json!({"presence": "never"})).unwrap();
+    for index in 0..6 {
+        let sample = reader.sample(index).unwrap();
+        assert!(sample.is_normal() && sample.boxes.is_empty());
+        assert_eq!(sample.present, Some(false));
+        assert_eq!(
+            Vec::from_iter(sample.masks.keys().map(String::as_str)),
+            BTreeSet::from(Concept::ALL.map(Concept::name))
+                .into_iter()
+                .collect::<Vec<_>>()
+        );
+        // The patient is the same, whatever they are asked.
+        let seed = (1 << 40) + index;
+        let patient = medfocus_phantom::Patient::sample(seed);
+        let rendered = medfocus_phantom::render(&patient, &[], 224, 224);
+        assert_eq!(sample.image.view(), rendered.image);
+    }
+}
+
+#[test]
 fn splits_share_no_patient() {
     let patients = |split: &str| -> BTreeSet<_> {
         let reader = reader(json!({"split": split})).unwrap();
@@ -120,6 +141,7 @@ fn the_digest_changes_with_what_determines_the_samples() {
         json!({"presence": "alternating"}),
         json!({"max_shift": 0.1}),
         json!({"max_zoom": 0.1}),
+        json!({"presence": "never"}),
     ];
     let digests: BTreeSet<_> = distinct.iter().cloned().map(digest).collect();
     assert_eq!(digests.len(), distinct.len());

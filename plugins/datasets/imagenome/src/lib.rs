@@ -1,0 +1,14 @@
+//! Chest ImaGenome (Wu et al., NeurIPS Datasets and Benchmarks 2021) over the images of MIMIC-CXR-JPG.
+//!
+//! Both need credentials at PhysioNet, and neither has been seen here: the readers are written after the data set's
+//! published description and tested on synthetic files in its layout.
+#![deny(unsafe_code)]
+
+mod normals;
+mod scene_graph;
+
+pub use normals::{NormalsParams, NormalsReader};
+
+medfocus_plugin_api::export_plugin! {
+    dataset NormalsReader;
+}

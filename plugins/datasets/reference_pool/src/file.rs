@@ -1,0 +1,174 @@
+//! Reading one file of the pool: within bounds, and from within the folder only.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use medfocus_imaging::decode::{self, Format, MAX_BYTES};
+use medfocus_plugin_api::{Error, GrayImage, Mask, Result};
+use ndarray::{Array2, ArrayView2};
+use ndarray_npy::{ViewNpyError, ViewNpyExt as _};
+
+/// The bytes of a regular file that lies within `root`, wherever links lead.
+///
+/// # Errors
+///
+/// [`Error::invalid`] naming the file: a link out of the folder, no regular file, too large or unreadable.
+pub fn bytes(root: &Path, path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |error: std::io::Error| {
+        Error::invalid(format!("{} cannot be read: {error}", path.display()))
+    };
+    let real = path.canonicalize().map_err(unreadable)?;
+    if !real.starts_with(root) {
+        return Err(
+            Error::invalid(format!("{} is a link out of the pool", path.display()))
+                .with_hint("copy the file there"),
+        );
+    }
+    // Asked before it is opened: opening a pipe would wait for its other end.
+    if !real.metadata().map_err(unreadable)?.is_file() {
+        return Err(Error::invalid(format!("{} is no file", path.display())));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(&real).map_err(unreadable)?;
+    let limit = MAX_BYTES as u64 + 1;
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::invalid(format!(
+            "{} has more than {} MiB",
+            path.display(),
+            MAX_BYTES >> 20
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The image that a file's bytes hold.
+///
+/// # Errors
+///
+/// [`Error::invalid`] naming the file if it is no image that can be decoded.
+pub fn image(path: &Path, bytes: &[u8]) -> Result<GrayImage> {
+    GrayImage::from_array(decoded(path, bytes)?)
+}
+
+/// The mask that a file's bytes hold, which must fit the image and hold something.
+///
+/// # Errors
+///
+/// [`Error::invalid`] naming the file.
+pub fn mask(path: &Path, bytes: &[u8], image: &GrayImage) -> Result<Mask> {
+    let inside = match kind(path) {
+        Some(MaskFile::Npy) => npy(path, bytes)?,
+        // A lossy mask has grey around its edges, all of it inside.
+        _ if Format::of(bytes) != Some(Format::Png) => {
+            return Err(
+                Error::invalid(format!("{} is no PNG image", path.display()))
+                    .with_hint("save masks as 8-bit grey PNG, non-zero inside"),
+            );
+        }
+        _ => decoded(path, bytes)?.mapv(|pixel| pixel != 0),
+    };
+    let (height, width) = inside.dim();
+    let size = (image.height() as usize, image.width() as usize);
+    if (height, width) != size {
+        return Err(Error::invalid(format!(
+            "{} has {width} x {height} pixels, its image {} x {}",
+            path.display(),
+            size.1,
+            size.0
+        )));
+    }
+    if !inside.iter().any(|&inside| inside) {
+        return Err(
+            Error::invalid(format!("{} is an empty mask", path.display()))
+                .with_hint("a concept that is not seen has no file"),
+        );
+    }
+    Mask::from_array(inside.view())
+}
+
+/// How a mask is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaskFile {
+    /// 8-bit grey.
+    Png,
+    /// NumPy, bool or u8.
+    Npy,
+}
+
+/// How a file of this name stores a mask; nothing if it does not.
+pub fn kind(path: &Path) -> Option<MaskFile> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "png" => Some(MaskFile::Png),
+        "npy" => Some(MaskFile::Npy),
+        _ => None,
+    }
+}
+
+fn decoded(path: &Path, bytes: &[u8]) -> Result<Array2<u8>> {
+    let decoded = decode::decode(bytes)
+        .map_err(|error| Error::invalid(format!("{}: {error}", path.display())))?;
+    Ok(decoded.pixels)
+}
+
+/// The most bytes of a NumPy header; those of plain arrays have 118, and one nested deeply exhausts its parser's stack.
+const MAX_NPY_HEADER: u16 = 246;
+
+/// Views check the header's shape against the bytes there are, so that nothing is allocated for what is not there.
+fn npy(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
+    let refused = |why: String| {
+        Error::invalid(format!(
+            "{} is no NumPy array of bool or u8, height x width: {why}",
+            path.display()
+        ))
+    };
+    let header = match bytes {
+        [b'\x93', b'N', b'U', b'M', b'P', b'Y', 1, 0, low, high, ..] => {
+            u16::from_le_bytes([*low, *high])
+        }
+        _ => return Err(refused("not of format version 1".into())),
+    };
+    if header > MAX_NPY_HEADER {
+        return Err(refused(format!("a header of {header} bytes")));
+    }
+    let read = || {
+        ArrayView2::<bool>::view_npy(bytes)
+            .map(|inside| inside.to_owned())
+            .or_else(|_| {
+                let levels = ArrayView2::<u8>::view_npy(bytes)?;
+                Ok(levels.mapv(|level| level != 0))
+            })
+            .map_err(|error: ViewNpyError| refused(error.to_string()))
+    };
+    // The crate unwraps where the sides of an empty array overflow.
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(refused("its shape".into())))
+}
+
+/// What lies in a folder, by name; hidden files are passed over.
+///
+/// # Errors
+///
+/// [`Error::missing`] naming the folder if it cannot be read, [`Error::invalid`] naming a file whose name is no text.
+pub fn list(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let unreadable =
+        |error| Error::missing(format!("{} cannot be read: {error}", folder.display()));
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name
+            .ok_or_else(|| Error::invalid(format!("the name of {path:?} is not UTF-8")))?
+            .to_owned();
+        if !name.starts_with('.') {
+            found.push((name, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
