@@ -35,7 +35,7 @@ pub struct Config {
     pub model: Dict,
     /// Parameters of the dataset.
     pub dataset: Dict,
-    /// What fills the other slots, by their names.
+    /// What fills the other slots, by their names; `pool` holds sixteen phantoms unless something else is named.
     pub slots: BTreeMap<String, Filling>,
     /// How answers are made.
     pub answer: AnswerConfig,
@@ -144,6 +144,23 @@ impl Default for Config {
     }
 }
 
+/// The slot of the reference images.
+const POOL: &str = "pool";
+
+/// What fills the slot `pool` where no config does: sixteen phantoms of the training population.
+fn phantom_pool() -> Filling {
+    Filling {
+        component: "phantom".to_owned(),
+        params: [
+            ("split".to_owned(), "train".into()),
+            ("offset".to_owned(), 2_000_000_u32.into()),
+            ("len".to_owned(), 16_u32.into()),
+        ]
+        .into(),
+        slots: BTreeMap::new(),
+    }
+}
+
 /// A config that remembers where each value came from.
 #[derive(Clone)]
 pub struct Layers {
@@ -180,7 +197,10 @@ impl Layers {
         for setting in settings {
             figment = figment.merge(Setting::parse(setting)?);
         }
-        let config = figment.extract().map_err(|error| sentence(&error))?;
+        let mut config: Config = figment.extract().map_err(|error| sentence(&error))?;
+        // No layer of its own: its parameters would mix with those of the dataset that a config names instead.
+        let pool = config.slots.entry(POOL.to_owned());
+        pool.or_insert_with(phantom_pool);
         Ok(Self { figment, config })
     }
 

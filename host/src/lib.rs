@@ -5,7 +5,7 @@
 //! image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`overlay`] draws
 //! them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
-//! [`cli`] is the command line over all this.
+//! [`pool`] builds and checks the references of MedFocus. [`cli`] is the command line over all this.
 
 pub mod attribute;
 pub mod boxes;
@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod output;
 pub mod overlay;
 pub mod plugin;
+pub mod pool;
 pub mod report;
 pub mod statistics;
 pub mod study;

@@ -50,6 +50,43 @@ impl OutDir {
         Ok(folder)
     }
 
+    /// Makes a folder that appears whole or not at all: `fill` writes into a hidden one beside it, which then takes its
+    /// place. (A killed process may leave a hidden `.writing-*` folder, which is safe to delete.)
+    ///
+    /// # Errors
+    ///
+    /// There is something in its place other than an empty folder, or `fill` or the disk fails.
+    pub fn whole<T>(path: &Path, fill: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let taken = match path.read_dir() {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
+        if taken {
+            return Err(Error::invalid(format!(
+                "`{}` is there and is no empty folder",
+                path.display()
+            ))
+            .with_hint("choose another place, or delete it"));
+        }
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = Self::create(parent.unwrap_or(Path::new(".")))?;
+        let new = Builder::new()
+            .prefix(".writing-")
+            .permissions(Permissions::from_mode(0o777))
+            .tempdir_in(&parent.path)
+            .map_err(|error| failed("write into", &parent.path, &error))?;
+        let done = fill(&Self {
+            path: new.path().to_owned(),
+        })?;
+        fs::rename(new.path(), path).map_err(|error| failed("make", path, &error))?;
+        // Moved, so there is nothing left to delete.
+        let _ = new.keep();
+        parent.sync();
+        Ok(done)
+    }
+
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -159,10 +196,14 @@ impl OutDir {
         let new = out.into_inner().map_err(IntoInnerError::into_error)?;
         new.as_file().sync_all()?;
         new.persist(place)?;
-        // The name outlives a power cut only once the folder is on the disk. The file is in its place
-        // by now, and not every file system can do this for a folder: no reason to call it failed.
-        let _ = File::open(&self.path).and_then(|folder| folder.sync_all());
+        self.sync();
         Ok(())
+    }
+
+    /// Brings the folder's names to the disk: only then do they outlive a power cut. What they name is in its place by
+    /// now, and not every file system can do this for a folder: no reason to call it failed.
+    fn sync(&self) {
+        let _ = File::open(&self.path).and_then(|folder| folder.sync_all());
     }
 }
 

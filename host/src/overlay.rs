@@ -4,6 +4,7 @@ mod caption;
 mod heat;
 mod marks;
 mod paint;
+pub mod sheet;
 #[cfg(test)]
 mod tests;
 mod text;

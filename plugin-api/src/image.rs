@@ -119,6 +119,11 @@ impl Mask {
         self.0.view()
     }
 
+    /// As an image of 0 and 255, where it was made by [`Mask::from_array`].
+    pub fn image(&self) -> &GrayImage {
+        &self.0
+    }
+
     /// Pixels inside.
     pub fn area(&self) -> u64 {
         self.0.bytes().iter().filter(|&&p| p != 0).count() as u64

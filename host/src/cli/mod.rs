@@ -6,6 +6,7 @@ mod experiment;
 mod image;
 mod model;
 mod plugins;
+mod pool;
 mod sample;
 mod terminal;
 
@@ -56,6 +57,9 @@ enum Command {
     Image(image::Image),
     /// Write one image of a dataset with its question and its annotated boxes
     Sample(sample::Sample),
+    /// Build, check or draw a pool of reference images for the method `medfocus`
+    #[command(subcommand)]
+    Pool(pool::Pool),
     /// Look at plugins without running them, or check one
     #[command(subcommand)]
     Plugins(plugins::Plugins),
@@ -100,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Attribute(command) => command.run(&common.workbench()?),
         Command::Image(command) => command.run(),
         Command::Sample(command) => command.run(&common.workbench()?),
+        Command::Pool(command) => command.run(&common.workbench()?),
         Command::Plugins(command) => command.run(&common.workbench()?),
         Command::Model(command) => command.run(&common.workbench()?),
         Command::Doctor => doctor::run(&common.workbench()?),
