@@ -188,7 +188,9 @@ impl Workbench {
             if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
                 fits(user, slot, model)?;
             } else if let Some(filling) = self.slot_filling(filling, &slot.name) {
-                let recipe = self.recipe(slot.kind, filling, None)?;
+                let recipe = self
+                    .recipe(slot.kind, filling, None)
+                    .map_err(|error| error.context(format!("slot `{}` of `{user}`", slot.name)))?;
                 fits(user, slot, &recipe.manifest)?;
                 slots.insert(slot.name.clone(), recipe);
             } else if slot.required {

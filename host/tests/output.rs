@@ -98,6 +98,41 @@ fn files_are_as_readable_as_any_other_new_file() {
 }
 
 #[test]
+fn a_folder_appears_whole_or_not_at_all() {
+    let (_parent, out) = folder();
+    let place = out.path().join("a/b");
+    let fill = |inner: &OutDir| inner.json("x.json", &1).map(|_| 7);
+    assert_eq!(OutDir::whole(&place, fill).unwrap(), 7);
+    assert_eq!(names(&place), ["x.json"]);
+    assert_eq!(names(place.parent().unwrap()), ["b"]);
+    let other = out.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&place), mode(&other));
+
+    let half = out.path().join("half");
+    let fails = |inner: &OutDir| {
+        inner.json("x.json", &1)?;
+        inner.write("y", full_disk)
+    };
+    assert!(OutDir::whole(&half, fails).is_err());
+    let panicked = std::panic::catch_unwind(|| {
+        OutDir::whole(&half, |inner| {
+            inner.json("x.json", &1).unwrap();
+            panic!("stop")
+        })
+        .map(|()| ())
+    });
+    assert!(panicked.is_err());
+    assert_eq!(names(out.path()), ["a", "other"]);
+    let taken = OutDir::whole(&place, fill).unwrap_err().to_string();
+    assert!(
+        taken.contains("a/b` is there and is no empty folder"),
+        "{taken}"
+    );
+}
+
+#[test]
 fn the_formats_are_read_back() {
     let (_parent, out) = folder();
     let json = out

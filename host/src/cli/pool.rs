@@ -169,13 +169,10 @@ fn show(bench: &Workbench, folder: &Path, out: &Path) -> Result<ExitCode> {
     let total = reader.info()?.len;
     let shown = total.min(sheet::MOST);
     let tiles = (0..shown).map(|index| {
-        pool::step(&bench.session, index, shown, "drawing references")?;
         let sample = reader.sample(index)?;
-        Ok(Tile::new(
-            &pool::name_of(&sample),
-            &sample.image,
-            &sample.masks,
-        ))
+        let tile = Tile::new(&pool::name_of(&sample), &sample.image, &sample.masks);
+        pool::step(&bench.session, index + 1, shown, "drawing references")?;
+        Ok(tile)
     });
     let tiles: Vec<_> = tiles.collect::<Result<_>>()?;
     let title = match total {

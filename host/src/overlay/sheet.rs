@@ -19,6 +19,8 @@ pub const MOST: u64 = 64;
 const SIDE: u32 = 360;
 /// Pixels of a contour.
 const LINE: i64 = 2;
+/// Pixels of one colour along a shared contour.
+const DASH: usize = 8;
 /// Pixels between tiles, and around them.
 const GAP: i64 = 16;
 /// Columns at most.
@@ -50,13 +52,15 @@ impl Tile {
     /// Draws the masks of [`CONCEPTS`] among these; one that has not the image's size is none.
     pub fn new(name: &str, image: &GrayImage, masks: &BTreeMap<String, Mask>) -> Self {
         let mut picture = reduced(image);
-        for (concept, colour) in CONCEPTS.into_iter().zip(COLOURS) {
-            let mask = masks.get(concept);
-            let size = (image.width(), image.height());
+        let mut contours = Contours::of(&picture);
+        let size = (image.width(), image.height());
+        for (concept, name) in CONCEPTS.into_iter().enumerate() {
+            let mask = masks.get(name);
             if let Some(mask) = mask.filter(|mask| (mask.width(), mask.height()) == size) {
-                contour(&mut picture, mask, colour);
+                contours.add(concept, mask);
             }
         }
+        contours.draw(&mut picture);
         Self {
             name: name.to_owned(),
             picture,
@@ -81,8 +85,9 @@ pub fn draw(title: &str, tiles: &[Tile]) -> RgbImage {
     let entry = CONCEPTS.iter().map(|name| text.width(name)).max();
     let entry = 3 * GAP + entry.unwrap_or(0);
     let in_a_row = ((width - GAP) / entry).max(1) as usize;
-    let lines = CONCEPTS.len().div_ceil(in_a_row) as i64;
-    let height = legend + lines * text.line_height() + GAP;
+    let lines = CONCEPTS.len().div_ceil(in_a_row);
+    let in_a_row = CONCEPTS.len().div_ceil(lines);
+    let height = legend + lines as i64 * text.line_height() + GAP;
 
     let mut page = RgbImage::from_pixel(width as u32, height as u32, paint::PAGE);
     heading.draw(&mut page, (GAP, GAP), paint::INK, title);
@@ -94,9 +99,7 @@ pub fn draw(title: &str, tiles: &[Tile]) -> RgbImage {
         let y = top + (i / columns) as i64 * tile.1;
         let name = text.clip(name, SIDE.into());
         text.draw(&mut page, (x, y), paint::INK, &name);
-        let (w, h) = picture.dimensions();
-        let x = x + i64::from(SIDE - w) / 2;
-        let y = y + text.line_height() + i64::from(SIDE - h) / 2;
+        let y = y + text.line_height();
         imageops::replace(&mut page, picture, x, y);
     }
     for (i, (name, colour)) in CONCEPTS.into_iter().zip(COLOURS).enumerate() {
@@ -125,15 +128,36 @@ fn reduced(image: &GrayImage) -> RgbImage {
     })
 }
 
-/// A line just inside the region.
-fn contour(picture: &mut RgbImage, mask: &Mask, colour: Rgb<u8>) {
-    let (width, height) = picture.dimensions();
-    let inside = mask.view().mapv(|pixel| f32::from(u8::from(pixel != 0)));
-    let inside = upsample(inside.view(), height as usize, width as usize);
-    let inside = inside.mapv(|share| share >= 0.5);
-    for ((y, x), _) in inside.indexed_iter().filter(|(_, within)| **within) {
-        if near_edge(&inside, (y as i64, x as i64)) {
-            paint::blend(picture, x as i64, y as i64, colour, 1.0);
+/// Lines just inside the regions: bit c of a pixel says whether concept c has its line there.
+struct Contours(Array2<u16>);
+
+impl Contours {
+    fn of(picture: &RgbImage) -> Self {
+        Self(Array2::zeros((
+            picture.height() as usize,
+            picture.width() as usize,
+        )))
+    }
+
+    fn add(&mut self, concept: usize, mask: &Mask) {
+        let inside = mask.view().mapv(|pixel| f32::from(u8::from(pixel != 0)));
+        let (height, width) = self.0.dim();
+        let inside = upsample(inside.view(), height, width).mapv(|share| share >= 0.5);
+        for ((y, x), bits) in self.0.indexed_iter_mut() {
+            if inside[(y, x)] && near_edge(&inside, (y as i64, x as i64)) {
+                *bits |= 1 << concept;
+            }
+        }
+    }
+
+    /// Where lines coincide, as those of heart and mediastinum do, their colours take turns.
+    fn draw(&self, picture: &mut RgbImage) {
+        for ((y, x), &bits) in self.0.indexed_iter() {
+            let mut here = (0..CONCEPTS.len()).filter(|concept| bits >> concept & 1 == 1);
+            let turn = (x + y) / DASH % (bits.count_ones() as usize).max(1);
+            if let Some(concept) = here.nth(turn) {
+                paint::blend(picture, x as i64, y as i64, COLOURS[concept], 1.0);
+            }
         }
     }
 }
@@ -146,4 +170,84 @@ fn near_edge(inside: &Array2<bool>, (y, x): (i64, i64)) -> bool {
             .is_some_and(|within| *within)
     };
     (1..=LINE).any(|d| out(y - d, x) || out(y + d, x) || out(y, x - d) || out(y, x + d))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn grey(width: usize, height: usize) -> GrayImage {
+        GrayImage::from_array(Array2::from_elem((height, width), 50)).unwrap()
+    }
+
+    /// A square of each of these concepts.
+    fn squares(names: &[&str], from: usize, to: usize) -> BTreeMap<String, Mask> {
+        let side = from..to;
+        let inside =
+            Array2::from_shape_fn((360, 360), |(y, x)| side.contains(&y) && side.contains(&x));
+        let mask = Mask::from_array(inside.view()).unwrap();
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), mask.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn a_contour_lies_just_inside_its_region() {
+        let masks = squares(&["left lung"], 100, 200);
+        let tile = Tile::new("a", &grey(360, 360), &masks).picture;
+        for (x, y, pixel) in tile.enumerate_pixels() {
+            let within = |a: u32, b: u32| (a..b).contains(&x) && (a..b).contains(&y);
+            let expected = if within(100, 200) && !within(102, 198) {
+                COLOURS[1]
+            } else {
+                Rgb([50; 3])
+            };
+            assert_eq!(*pixel, expected, "at ({x}, {y})");
+        }
+    }
+
+    #[test]
+    fn shared_contours_show_every_colour() {
+        let names = ["cardiac silhouette", "mediastinum", "upper mediastinum"];
+        let tile = Tile::new("a", &grey(360, 360), &squares(&names, 100, 200)).picture;
+        for concept in [0, 3, 4] {
+            let pixels = (100..200).filter(|&x| *tile.get_pixel(x, 100) == COLOURS[concept]);
+            assert!((25..45).contains(&pixels.count()), "of concept {concept}");
+        }
+    }
+
+    #[test]
+    fn colours_differ() {
+        let differ =
+            |a: &Rgb<u8>, b: &Rgb<u8>| (0..3).map(|i| a.0[i].abs_diff(b.0[i])).max() >= Some(40);
+        for (i, colour) in COLOURS.iter().enumerate() {
+            assert!(
+                COLOURS[..i].iter().all(|other| differ(colour, other)),
+                "{i}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mask_of_another_size_is_not_drawn() {
+        let masks = squares(&["left lung"], 100, 200);
+        let tile = Tile::new("a", &grey(100, 360), &masks).picture;
+        assert!(tile.pixels().all(|pixel| *pixel == Rgb([50; 3])));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn every_tile_has_its_place(count in 1usize..=64, width in 1usize..50, height in 1usize..50) {
+            let tile = Tile::new("a", &grey(width, height), &BTreeMap::new());
+            let pixels = tile.picture.width() * tile.picture.height();
+            let page = draw("title", &vec![tile; count]);
+            let drawn = page.pixels().filter(|pixel| **pixel == Rgb([50; 3])).count();
+            // A glyph may blend to the same grey by chance.
+            prop_assert!(drawn.abs_diff(count * pixels as usize) < 200);
+        }
+    }
 }

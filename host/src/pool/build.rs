@@ -105,7 +105,7 @@ pub fn build(source: &Source<'_>, count: u64, out: &Path, session: &Session) -> 
             return Err(none(&record));
         }
         folder.json("pool.json", &record)?;
-        Ok(())
+        step(session, count, count, "looking for normal images")
     })?;
     Ok(record)
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{name_of, step};
 use crate::plugin::Session;
 
-/// A mask of a smaller share of the image is suspicious: a costophrenic angle has twenty times as much.
+/// A mask of a smaller share of the image is suspicious: a phantom's costophrenic angle has seven times as much.
 const TINY: f64 = 0.0005;
 /// And so is one of a larger share: two lungs have less.
 const HUGE: f64 = 0.6;
@@ -56,7 +56,6 @@ pub fn check(reader: &dyn DatasetReader, session: &Session) -> Result<Review> {
     let info = reader.info()?;
     let mut seen = BTreeMap::new();
     let references = (0..info.len).map(|index| {
-        step(session, index, info.len, "checking references")?;
         let sample = reader.sample(index)?;
         let mut row = row(&sample);
         if let Some(first) = seen.get(&pixels(&sample.image)) {
@@ -65,6 +64,7 @@ pub fn check(reader: &dyn DatasetReader, session: &Session) -> Result<Review> {
         } else {
             seen.insert(pixels(&sample.image), row.name.clone());
         }
+        step(session, index + 1, info.len, "checking references")?;
         Ok(row)
     });
     Ok(Review {
@@ -98,7 +98,11 @@ pub fn row(sample: &Sample) -> Row {
     for (name, mask) in &sample.masks {
         let share = mask.area() as f64 / image.bytes().len() as f64;
         if share < TINY {
-            findings.push(format!("`{name}` has only {} pixels", mask.area()));
+            findings.push(format!(
+                "`{name}` has only {} of {} pixels",
+                mask.area(),
+                image.bytes().len()
+            ));
         } else if share > HUGE {
             findings.push(format!(
                 "`{name}` covers {:.0} % of the image",

@@ -13,6 +13,7 @@ use crate::file;
 /// The files of a pool, in the order of the names.
 #[derive(Clone, Debug)]
 pub struct Folder {
+    /// The folder without links; files are named as the user named it.
     root: PathBuf,
     /// Never empty.
     pub references: Vec<Files>,
@@ -48,9 +49,9 @@ impl Folder {
             Error::missing(format!("pool {} cannot be opened: {error}", path.display()))
                 .with_hint("`path` names a folder with `images` and `masks`")
         })?;
-        let images = images(&root.join("images"))?;
+        let images = images(&path.join("images"))?;
         let names: BTreeSet<_> = images.keys().cloned().collect();
-        let folders = root.join("masks");
+        let folders = path.join("masks");
         if let Some((_, stray)) = file::list(&folders)?
             .into_iter()
             .find(|(name, _)| !names.contains(name))
