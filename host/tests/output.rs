@@ -8,7 +8,7 @@ use std::{
 };
 
 use medfocus::output::OutDir;
-use medfocus_plugin_api::{ErrorKind, GrayImage};
+use medfocus_plugin_api::{ErrorKind, GrayImage, Result};
 use ndarray::{Array2, array};
 
 fn names(folder: &Path) -> Vec<String> {
@@ -116,14 +116,11 @@ fn a_folder_appears_whole_or_not_at_all() {
         inner.write("y", full_disk)
     };
     assert!(OutDir::whole(&half, fails).is_err());
-    let panicked = std::panic::catch_unwind(|| {
-        OutDir::whole(&half, |inner| {
-            inner.json("x.json", &1).unwrap();
-            panic!("stop")
-        })
-        .map(|()| ())
-    });
-    assert!(panicked.is_err());
+    let panics = |inner: &OutDir| -> Result<()> {
+        inner.json("x.json", &1)?;
+        panic!("stop")
+    };
+    assert!(std::panic::catch_unwind(|| OutDir::whole(&half, panics)).is_err());
     assert_eq!(names(out.path()), ["a", "other"]);
     let taken = OutDir::whole(&place, fill).unwrap_err().to_string();
     assert!(
