@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use medfocus_plugin_api::{
     Ability, AnswerSpan, AttributionMethod, BBox, Error, GenerateRequest, Generation, HeatMap,
-    Mode, ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Tensor, Token,
+    Mask, Mode, ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Tensor, Token,
     VisionLanguageModel, Working,
 };
 use ndarray::Ix2;
@@ -115,6 +115,8 @@ pub struct Outcome {
     pub record: Record,
     /// The map, if the method makes one.
     pub heat: Option<HeatMap>,
+    /// The region, if the method marks one.
+    pub mask: Option<Mask>,
     /// One for each answer token, (T, 224, 224) f32, if the method was asked for them.
     pub token_heat: Option<Tensor>,
 }
@@ -125,6 +127,8 @@ pub struct Explained {
     pub boxes: Vec<BoxRecord>,
     /// The map, if the method makes one.
     pub heat: Option<HeatMap>,
+    /// The region, if the method marks one.
+    pub mask: Option<Mask>,
     /// A map for each answer token.
     pub token_heat: Option<Tensor>,
     /// Whatever else the method said.
@@ -209,6 +213,7 @@ pub fn attribute(
             seconds: stages.0,
         },
         heat: found.heat,
+        mask: found.mask,
         token_heat: found.token_heat,
     })
 }
@@ -245,6 +250,7 @@ pub fn explain(method: &Ready, task: &Task, rule: &BoxRule) -> Result<Explained>
     Ok(Explained {
         boxes: boxes.into_iter().map(in_both_frames).collect(),
         heat: found.heat,
+        mask: found.mask,
         token_heat: found.token_heat,
         evidence: found.evidence,
         warnings,

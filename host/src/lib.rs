@@ -2,8 +2,8 @@
 //!
 //! The way of one attribution through this crate: [`config`] says what is wanted, [`plugin`] finds
 //! and opens it, [`workbench`] makes the components and fills their slots, [`study`] reads the
-//! image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`overlay`] draws
-//! them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
+//! image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`evidence`]
+//! reads what a method says of concepts, [`overlay`] draws them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
 //! [`pool`] builds and checks the references of MedFocus. [`cli`] is the command line over all this.
 
@@ -11,6 +11,7 @@ pub mod attribute;
 pub mod boxes;
 pub mod cli;
 pub mod config;
+pub mod evidence;
 pub mod experiment;
 pub mod libtorch;
 pub mod metrics;

@@ -9,6 +9,7 @@ use ndarray::Ix3;
 use super::terminal;
 use crate::{
     attribute::{self, BoxRecord, Query, Record},
+    evidence::Weighed,
     output::OutDir,
     overlay::{self, NativeBox, Overlay},
     study::Study,
@@ -89,6 +90,8 @@ impl Attribute {
             native: &study.native,
             letterbox: &study.letterbox,
             heat: outcome.heat.as_ref(),
+            mask: outcome.mask.as_ref(),
+            concepts: Weighed::of(&record.evidence).as_ref(),
             boxes: &boxes,
             question: &record.question,
             answer: &record.answer,

@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     attribute::{self, Explained, explain, with_suffix},
+    evidence::{self, Weighed},
     metrics::{self, curves},
     output::OutDir,
-    overlay,
+    overlay::{self, Thumbnail},
     study::Study,
     verdict::Verdict,
     workbench::{Ready, Workbench},
@@ -185,7 +186,10 @@ impl<'a> Scene<'a> {
             .transpose()?;
         if let Some(pictures) = &pictures {
             let truth = working_truth(posed);
-            let picture = overlay::thumbnail(&posed.task.image, None, &[], &truth);
+            let picture = overlay::thumbnail(&Thumbnail {
+                truth: &truth,
+                ..Thumbnail::of(&posed.task.image)
+            });
             pictures.png_rgb("image.png", &picture)?;
         }
         let mut results = Vec::new();
@@ -248,11 +252,10 @@ impl<'a> Scene<'a> {
                 put("insertion_auc", insertion);
             }
         }
-        let fallback = found.evidence.get("fallback").and_then(|f| f.as_bool());
         Ok(MethodOutcome::Scored {
             boxes: found.boxes,
             metrics: values,
-            fallback: fallback.unwrap_or(false),
+            fallback: evidence::fell_back(&found.evidence),
             evidence: found.evidence,
             warnings: found.warnings,
         })
@@ -287,12 +290,14 @@ impl<'a> Scene<'a> {
 
     fn draw(&self, pictures: &OutDir, name: &str, posed: &Posed, found: &Explained) -> Result<()> {
         let boxes: Vec<_> = found.boxes.iter().map(|b| b.working).collect();
-        let picture = overlay::thumbnail(
-            &posed.task.image,
-            found.heat.as_ref(),
-            &boxes,
-            &working_truth(posed),
-        );
+        let picture = overlay::thumbnail(&Thumbnail {
+            working: &posed.task.image,
+            heat: found.heat.as_ref(),
+            mask: found.mask.as_ref(),
+            concepts: Weighed::of(&found.evidence).as_ref(),
+            found: &boxes,
+            truth: &working_truth(posed),
+        });
         pictures.png_rgb(&format!("{}.png", slug(name)), &picture)?;
         Ok(())
     }

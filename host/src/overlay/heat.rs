@@ -3,10 +3,9 @@
 use std::sync::LazyLock;
 
 use image::{Rgb, RgbImage};
-use medfocus_plugin_api::{HeatMap, Letterbox, WORKING_SIDE, heat::upsample};
-use ndarray::s;
+use medfocus_plugin_api::{HeatMap, Letterbox};
 
-use super::paint;
+use super::{onto, paint};
 
 /// The anatomy stays visible under the strongest heat.
 const MAX_SHARE: f32 = 0.55;
@@ -15,18 +14,10 @@ const MAX_SHARE: f32 = 0.55;
 /// as they are. Returns the strongest heat, which has the top colour.
 pub fn blend(picture: &mut RgbImage, map: &HeatMap, letterbox: &Letterbox) -> f32 {
     let peak = map.view().iter().copied().fold(0.0, f32::max);
-    let content = letterbox.content().clip(WORKING_SIDE, WORKING_SIDE);
-    let (true, Some(content)) = (peak > 0.0, content) else {
+    let shown = onto(picture, map.view(), letterbox);
+    let (true, Some(shown)) = (peak > 0.0, shown) else {
         return 0.0;
     };
-    let [x1, y1, x2, y2] = content.corners().map(|c| c as usize);
-    let (width, height) = picture.dimensions();
-    // The picture shows exactly the content of the letterbox, so their pixel centres align.
-    let shown = upsample(
-        map.view().slice(s![y1..y2, x1..x2]),
-        height as usize,
-        width as usize,
-    );
     for (pixel, &value) in picture.pixels_mut().zip(&shown) {
         if value > 0.0 {
             let level = value / peak;

@@ -3,106 +3,95 @@
 use image::{Rgb, RgbImage};
 
 use super::{
-    NativeBox, Overlay,
     paint::{self, Rect},
-    text::{Text, number},
+    text::Text,
 };
 
-/// Draws the boxes, the strongest on top, then a label for each: inside the picture, clear of the
-/// other labels, and as near to its box and as clear of all boxes as there is room.
-pub fn draw(picture: &mut RgbImage, spec: &Overlay<'_>, text_size: f32) {
-    let native = (spec.native.width(), spec.native.height());
-    let size = picture.dimensions();
-    let marks: Vec<Mark<'_>> = spec
-        .boxes
-        .iter()
-        .enumerate()
-        .filter_map(|(index, shown)| Mark::new(index + 1, shown, native, size))
-        .collect();
-    let line = if size.0.max(size.1) > 1280 { 3 } else { 2 };
+/// A box to draw, in the picture's pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// Where.
+    pub rect: Rect,
+    /// In which colour.
+    pub colour: Rgb<u8>,
+    /// How many pixels wide the line is.
+    pub line: i64,
+    /// What its label may say, from the longest text to the shortest; nothing is no label.
+    pub words: Vec<String>,
+    /// Whether it is there only for who looks for it: lines that let through, and a small label at the box or none.
+    pub faint: bool,
+}
+
+/// Draws the boxes, the first on top, then a label for each: inside the picture, clear of the other labels, and as near to
+/// its box and as clear of all boxes as there is room.
+pub fn draw(picture: &mut RgbImage, marks: &[Mark], text_size: f32) {
     for mark in marks.iter().rev() {
-        mark.outline(picture, line);
+        mark.outline(picture);
     }
-    let text = Text::bold(text_size * 0.85);
-    let labels = labels(&marks, &text, Rect::of(picture));
+    let faces = Faces::new(text_size);
+    let labels = labels(marks, &faces, Rect::of(picture));
     for label in &labels {
         label.draw_leader(picture);
     }
     for label in &labels {
-        label.draw(picture, &text);
+        label.draw(picture, faces.of(label.mark));
     }
 }
 
-fn labels<'a>(marks: &'a [Mark<'a>], text: &Text, picture: Rect) -> Vec<Label<'a>> {
+/// What labels are written in.
+struct Faces {
+    strong: Text,
+    faint: Text,
+}
+
+impl Faces {
+    fn new(text_size: f32) -> Self {
+        Self {
+            strong: Text::bold(text_size * 0.85),
+            faint: Text::bold(text_size * 0.7),
+        }
+    }
+
+    fn of(&self, mark: &Mark) -> &Text {
+        if mark.faint {
+            &self.faint
+        } else {
+            &self.strong
+        }
+    }
+}
+
+fn labels<'a>(marks: &'a [Mark], faces: &Faces, picture: Rect) -> Vec<Label<'a>> {
     let mut labels: Vec<Label<'_>> = Vec::new();
     for mark in marks {
         let taken: Vec<Rect> = labels.iter().map(|label| label.rect).collect();
-        labels.extend(mark.label(text, picture, marks, &taken));
+        labels.extend(mark.label(faces.of(mark), picture, marks, &taken));
     }
     labels
 }
 
-/// A box in the picture's pixels.
-struct Mark<'a> {
-    rank: usize,
-    shown: &'a NativeBox,
-    rect: Rect,
-}
-
-impl<'a> Mark<'a> {
-    fn new(
-        rank: usize,
-        shown: &'a NativeBox,
-        native: (u32, u32),
-        size: (u32, u32),
-    ) -> Option<Self> {
-        let [x1, y1, x2, y2] = shown.bbox.clip(native.0, native.1)?.corners();
-        let x = |x: u32| i64::from(x) * i64::from(size.0) / i64::from(native.0);
-        let y = |y: u32| i64::from(y) * i64::from(size.1) / i64::from(native.1);
-        let (left, top) = (x(x1), y(y1));
-        Some(Self {
-            rank,
-            shown,
-            // A box that the reduced picture cannot resolve is still one pixel.
-            rect: Rect {
-                x1: left,
-                y1: top,
-                x2: x(x2).max(left + 1),
-                y2: y(y2).max(top + 1),
-            },
-        })
-    }
-
-    fn colour(&self) -> Rgb<u8> {
-        if self.rank == 1 {
-            paint::FIRST
-        } else {
-            paint::OTHER
-        }
-    }
-
+impl Mark {
     /// A line just inside the box, between dark lines that set it off from bright bone and heat.
-    fn outline(&self, picture: &mut RgbImage, line: i64) {
-        paint::frame(picture, self.rect.grown(1), line + 2, paint::DARK, 0.7);
-        paint::frame(picture, self.rect, line, self.colour(), 1.0);
+    fn outline(&self, picture: &mut RgbImage) {
+        let share = if self.faint {
+            FAINT
+        } else {
+            paint::frame(picture, self.rect.grown(1), self.line + 2, paint::DARK, 0.7);
+            1.0
+        };
+        paint::frame(picture, self.rect, self.line, self.colour, share);
     }
 
     /// The label: as many words as there is room for, if any.
-    fn label<'m>(
-        &'m self,
+    fn label(
+        &self,
         text: &Text,
         picture: Rect,
-        marks: &[Mark<'_>],
+        marks: &[Mark],
         taken: &[Rect],
-    ) -> Option<Label<'m>> {
-        let score = number(self.shown.score);
-        let full = self.shown.label.as_ref().map(|label| {
-            let label = text.clip(label, picture.width() / 3);
-            format!("{} · {label} · {score}", self.rank)
-        });
-        let short = format!("{} · {score}", self.rank);
-        (full.into_iter().chain([short, self.rank.to_string()])).find_map(|words| {
-            let size = (text.width(&words) + 2 * padding(text), text.line_height());
+    ) -> Option<Label<'_>> {
+        self.words.iter().find_map(|words| {
+            let size = (text.width(words) + 2 * padding(text), text.line_height());
             let rect = self.best_place(size, picture, marks, taken)?;
             Some(Label {
                 mark: self,
@@ -112,12 +101,12 @@ impl<'a> Mark<'a> {
         })
     }
 
-    /// The best of the places around the box and of a grid over the whole picture.
+    /// The best of the places around the box and, if it must be seen, of a grid over the whole picture.
     fn best_place(
         &self,
         (width, height): (i64, i64),
         picture: Rect,
-        marks: &[Mark<'_>],
+        marks: &[Mark],
         taken: &[Rect],
     ) -> Option<Rect> {
         let Rect { x1, y1, x2, y2 } = self.rect;
@@ -144,7 +133,7 @@ impl<'a> Mark<'a> {
         });
         around
             .into_iter()
-            .chain(grid)
+            .chain(grid.filter(|_| !self.faint))
             .map(|(x, y)| {
                 // A place that sticks out of the picture is moved in.
                 let x = x.min(picture.x2 - width).max(picture.x1);
@@ -165,9 +154,9 @@ impl<'a> Mark<'a> {
 
 /// The words at a box.
 struct Label<'a> {
-    mark: &'a Mark<'a>,
+    mark: &'a Mark,
     rect: Rect,
-    words: String,
+    words: &'a str,
 }
 
 impl Label<'_> {
@@ -180,15 +169,18 @@ impl Label<'_> {
         let from = self.rect.nearest(target.centre());
         let to = target.nearest(from);
         paint::line(picture, from, to, 3, paint::DARK);
-        paint::line(picture, from, to, 1, self.mark.colour());
+        paint::line(picture, from, to, 1, self.mark.colour);
     }
 
     fn draw(&self, picture: &mut RgbImage, text: &Text) {
-        paint::fill(picture, self.rect, self.mark.colour(), 1.0);
+        paint::fill(picture, self.rect, self.mark.colour, 1.0);
         let corner = (self.rect.x1 + padding(text), self.rect.y1);
-        text.draw(picture, corner, paint::DARK, &self.words);
+        text.draw(picture, corner, paint::DARK, self.words);
     }
 }
+
+/// How strongly a faint line covers what is beneath.
+const FAINT: f32 = 0.6;
 
 fn padding(text: &Text) -> i64 {
     text.line_height() / 4
@@ -197,7 +189,6 @@ fn padding(text: &Text) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use medfocus_plugin_api::BBox;
     use proptest::prelude::*;
 
     proptest! {
@@ -205,37 +196,35 @@ mod tests {
         fn labels_stay_in_the_picture_and_apart(
             width in 1u32..1200, height in 1u32..1200,
             boxes in prop::collection::vec((0.0f64..1.0, 0.0f64..1.0, 0.0f64..1.0, 0.0f64..1.0), 0..12),
-            name in proptest::option::of("[a-z ]{0,40}"),
+            name in proptest::option::of("[a-z ]{0,40}"), faint in any::<bool>(),
         ) {
             let edges = |a: f64, b: f64, size: u32| {
                 let low = (a.min(b) * f64::from(size - 1)) as u32;
                 (low, (a.max(b) * f64::from(size - 1)) as u32 + 1)
             };
-            let boxes: Vec<_> = boxes
+            let marks: Vec<_> = boxes
                 .into_iter()
                 .map(|(a, b, c, d)| {
                     let ((x1, x2), (y1, y2)) = (edges(a, b, width), edges(c, d, height));
-                    let bbox = BBox::new(x1, y1, x2, y2).unwrap();
-                    NativeBox { bbox, score: a, label: name.clone() }
+                    let rect = Rect { x1: x1.into(), y1: y1.into(), x2: x2.into(), y2: y2.into() };
+                    let words = name.iter().cloned().chain(["1 · 0.25".into(), "1".into()]);
+                    Mark { rect, colour: paint::FIRST, line: 2, words: words.collect(), faint }
                 })
                 .collect();
-            let size = (width, height);
-            let marks: Vec<_> = boxes
-                .iter()
-                .enumerate()
-                .filter_map(|(i, shown)| Mark::new(i + 1, shown, size, size))
-                .collect();
             let picture = Rect::new(0, 0, width.into(), height.into());
-            let labels = labels(&marks, &Text::bold(16.0), picture);
+            let labels = labels(&marks, &Faces::new(16.0), picture);
             for (i, label) in labels.iter().enumerate() {
                 prop_assert!(picture.contains(&label.rect));
+                if faint {
+                    prop_assert_eq!(label.rect.gap(&label.mark.rect), 0, "or it would be taken for another's");
+                }
                 for other in &labels[..i] {
                     prop_assert_eq!(label.rect.overlap(&other.rect), 0);
                 }
             }
             // Twelve short labels of some 60 x 20 pixels always find room here.
-            if width.min(height) >= 300 {
-                prop_assert_eq!(labels.len(), boxes.len());
+            if width.min(height) >= 300 && !faint {
+                prop_assert_eq!(labels.len(), marks.len());
             }
         }
     }

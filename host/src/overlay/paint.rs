@@ -2,6 +2,8 @@
 
 use image::{Rgb, RgbImage};
 
+use crate::evidence::HUES;
+
 /// Behind picture and caption.
 pub const PAGE: Rgb<u8> = Rgb([16, 19, 23]);
 /// Text to read.
@@ -10,12 +12,27 @@ pub const INK: Rgb<u8> = Rgb([236, 239, 243]);
 pub const FAINT: Rgb<u8> = Rgb([139, 149, 163]);
 /// What must not be missed.
 pub const ALERT: Rgb<u8> = Rgb([255, 196, 87]);
-/// The strongest box: a hue that neither X-rays nor the heat's colours have.
+/// The strongest box, the evidence: a hue that neither X-rays nor the heat's colours have.
 pub const FIRST: Rgb<u8> = Rgb([0, 229, 255]);
+/// Concepts by their hue ([`Weighed::hue`](crate::evidence::Weighed::hue)): bright on an X-ray, and told apart, from each
+/// other, from greys and from what was annotated, with any common kind of colour vision.
+pub const CONCEPTS: [Rgb<u8>; HUES] = [
+    FIRST,
+    Rgb([255, 80, 40]),
+    Rgb([200, 80, 255]),
+    Rgb([140, 230, 140]),
+    Rgb([140, 170, 255]),
+    FAINT,
+];
 /// The other boxes.
 pub const OTHER: Rgb<u8> = Rgb([158, 240, 208]);
 /// Around and on what is bright.
 pub const DARK: Rgb<u8> = Rgb([4, 8, 12]);
+
+/// The colour of a box of the evidence by its place; all of a concept's are equally strong.
+pub fn rank(place: usize, concept: bool) -> Rgb<u8> {
+    if place == 0 || concept { FIRST } else { OTHER }
+}
 
 /// A half-open rectangle of pixels that may reach beyond the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

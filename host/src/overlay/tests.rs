@@ -1,9 +1,11 @@
 use image::{Rgb, RgbImage};
-use medfocus_plugin_api::{BBox, GrayImage, HeatMap, Letterbox, Working};
+use medfocus_plugin_api::{BBox, GrayImage, HeatMap, Letterbox, Mask, Working};
 use ndarray::{Array2, s};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::{NativeBox, Overlay, drawn_size, paint, render};
+use crate::evidence::Weighed;
 
 /// An image without two equal neighbours.
 fn grey(width: u32, height: u32) -> GrayImage {
@@ -36,6 +38,8 @@ fn draw(native: &GrayImage, heat: Option<&HeatMap>, boxes: &[NativeBox]) -> RgbI
         native,
         letterbox: &letterbox,
         heat,
+        mask: None,
+        concepts: None,
         boxes,
         question: "Is there evidence of pneumonia in the image?",
         answer: "Yes",
@@ -43,6 +47,67 @@ fn draw(native: &GrayImage, heat: Option<&HeatMap>, boxes: &[NativeBox]) -> RgbI
         model: "a model",
         notes: &[],
     })
+}
+
+/// Draws what a method says of concepts.
+fn weigh(native: &GrayImage, mask: Option<&Mask>, boxes: &[NativeBox], said: &Value) -> RgbImage {
+    let letterbox = Letterbox::new(native.width(), native.height(), 224).unwrap();
+    let said = said.as_object().unwrap();
+    let concepts = Weighed::of(said);
+    assert!(concepts.is_some(), "{said:?}");
+    render(&Overlay {
+        native,
+        letterbox: &letterbox,
+        heat: Some(&heat(&BBox::new(0, 0, 224, 224).unwrap())),
+        mask,
+        concepts: concepts.as_ref(),
+        boxes,
+        question: "",
+        answer: "",
+        method: "",
+        model: "",
+        notes: &[],
+    })
+}
+
+/// A disc of the working image.
+fn disc(centre: (f64, f64), radius: f64) -> Mask {
+    let inside = Array2::from_shape_fn((224, 224), |(y, x)| {
+        let (dx, dy) = (x as f64 + 0.5 - centre.0, y as f64 + 0.5 - centre.1);
+        dx.hypot(dy) <= radius
+    });
+    Mask::from_array(inside.view()).unwrap()
+}
+
+/// Three concepts; the second is the evidence.
+fn said() -> Value {
+    json!({
+        "winner": "heart", "fallback": false, "reliable": true, "tau": 0.75, "share": 0.7,
+        "concepts": [{ "name": "lungs", "delta": 4.0, "boxes": [[10, 20, 60, 200]] },
+                     { "name": "heart", "delta": 3.0, "boxes": [[92, 92, 132, 132]] },
+                     { "name": "clavicles", "delta": 1.0, "boxes": [[150, 10, 210, 40]] },
+                     { "name": "angle", "delta": 0.0, "boxes": [[180, 180, 210, 210]] }],
+    })
+}
+
+/// Columns of the first row from the top that has `colour` in a run longer than a letter's; 0 if none has.
+fn run(page: &RgbImage, left: u32, colour: Rgb<u8>) -> u32 {
+    let longest = |y: u32| {
+        let (mut longest, mut current) = (0, 0);
+        for x in left..page.width() {
+            current = if *page.get_pixel(x, y) == colour {
+                current + 1
+            } else {
+                0
+            };
+            longest = longest.max(current);
+        }
+        longest
+    };
+    (0..page.height())
+        .map(longest)
+        .find(|&run| run > 40)
+        .unwrap_or(0)
 }
 
 /// Rows of the caption that hold a colour, or nearly: thin strokes are blended.
@@ -211,6 +276,8 @@ fn odd_shapes_and_foreign_geometry_are_drawn() {
             native: &native,
             letterbox: &letterbox.unwrap(),
             heat: Some(&hot),
+            mask: None,
+            concepts: None,
             boxes: &[],
             question: "",
             answer: "",
@@ -218,6 +285,165 @@ fn odd_shapes_and_foreign_geometry_are_drawn() {
             model: "",
             notes: &[],
         });
+    }
+}
+
+#[test]
+fn the_region_is_tinted_and_the_rest_keeps_its_grey() {
+    let native = grey(896, 896);
+    let page = weigh(
+        &native,
+        Some(&disc((112.0, 112.0), 20.0)),
+        &[],
+        &json!({
+            "winner": "heart", "concepts": [{ "name": "heart", "delta": 3.0 }, { "name": "lungs", "delta": 1.0 }],
+        }),
+    );
+    for ((y, x), &value) in native.view().indexed_iter() {
+        let distance = (x as f64 + 0.5 - 448.0).hypot(y as f64 + 0.5 - 448.0);
+        let Rgb([r, g, b]) = *page.get_pixel(x as u32, y as u32);
+        // The mask is exact to a working pixel, four of these; the contour is some two wide, with a dark line.
+        if distance > 80.0 + 6.0 {
+            assert_eq!([r, g, b], [value; 3], "at ({x}, {y})");
+        } else if distance < 80.0 - 10.0 {
+            assert_eq!(
+                Rgb([r, g, b]),
+                paint::mix(Rgb([value; 3]), paint::FIRST, 0.25),
+                "at ({x}, {y})"
+            );
+        }
+    }
+    for (x, y) in (0..360).map(|degrees| f64::from(degrees).to_radians().sin_cos()) {
+        let mut ray = (60..100).map(|r| (448.0 + x * f64::from(r), 448.0 + y * f64::from(r)));
+        let contour = ray.any(|(x, y)| *page.get_pixel(x as u32, y as u32) == paint::FIRST);
+        assert!(
+            contour,
+            "the contour is closed, at ({x}, {y}) of the circle"
+        );
+    }
+}
+
+#[test]
+fn bars_are_as_long_as_their_delta() {
+    let native = grey(800, 800);
+    let page = weigh(&native, None, &[], &said());
+    let [full, evidence, third] =
+        [1, 0, 2].map(|hue| f64::from(run(&page, 800, paint::CONCEPTS[hue])));
+    // The dashed threshold cuts off what is left of 0.2877 / 4 of the bar, and two pixels.
+    let cut = 0.75_f64.ln() / -4.0;
+    assert!(full > 100.0, "{full}");
+    let unit = full / (1.0 - cut);
+    assert!(
+        (evidence - unit * (0.75 - cut)).abs() < 3.0,
+        "{evidence} of {full}"
+    );
+    assert!(
+        (third - unit * (0.25 - cut)).abs() < 3.0,
+        "{third} of {full}"
+    );
+    assert!(rows_with(&page, 0, paint::CONCEPTS[0]) > 5);
+}
+
+#[test]
+fn others_are_thin_boxes_and_the_weakest_are_none() {
+    let native = grey(896, 896);
+    let page = weigh(&native, None, &[], &said());
+    let value = |x: u32, y: u32| native.view()[(y as usize, x as usize)];
+    let untouched = |x, y| *page.get_pixel(x, y) == Rgb([value(x, y); 3]);
+    let faintly = |x, y, hue: usize| {
+        let expected = paint::mix(Rgb([value(x, y); 3]), paint::CONCEPTS[hue], 0.6);
+        assert_eq!(*page.get_pixel(x, y), expected, "at ({x}, {y})");
+    };
+    faintly(40, 400, 1);
+    faintly(600, 100, 2);
+    assert!(untouched(41, 400) && untouched(39, 400) && untouched(200, 400));
+    // Nothing is lost without `angle`; the evidence's box is the attribution's to give.
+    assert!(untouched(720, 760) && untouched(368, 448));
+}
+
+#[test]
+fn where_no_concept_dominates_nothing_is_tinted() {
+    let native = grey(896, 896);
+    let mut said = said();
+    said["fallback"] = json!(true);
+    let whole = Mask::from_array(Array2::from_elem((224, 224), true).view()).unwrap();
+    let page = weigh(
+        &native,
+        Some(&whole),
+        &[boxed([0, 0, 896, 896], 0.1, None)],
+        &said,
+    );
+    assert_eq!(*page.get_pixel(0, 300), paint::FIRST);
+    for (x, y) in [(300, 300), (448, 448), (20, 300), (700, 600)] {
+        let value = native.view()[(y as usize, x as usize)];
+        assert_eq!(*page.get_pixel(x, y), Rgb([value; 3]), "at ({x}, {y})");
+    }
+    assert_eq!(
+        run(&page, 896, paint::CONCEPTS[0]),
+        0,
+        "no bar is the evidence's"
+    );
+    assert!(run(&page, 896, paint::CONCEPTS[1]) > 0);
+}
+
+#[test]
+fn a_result_that_is_not_reliable_is_seen_at_once() {
+    let native = grey(896, 896);
+    let mut said = said();
+    assert_eq!(run(&weigh(&native, None, &[], &said), 896, paint::ALERT), 0);
+    said["reliable"] = json!(false);
+    assert!(run(&weigh(&native, None, &[], &said), 896, paint::ALERT) > 200);
+}
+
+#[test]
+fn evidence_of_any_kind_is_drawn() {
+    let many = |count: usize, name: &str| {
+        let concept = |at: usize| json!({ "name": format!("{name}{at}"), "delta": at, "boxes": [[0, 0, 1 + at, 9]] });
+        Value::Array((0..count).map(concept).collect())
+    };
+    let of = |value: &Value| Weighed::of(value.as_object().unwrap()).is_some();
+    assert!(!of(
+        &json!({ "concepts": vec![json!({ "name": "a", "delta": 1 }); 1_000_000] })
+    ));
+    assert!(!of(
+        &json!({ "concepts": [{ "name": "a".repeat(1000), "delta": 1 }] })
+    ));
+    assert!(!of(
+        &json!({ "concepts": [{ "name": "a", "delta": f64::NAN }] })
+    ));
+    assert!(!of(
+        &json!({ "concepts": [{ "name": "a", "delta": 1e300 }] })
+    ));
+    let boxes = json!([
+        [0, 0, 4_294_967_295_u32, 4_294_967_295_u32],
+        [500, 500, 600, 600],
+        [9, 9, 9, 9],
+        [-1, 0, 5, 5],
+        [0.5, 1, 2, 3],
+        [1, 2, 3],
+        "box",
+        null,
+        [1e300, 0, 1, 1],
+    ]);
+    let mask = disc((3.0, 3.0), 500.0);
+    let odd = Mask::from_array(Array2::from_elem((3, 999), true).view()).unwrap();
+    for said in [
+        json!({ "concepts": many(100, "\u{202e}x") }),
+        json!({ "winner": "w99", "concepts": many(100, &"w".repeat(97)) }),
+        json!({ "winner": 3, "tau": "0.75", "share": -1, "reliable": "no", "concepts": [{ "name": "a", "delta": -5, "boxes": boxes }] }),
+        json!({ "winner": "a", "tau": 0, "concepts": [{ "name": "a", "delta": 0, "boxes": [1, 2, 3, 4] }] }),
+        json!({ "winner": "b", "tau": 5e-324, "concepts": [{ "name": "a", "delta": 1e6 }, { "name": "a", "delta": -1e6 }] }),
+    ] {
+        for (width, height, mask) in [
+            (1, 1, Some(&mask)),
+            (2000, 30, Some(&odd)),
+            (30, 2000, None),
+            (90, 120, Some(&mask)),
+        ] {
+            let boxes = [boxed([0, 0, 9, 9], 1.0, Some("a"))];
+            let page = weigh(&grey(width, height), mask, &boxes, &said);
+            assert!(page.width() < 4000 && page.height() < 4000);
+        }
     }
 }
 
@@ -238,6 +464,8 @@ proptest! {
             native: &native,
             letterbox: &letterbox,
             heat: Some(&heat(&BBox::new(20, 30, 200, 190).unwrap())),
+            mask: None,
+            concepts: None,
             boxes: &[boxed([x, y, x + w, y + h], 0.5, Some(&label))],
             question: &question,
             answer: &answer,

@@ -155,6 +155,16 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// A number of a column: two decimals, as long as that is short.
+pub fn decimals(value: f64) -> String {
+    if value.abs() < 1e4 {
+        // Without a sign at zero.
+        format!("{:.2}", (value * 100.0).round() / 100.0 + 0.0)
+    } else {
+        number(value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +226,21 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(number(value), expected);
+        }
+    }
+
+    #[test]
+    fn a_column_has_two_decimals() {
+        let cases = [
+            (0.0, "0.00"),
+            (-0.001, "0.00"),
+            (3e-6, "0.00"),
+            (-0.126, "-0.13"),
+            (1234.5, "1234.50"),
+            (1e6, "1.00e6"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(decimals(value), expected);
         }
     }
 

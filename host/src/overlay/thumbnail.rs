@@ -1,12 +1,14 @@
 //! The small picture of a gallery: the working image, what was found, and what was annotated.
 
 use image::{Rgb, RgbImage, imageops};
-use medfocus_plugin_api::{BBox, GrayImage, HeatMap, Letterbox, WORKING_SIDE, Working};
+use medfocus_plugin_api::{BBox, GrayImage, HeatMap, Letterbox, Mask, WORKING_SIDE, Working};
 
 use super::{
-    heat,
+    Shown, concepts,
+    marks::{self, Mark},
     paint::{self, Rect},
 };
+use crate::evidence::Weighed;
 
 /// The colour of what was annotated. Amber and the cyan of what was found are told apart with any kind of colour
 /// vision, and one line is dashed, the other solid.
@@ -16,38 +18,71 @@ pub const TRUTH: Rgb<u8> = Rgb([255, 176, 0]);
 const SCALE: u32 = 2;
 /// Pixels of a line.
 const LINE: i64 = 4;
+/// Pixels of a region's contour.
+const CONTOUR: i64 = 3;
+/// Height of the letters at concepts.
+const TEXT: f32 = 18.0;
 /// Pixels of a dash, and from the start of one dash to the next.
 const DASH: i64 = 16;
 const PERIOD: i64 = 26;
 
-/// Draws the working image at twice its size, 448 x 448, with the heat over it as in the large picture, the boxes that
-/// were found in solid cyan, the strongest (the first) brightest, and the annotated ones in dashed amber on top.
+/// What to draw, all in the working frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Thumbnail<'a> {
+    /// The working image.
+    pub working: &'a GrayImage,
+    /// The evidence as a map.
+    pub heat: Option<&'a HeatMap>,
+    /// The evidence as a region.
+    pub mask: Option<&'a Mask>,
+    /// The concepts that were weighed.
+    pub concepts: Option<&'a Weighed<'a>>,
+    /// What was found, the strongest first.
+    pub found: &'a [BBox<Working>],
+    /// What was annotated.
+    pub truth: &'a [BBox<Working>],
+}
+
+impl<'a> Thumbnail<'a> {
+    /// The image with nothing on it.
+    pub fn of(working: &'a GrayImage) -> Self {
+        Self {
+            working,
+            heat: None,
+            mask: None,
+            concepts: None,
+            found: &[],
+            truth: &[],
+        }
+    }
+}
+
+/// Draws the working image at twice its size, 448 x 448, with the heat or the region and the concepts over it as in the large
+/// picture, the boxes that were found in solid cyan, the strongest (the first) brightest, and the annotated ones in dashed
+/// amber on top.
 ///
 /// Parts of boxes outside the working image are not drawn. The same input gives the same bytes.
-pub fn thumbnail(
-    working: &GrayImage,
-    heat: Option<&HeatMap>,
-    found: &[BBox<Working>],
-    truth: &[BBox<Working>],
-) -> RgbImage {
-    let pixels = working.view();
-    let grey = RgbImage::from_fn(working.width(), working.height(), |x, y| {
+pub fn thumbnail(spec: &Thumbnail<'_>) -> RgbImage {
+    let pixels = spec.working.view();
+    let grey = RgbImage::from_fn(spec.working.width(), spec.working.height(), |x, y| {
         Rgb([pixels[(y as usize, x as usize)]; 3])
     });
     let side = SCALE * WORKING_SIDE;
     let mut picture = imageops::resize(&grey, side, side, imageops::FilterType::CatmullRom);
-    if let Some(map) = heat {
-        heat::blend(&mut picture, map, &ALL);
-    }
-    for (rank, bbox) in found.iter().enumerate().rev() {
-        let colour = if rank == 0 {
-            paint::FIRST
-        } else {
-            paint::OTHER
-        };
-        solid(&mut picture, scaled(bbox), colour);
-    }
-    for bbox in truth {
+    let shown = Shown::of(spec.heat, spec.mask, spec.concepts);
+    shown.draw(&mut picture, &ALL, CONTOUR);
+    let found = spec.found.iter().enumerate().map(|(at, bbox)| Mark {
+        rect: scaled(bbox),
+        colour: paint::rank(at, spec.concepts.is_some()),
+        line: shown.box_line(LINE),
+        words: Vec::new(),
+        faint: false,
+    });
+    let others = spec.concepts.into_iter();
+    let others = others.flat_map(|concepts| concepts::others(concepts, |bbox| Some(scaled(bbox))));
+    let marks: Vec<_> = found.chain(others).collect();
+    marks::draw(&mut picture, &marks, TEXT);
+    for bbox in spec.truth {
         dashed(&mut picture, scaled(bbox));
     }
     picture
@@ -65,12 +100,6 @@ const ALL: Letterbox = Letterbox {
 fn scaled(bbox: &BBox<Working>) -> Rect {
     let [x1, y1, x2, y2] = bbox.corners().map(|c| i64::from(c) * i64::from(SCALE));
     Rect { x1, y1, x2, y2 }
-}
-
-/// A line just inside the box, between dark lines that set it off from bright bone and heat.
-fn solid(picture: &mut RgbImage, rect: Rect, colour: Rgb<u8>) {
-    paint::frame(picture, rect.grown(1), LINE + 2, paint::DARK, 0.7);
-    paint::frame(picture, rect, LINE, colour, 1.0);
 }
 
 /// Dashes just inside the box; between them, whatever lies beneath stays visible.
@@ -117,15 +146,29 @@ mod tests {
         BBox::new(x1, y1, x2, y2).unwrap()
     }
 
+    fn draw(
+        working: &GrayImage,
+        heat: Option<&HeatMap>,
+        found: &[BBox<Working>],
+        truth: &[BBox<Working>],
+    ) -> RgbImage {
+        thumbnail(&Thumbnail {
+            heat,
+            found,
+            truth,
+            ..Thumbnail::of(working)
+        })
+    }
+
     #[test]
     fn without_evidence_it_is_the_image_enlarged() {
         let step = Array2::from_shape_fn((224, 224), |(_, x)| if x < 112 { 30 } else { 90 });
-        let picture = thumbnail(&GrayImage::from_array(step).unwrap(), None, &[], &[]);
+        let picture = draw(&GrayImage::from_array(step).unwrap(), None, &[], &[]);
         assert_eq!(picture.dimensions(), (448, 448));
         assert_eq!(*picture.get_pixel(0, 200), Rgb([30; 3]));
         assert_eq!(*picture.get_pixel(447, 200), Rgb([90; 3]));
         let no_heat = HeatMap::from_array(Array2::zeros((224, 224))).unwrap();
-        let cold = thumbnail(&grey(70), Some(&no_heat), &[], &[]);
+        let cold = draw(&grey(70), Some(&no_heat), &[], &[]);
         assert!(cold.pixels().all(|pixel| *pixel == Rgb([70; 3])));
     }
 
@@ -134,7 +177,7 @@ mod tests {
         let mut values = Array2::zeros((224, 224));
         values.slice_mut(ndarray::s![100..120, 40..60]).fill(1.0);
         let heat = HeatMap::from_array(values).unwrap();
-        let picture = thumbnail(&grey(70), Some(&heat), &[], &[]);
+        let picture = draw(&grey(70), Some(&heat), &[], &[]);
         for (x, y, pixel) in picture.enumerate_pixels() {
             let within = |reach: u32| {
                 (80 - reach..120 + reach).contains(&x) && (200 - reach..240 + reach).contains(&y)
@@ -151,7 +194,7 @@ mod tests {
     fn found_is_a_solid_line_and_truth_a_dashed_one() {
         // 120 pixels of the picture wide; the truth ends with the fifth dash.
         let (found, truth) = (bbox(20, 30, 80, 90), bbox(120, 30, 180, 90));
-        let picture = thumbnail(&grey(70), None, &[found, bbox(20, 120, 80, 180)], &[truth]);
+        let picture = draw(&grey(70), None, &[found, bbox(20, 120, 80, 180)], &[truth]);
         let count = |y: u32, from: u32, colour: Rgb<u8>| {
             (from..from + 120)
                 .filter(|&x| *picture.get_pixel(x, y) == colour)
@@ -176,7 +219,7 @@ mod tests {
     #[test]
     fn where_both_agree_both_are_seen() {
         let agreed = [bbox(20, 30, 80, 90)];
-        let picture = thumbnail(&grey(70), None, &agreed, &agreed);
+        let picture = draw(&grey(70), None, &agreed, &agreed);
         for colour in [paint::FIRST, TRUTH] {
             assert!((40..160).any(|x| *picture.get_pixel(x, 60) == colour));
         }
@@ -189,7 +232,7 @@ mod tests {
         fn any_box_is_drawn(corners in (0u32..400, 0u32..400, 1u32..u32::MAX / 4, 1u32..500)) {
             let (x, y, width, height) = corners;
             let boxes = [bbox(x, y, x + width, y + height)];
-            thumbnail(&grey(9), None, &boxes, &boxes);
+            draw(&grey(9), None, &boxes, &boxes);
         }
     }
 }

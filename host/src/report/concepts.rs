@@ -1,7 +1,9 @@
 //! Which concept is the evidence how often (Xiong et al., arXiv 2605.20158, Table 8).
 
-use super::evidence;
-use crate::experiment::record::{MethodOutcome, Outcome, Record};
+use crate::{
+    evidence,
+    experiment::record::{MethodOutcome, Outcome, Record},
+};
 
 /// At most so many concepts, the most frequent; a method may name whatever it likes.
 const MOST: usize = 30;

@@ -3,6 +3,7 @@
 mod bars;
 mod concepts;
 mod effects;
+pub(super) mod figure;
 mod gallery;
 mod methods;
 mod provenance;
@@ -11,6 +12,7 @@ pub(super) mod words;
 
 use std::path::Path;
 
+use image::Rgb;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
@@ -20,7 +22,7 @@ use super::{
     pictures,
     table::Table,
 };
-use crate::experiment::results::Results;
+use crate::{experiment::results::Results, overlay};
 
 /// At most this many pictures of some 20 kB each: the page is meant to be sent to someone.
 const PICTURES: usize = 400;
@@ -37,7 +39,7 @@ pub fn page(table: &Table, results: &Results, folder: &Path) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (name) " - MedFocus" }
-                style { (PreEscaped(include_str!("html/style.css"))) }
+                style { (PreEscaped(include_str!("html/style.css"))) (PreEscaped(hues())) }
             }
             body {
                 header.top {
@@ -91,6 +93,15 @@ fn contents(table: &Table, results: &Results, gallery: bool) -> Markup {
             }
         }
     }
+}
+
+/// The colours of the pictures' concepts.
+fn hues() -> String {
+    let hue = |(at, colour): (usize, &Rgb<u8>)| {
+        let [red, green, blue] = colour.0;
+        format!(".hue-{at} {{ --bright: #{red:02x}{green:02x}{blue:02x}; }}\n")
+    };
+    overlay::CONCEPTS.iter().enumerate().map(hue).collect()
 }
 
 /// What each column means.

@@ -7,7 +7,6 @@
 mod checks;
 mod concepts;
 mod effect;
-mod evidence;
 mod failures;
 mod findings;
 mod headline;

@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 use medfocus_plugin_api::Mode;
 
-use super::words;
+use super::figure;
 use crate::{
+    evidence,
     experiment::{
         record::{MethodOutcome, MethodResult},
         results::Results,
@@ -18,7 +19,8 @@ use crate::{
 
 /// The gallery.
 pub fn gallery(table: &Table, results: &Results, gallery: &Gallery<'_>) -> Markup {
-    let weighed = gallery.exhibits.iter().any(weighed);
+    let mut shown = gallery.exhibits.iter().flat_map(|exhibit| &exhibit.results);
+    let weighed = shown.any(|(result, _)| figure::weighed(result).is_some());
     html! {
         section #gallery {
             h2 { "Gallery" }
@@ -28,23 +30,21 @@ pub fn gallery(table: &Table, results: &Results, gallery: &Gallery<'_>) -> Marku
                 span { i.found {} "found, the strongest region brightest" }
                 span { i.warm {} "heat, from little to much" }
             }
-            @if weighed { p.reading { (words::READING) } }
+            @if weighed { p.reading { (figure::READING) } }
             @for exhibit in &gallery.exhibits { (sample(table, results, exhibit)) }
             @if gallery.more { p.reading { "More pictures are in the folder " code { "gallery" } " of the results." } }
         }
     }
 }
 
-/// Whether any method says how much its concepts matter.
-fn weighed(exhibit: &Exhibit<'_>) -> bool {
-    let mut results = exhibit.results.iter();
-    results.any(|(result, _)| words::weighed(result))
-}
-
 fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
     let case = &exhibit.record.case;
     let subject = exhibit.subject;
     let mode: Mode = case.mode;
+    let (figures, others): (Vec<_>, Vec<_>) = exhibit
+        .results
+        .iter()
+        .partition(|(result, _)| figure::weighed(result).is_some());
     html! {
         article.sample {
             h3 {
@@ -55,6 +55,9 @@ fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
                 dt { "Question" } dd { (subject.question) }
                 dt { "Answer" } dd { (subject.answer) }
             }
+            @for (result, picture) in figures {
+                (shown(table, results, result, picture, Some(&subject.answer)))
+            }
             div.pictures {
                 figure {
                     img src=(exhibit.image) width="448" height="448" decoding="async"
@@ -62,20 +65,22 @@ fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
                             (count(subject.truth.len() as u64, "annotated region")) };
                     figcaption { b { "annotated" } span { (count(subject.truth.len() as u64, "region")) } }
                 }
-                @for (result, picture) in &exhibit.results {
-                    (shown(table, results, result, picture))
-                }
-            }
-            @if weighed(exhibit) {
-                div.answers {
-                    @for (result, _) in &exhibit.results { (words::answer(result, &subject.answer)) }
+                @for (result, picture) in others {
+                    (shown(table, results, result, picture, None))
                 }
             }
         }
     }
 }
 
-fn shown(table: &Table, results: &Results, result: &MethodResult, picture: &str) -> Markup {
+/// A picture; beside it what the method says of the answer, if it weighs concepts.
+fn shown(
+    table: &Table,
+    results: &Results,
+    result: &MethodResult,
+    picture: &str,
+    answer: Option<&str>,
+) -> Markup {
     let control = results
         .plan
         .method(&result.method)
@@ -88,21 +93,25 @@ fn shown(table: &Table, results: &Results, result: &MethodResult, picture: &str)
         boxes,
         fallback,
         warnings,
+        evidence,
         ..
     } = &result.outcome
     else {
         return html! {};
     };
+    let reliable = evidence::reliable(evidence);
     html! {
-        figure.control[control] {
+        figure.control[control].concepts[answer.is_some()] {
             img src=(picture) width="448" height="448" decoding="async"
                 alt={ "The same image with what " (result.method) " found: " (count(boxes.len() as u64, "region")) };
             figcaption {
                 b { (result.method) @if control { span.tag { "control" } } }
                 @if let Some(iou) = iou { span { "IoU " (number(iou)) } }
                 @if boxes.is_empty() { span.failed { "no evidence" } }
-                @if *fallback { span.failed { "fell back to the whole image" } }
-                @for warning in warnings { span.note { (warning) } }
+                @if *fallback && answer.is_none() { span.failed { "fell back to the whole image" } }
+                @if !reliable { p.warning { "Not reliable" @for warning in warnings { span { (warning) } } } }
+                @else { @for warning in warnings { span.note { (warning) } } }
+                @if let Some(answer) = answer { div.said { (figure::said(result, answer)) } }
             }
         }
     }

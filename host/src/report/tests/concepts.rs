@@ -6,14 +6,17 @@ use serde_json::{Map, Value, json};
 
 use super::{Files, synthetic};
 use crate::{
+    evidence::{self, WHOLE_IMAGE, Weighed},
     experiment::{
         record::{MethodOutcome, MethodResult, Outcome, Record},
         results::Results,
     },
     report::{
         concepts::{Concepts, OTHERS, UNNAMED},
-        evidence::{self, WHOLE_IMAGE},
-        html::words::{self, words},
+        html::{
+            figure,
+            words::{self, words},
+        },
         table::Table,
     },
 };
@@ -172,17 +175,17 @@ fn words_miss_the_concept_with_the_largest_sum() {
     };
     // `heart` loses 1.0 without the first and 0.9 without the second concept, though its first piece loses more without
     // the second; `wide.<end>` is a word as long as nothing says where the answer ends.
-    let all = missed(words(&drops));
+    let all = missed(words(&drops, &Weighed::of(&said).unwrap()));
     assert_eq!(all, [None, Some((0, 100.0)), None, Some((0, 1100.0))]);
     // Without the end of the turn the largest is 2.0: 0.09 is under 5 % of it, 0.1 is not.
-    let html = words::answer(&result(weighed()), "The heart is wide.").into_string();
+    let html = figure::said(&result(weighed()), "The heart is wide.").into_string();
     let text = concat!(
         r#"<p class="words">The <mark class="hue-0" style="--drop:50" title="heart: 1.00">heart<sup>a</sup></mark> "#,
         r#"<mark class="hue-1" style="--drop:5" title="left &amp; right: 0.10">is<sup>b</sup></mark> "#,
         r#"<mark class="hue-0" style="--drop:100" title="heart: 2.00">wide.<sup>a</sup></mark></p>"#,
     );
     assert!(html.contains(text), "{html}");
-    assert!(html.contains("evidence: heart"), "{html}");
+    assert!(html.contains("evidence: <b>heart</b>"), "{html}");
     assert!(
         html.contains(r#"<span style="width:50.0%"></span></span><span class="num">1.50</span>"#)
     );
@@ -204,8 +207,67 @@ fn words_miss_the_concept_with_the_largest_sum() {
     ]);
     let drops = evidence::drops(&said, 2).unwrap();
     // a, b, cd, e, fé and what follows it.
-    let all = missed(words(&drops));
+    let all = missed(words(&drops, &Weighed::of(&said).unwrap()));
     assert_eq!(all, [Some((0, 100.0)), None, Some((0, 100.0)), None, None]);
+}
+
+/// The evidence is not the strongest concept; it explains each word of which it explains its share.
+#[test]
+fn a_word_is_explained_as_the_answer_is() {
+    let mut said = json!({
+        "winner": "heart", "fallback": false, "share": 0.7, "tau": 0.75,
+        "concepts": [{ "name": "heart", "delta": 3.5 }, { "name": "lungs", "delta": 4.0 }],
+        "tokens": ["Yes", ",", " wide", " heart", " here"],
+        "matrix": [[1.5, 0.0, 0.69, 0.7, 0.0], [1.5, 0.5, 1.0, 1.0, 0.0]],
+    });
+    let colours = |said: &Value| -> Vec<_> {
+        let said = map(said.clone());
+        let concepts = Weighed::of(&said).unwrap();
+        let words = words(&evidence::drops(&said, 2).unwrap(), &concepts);
+        let name = |(place, _): (usize, f64)| concepts.concepts[place].name.to_owned();
+        let names = words.iter().map(|word| word.missed.map(name));
+        names.map(Option::unwrap_or_default).collect()
+    };
+    // 1.5 of 2.0, 0.69 of 1.0, 0.7 of 1.0, nothing.
+    assert_eq!(colours(&said), ["heart", "lungs", "heart", ""]);
+    let html = figure::said(&result(said.clone()), "Yes, wide heart here").into_string();
+    for part in [
+        r#"<li class="hue-1"><i>a</i><span>lungs</span>"#,
+        r#"<li class="hue-0 winner"><i>b</i><span>heart</span>"#,
+        r#"<mark class="hue-0" style="--drop:100" title="heart: 1.50">Yes,<sup>b</sup></mark>"#,
+        // Bars of 4.0 and 3.5, and the line at -ln 0.75 = 0.2877.
+        r#"<span style="width:100.0%"></span><s style="left:7.2%"></s>"#,
+        r#"<span style="width:87.5%"></span><s style="left:7.2%"></s>"#,
+        "a concept dominates from \u{394} 0.29",
+        "smallest concept with 70 % of the highest",
+    ] {
+        assert!(html.contains(part), "{part} in {html}");
+    }
+    // Nobody says what suffices: only as much as the strongest does.
+    said.as_object_mut().unwrap().remove("share");
+    assert_eq!(colours(&said), ["lungs", "lungs", "lungs", ""]);
+    said["fallback"] = json!(true);
+    said["share"] = json!(0.7);
+    assert_eq!(
+        colours(&said),
+        ["lungs", "lungs", "lungs", ""],
+        "no evidence, no share"
+    );
+}
+
+#[test]
+fn a_result_that_is_not_reliable_says_so() {
+    let mut said = weighed();
+    said["reliable"] = json!(false);
+    let results = saying(
+        std::array::from_fn(|_| said.clone()),
+        std::array::from_fn(|_| weighed()),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    synthetic::draw(&results, folder.path(), 1);
+    let html = Files::written(&results, folder.path()).html;
+    assert_eq!(html.matches("Not reliable").count(), 1);
+    assert_eq!(html.matches(r#"<div class="said">"#).count(), 2);
 }
 
 #[test]
@@ -216,13 +278,20 @@ fn an_answer_that_loses_nothing_stays_plain() {
     for concept in said["concepts"].as_array_mut().unwrap() {
         concept["delta"] = json!(-1.0);
     }
-    let html = words::answer(&result(said), "The heart is wide.").into_string();
+    let html = figure::said(&result(said), "The heart is wide.").into_string();
     assert!(
         html.contains(r#"<p class="words">The heart is wide.</p>"#),
         "{html}"
     );
-    assert!(html.contains("whole image: no concept dominates"), "{html}");
-    assert!(!html.contains("<li"), "{html}");
+    assert!(
+        html.contains("<b>whole image</b>: no concept dominates"),
+        "{html}"
+    );
+    assert_eq!(html.matches("width:0.0%").count(), 2, "{html}");
+    assert!(
+        !html.contains("hue-0"),
+        "no concept has the evidence's colour: {html}"
+    );
 }
 
 #[test]
@@ -230,7 +299,7 @@ fn evidence_of_another_shape_shows_nothing() {
     let with = |key: &str, value: Value| {
         let mut said = weighed();
         said[key] = value;
-        words::answer(&result(said), "The heart is wide.").into_string()
+        figure::said(&result(said), "The heart is wide.").into_string()
     };
     let long = "x".repeat(1000);
     for concepts in [
@@ -293,7 +362,7 @@ fn words_and_names_are_text() {
             .html
             .contains(&format!("{escaped}<sup>a</sup></mark>"))
     );
-    assert!(files.html.contains(words::READING));
+    assert!(files.html.contains(figure::READING));
     assert!(!files.html.contains("<script"));
     assert!(!files.markdown.contains("<script"));
     assert_eq!(files.html, Files::written(&results, folder.path()).html);

@@ -171,7 +171,8 @@ impl AttributionMethod for MedFocus {
     /// Evidence: `fallback`, whether no concept dominates; `winner`, the concept chosen; `concepts`, each with its `delta`,
     /// `ratio` and `boxes`; `matrix`, the drops d (concepts in that order, tokens); `tokens`, their texts; `references`,
     /// those that voted, each with its `index`, the `cost` and `mass` it was chosen by, and its `transport`; `reliable`,
-    /// with the `excess` and `correlation` that say so ([`Likeness`]); `images_scored`.
+    /// with the `excess` and `correlation` that say so ([`Likeness`]); `share` and `tau`, by which it was decided;
+    /// `images_scored`.
     ///
     /// An image that is unlike the pool is explained all the same, but a warning says that it cannot be relied on. One
     /// without any contrast is an error.
@@ -398,6 +399,8 @@ impl MedFocus {
             ("matrix".into(), json!(matrix)),
             ("tokens".into(), json!(trial.words)),
             ("references".into(), references.collect()),
+            ("share".into(), json!(self.params.share)),
+            ("tau".into(), json!(self.params.tau)),
             ("images_scored".into(), json!(trial.images)),
         ]))
     }
