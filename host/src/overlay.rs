@@ -19,7 +19,7 @@ use medfocus_plugin_api::{
 };
 use ndarray::{Array2, ArrayView2, s};
 
-use crate::evidence::Weighed;
+use crate::evidence::{WHOLE_IMAGE, Weighed};
 use caption::Row;
 use marks::Mark;
 pub use paint::CONCEPTS;
@@ -77,18 +77,18 @@ pub struct NativeBox {
 pub fn render(spec: &Overlay<'_>) -> RgbImage {
     let mut picture = enlarge(spec.native);
     let text_size = text_size(picture.width().max(MIN_WIDTH));
-    let line = if picture.width().max(picture.height()) > 1280 {
-        3
-    } else {
-        2
-    };
+    let large = picture.width().max(picture.height()) > 1280;
+    let line = if large { 4 } else { 2 };
     let shown = Shown::of(spec.heat, spec.mask, spec.concepts);
     let peak = shown.draw(&mut picture, spec.letterbox, line);
-    let marks = marks(spec, picture.dimensions(), text_size, shown.box_line(line));
+    let marks = marks(spec, picture.dimensions(), text_size, line);
     marks::draw(&mut picture, &marks, text_size);
 
     let picture = match spec.concepts {
-        Some(concepts) => beside(picture, panel::draw(text_size, concepts)),
+        Some(concepts) => beside(
+            picture,
+            panel::draw(text_size, concepts, !spec.notes.is_empty()),
+        ),
         None => picture,
     };
     let width = picture.width().max(MIN_WIDTH);
@@ -163,24 +163,28 @@ fn onto(
 /// The boxes: the evidence's, then those of other concepts.
 fn marks(spec: &Overlay<'_>, size: (u32, u32), text_size: f32, line: i64) -> Vec<Mark> {
     let text = Text::bold(text_size);
+    let shown = Shown::of(spec.heat, spec.mask, spec.concepts);
+    let (line, thin) = (shown.box_line(line), line / 2);
     let place =
         |bbox: &BBox<Native>| placed(bbox, (spec.native.width(), spec.native.height()), size);
-    let evidence = spec.boxes.iter().enumerate().filter_map(|(at, shown)| {
-        let label = shown.label.as_ref();
+    let evidence = spec.boxes.iter().enumerate().filter_map(|(at, found)| {
+        let label = found.label.as_ref();
         let label = label.map(|label| text.clip(label, i64::from(size.0) / 3));
         Some(Mark {
-            rect: place(&shown.bbox)?,
+            rect: place(&found.bbox)?,
             colour: paint::rank(at, spec.concepts.is_some()),
             line,
             words: match spec.concepts {
                 Some(concepts) => concepts::words(concepts, label.as_deref()),
-                None => ranked(at + 1, label, shown.score),
+                None => ranked(at + 1, label, found.score),
             },
             faint: false,
         })
     });
     let others = spec.concepts.into_iter().flat_map(|concepts| {
-        concepts::others(concepts, |bbox| place(&spec.letterbox.to_native(bbox)?))
+        concepts::others(concepts, thin, |bbox| {
+            place(&spec.letterbox.to_native(bbox)?)
+        })
     });
     evidence.chain(others).collect()
 }
@@ -231,15 +235,7 @@ fn rows<'a>(spec: &Overlay<'a>, peak: f32) -> Vec<Row<'a>> {
         Row::text("Answer", spec.answer),
         Row::text("Method", spec.method),
         Row::text("Model", spec.model),
-        match spec.boxes.len() {
-            _ if spec.concepts.is_some_and(|concepts| concepts.fallback) => {
-                Row::text("Evidence", "the whole image: no concept dominates")
-            }
-            0 if peak > 0.0 => Row::text("Evidence", "heat only, no boxes"),
-            0 => Row::alert("Evidence", "no evidence found"),
-            1 => Row::text("Evidence", "1 box"),
-            count => Row::text("Evidence", format!("{count} boxes, strongest first")),
-        },
+        evidence(spec, peak),
     ];
     if peak > 0.0 {
         rows.push(Row::scale("Heat", peak));
@@ -250,6 +246,18 @@ fn rows<'a>(spec: &Overlay<'a>, peak: f32) -> Vec<Row<'a>> {
             .map(|note| Row::alert("Note", note.as_str())),
     );
     rows
+}
+
+fn evidence<'a>(spec: &Overlay<'a>, peak: f32) -> Row<'a> {
+    let chosen = spec.concepts.and_then(|concepts| concepts.chosen);
+    match (chosen, spec.boxes.len()) {
+        (Some(WHOLE_IMAGE), _) => Row::text("Evidence", "the whole image: no concept dominates"),
+        (Some(chosen), _) => Row::text("Evidence", chosen),
+        (None, 0) if peak > 0.0 => Row::text("Evidence", "heat only, no boxes"),
+        (None, 0) => Row::alert("Evidence", "no evidence found"),
+        (None, 1) => Row::text("Evidence", "1 box"),
+        (None, count) => Row::text("Evidence", format!("{count} boxes, strongest first")),
+    }
 }
 
 /// The X-ray at the size it is drawn in.

@@ -32,7 +32,11 @@ pub fn words(concepts: &Weighed<'_>, label: Option<&str>) -> Vec<String> {
 
 /// Boxes of the strongest concepts that are not the evidence, each box once, under the strongest that has it. `place` says where
 /// a box lies in the picture, if it does.
-pub fn others(concepts: &Weighed<'_>, place: impl Fn(&BBox<Working>) -> Option<Rect>) -> Vec<Mark> {
+pub fn others(
+    concepts: &Weighed<'_>,
+    line: i64,
+    place: impl Fn(&BBox<Working>) -> Option<Rect>,
+) -> Vec<Mark> {
     let evidence = concepts.winner.map(|at| &concepts.concepts[at].boxes);
     let mut seen: Vec<BBox<Working>> = evidence.into_iter().flatten().copied().collect();
     let mut marks = Vec::new();
@@ -49,7 +53,7 @@ pub fn others(concepts: &Weighed<'_>, place: impl Fn(&BBox<Working>) -> Option<R
             marks.extend(place(bbox).map(|rect| Mark {
                 rect,
                 colour: colour(concepts, at),
-                line: 1,
+                line,
                 words: vec![letter(at)],
                 faint: true,
             }));

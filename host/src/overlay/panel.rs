@@ -12,10 +12,10 @@ use crate::evidence::{Weighed, letter};
 /// Width in heights of the text.
 const WIDTH: f32 = 27.0;
 
-/// Draws the panel, as high as it needs.
-pub fn draw(text_size: f32, concepts: &Weighed<'_>) -> RgbImage {
+/// Draws the panel, as high as it needs. `notes`: whether the caption has any.
+pub fn draw(text_size: f32, concepts: &Weighed<'_>, notes: bool) -> RgbImage {
     let layout = Layout::new(text_size, concepts);
-    let rows = layout.rows();
+    let rows = layout.rows(notes);
     let height = layout.line + rows.iter().map(|row| row.height).sum::<i64>();
     let mut panel = RgbImage::from_pixel(layout.width as u32, height as u32, paint::PAGE);
     let mut top = layout.line / 2;
@@ -94,7 +94,7 @@ enum Content {
 }
 
 impl Layout<'_> {
-    fn rows(&self) -> Vec<Row> {
+    fn rows(&self, notes: bool) -> Vec<Row> {
         let concepts = self.concepts;
         let (regular, faint) = (self.regular, paint::FAINT);
         let gap = || vec![self.row(0.5, Content::Gap)];
@@ -103,7 +103,12 @@ impl Layout<'_> {
 
         let mut rows = Vec::new();
         if !concepts.reliable {
-            rows.push(self.row(1.75, Content::Alarm("Not reliable: see the notes below")));
+            let says = if notes {
+                "Not reliable: see the notes below"
+            } else {
+                "Not reliable"
+            };
+            rows.push(self.row(1.75, Content::Alarm(says)));
             rows.extend(gap());
         }
         if concepts.fallback {

@@ -79,7 +79,8 @@ pub fn thumbnail(spec: &Thumbnail<'_>) -> RgbImage {
         faint: false,
     });
     let others = spec.concepts.into_iter();
-    let others = others.flat_map(|concepts| concepts::others(concepts, |bbox| Some(scaled(bbox))));
+    let others =
+        others.flat_map(|concepts| concepts::others(concepts, 1, |bbox| Some(scaled(bbox))));
     let marks: Vec<_> = found.chain(others).collect();
     marks::draw(&mut picture, &marks, TEXT);
     for bbox in spec.truth {

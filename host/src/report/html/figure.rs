@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// How it is to be read.
-pub const READING: &str = "Where a method took concepts out of the image: filled and bright is the evidence, thin are other \
-                           concepts, each with its letter. A bar is the log-probability that the answer loses without \
-                           the concept, \u{394}; where no concept reaches the dashed line none dominates, and the whole image \
-                           is the evidence. A word has the colour of the evidence if it loses nearly as much \
-                           without it as without any concept (the method's share, 70 % in MedFocus; the \
-                           evidence is chosen by the same rule), else that of the concept without which it loses most; the \
+pub const READING: &str = "Where a method took concepts out of the image: the evidence is filled, the strongest others are \
+                           thin boxes with the letters of their bars. A bar is \u{394}, the log-probability that the answer \
+                           loses without the concept; if none reaches the dashed line no concept dominates, and the whole \
+                           image is the evidence. A word has the colour and the letter of the evidence if, without it, it \
+                           loses at least the share by which the evidence was chosen (70 % in MedFocus) of what it loses \
+                           without any one concept; else those of the concept without which it loses most. The \
                            stronger the colour, the more it loses.";
 
 /// The concepts that a result weighs, if it does.
