@@ -212,3 +212,68 @@ fn name(value: &Value) -> Option<&str> {
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().filter(|number| number.abs() <= DROP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn weighed(said: &Value) -> Weighed<'_> {
+        Weighed::of(said.as_object().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_evidence_has_its_own_hue_wherever_it_stands() {
+        let deltas = [1.0, 7.0, 3.0, 6.0, 2.0, 5.0, 4.0];
+        let concepts = deltas.map(|delta| json!({ "name": format!("{delta}"), "delta": delta }));
+        let hues = |said: &Value| -> Vec<_> { (0..7).map(|at| weighed(said).hue(at)).collect() };
+        let mut said = json!({ "concepts": concepts, "winner": "5" });
+        let names: Vec<_> = weighed(&said)
+            .concepts
+            .iter()
+            .map(|c| (c.name, c.row))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("7", 1),
+                ("6", 3),
+                ("5", 5),
+                ("4", 6),
+                ("3", 2),
+                ("2", 4),
+                ("1", 0)
+            ]
+        );
+        assert_eq!(hues(&said), [1, 2, 0, 3, 4, 5, 5]);
+        said["winner"] = json!("heart");
+        assert_eq!(hues(&said), [1, 2, 3, 4, 5, 5, 5]);
+        said["winner"] = json!("5");
+        said["fallback"] = json!(true);
+        assert_eq!(hues(&said), [1, 2, 3, 4, 5, 5, 5]);
+        assert_eq!(weighed(&said).chosen, Some(WHOLE_IMAGE));
+    }
+
+    #[test]
+    fn bars_and_threshold_share_a_scale() {
+        let mut said =
+            json!({ "concepts": [{ "name": "a", "delta": 0.2 }, { "name": "b", "delta": -1 }] });
+        assert_eq!(
+            [0.2, 0.1, -1.0].map(|delta| weighed(&said).length(delta)),
+            [1.0, 0.5, 0.0]
+        );
+        // -ln tau = 0.4.
+        said["tau"] = json!((-0.4_f64).exp());
+        assert!((weighed(&said).length(0.2) - 0.5).abs() < 1e-12);
+        for tau in [json!(0), json!(1), json!(-0.5), json!(7), json!("0.75")] {
+            said["tau"] = tau;
+            assert_eq!(weighed(&said).threshold, None, "{said}");
+        }
+    }
+
+    #[test]
+    fn letters_do_not_end() {
+        let letters = [0, 25, 26, 51, 52].map(letter);
+        assert_eq!(letters, ["a", "z", "a1", "z1", "a2"]);
+    }
+}

@@ -39,14 +39,19 @@ pub fn draw(
     }
 }
 
-/// Steps of single pixels rounded off: the mean over 3 x 3 pixels, which leaves straight edges where they are.
+/// Steps of single pixels rounded off: the mean over 3 x 3 pixels, which leaves straight edges where they are. What it would
+/// wipe out, a line or a point, stays as it is, so that the smallest region is seen.
 fn smooth(values: &Array2<f32>) -> Array2<f32> {
+    const LINE: f32 = 3.0;
     Array2::from_shape_fn(values.dim(), |(y, x)| {
         let window = values.slice(s![
             y.saturating_sub(1)..(y + 2).min(values.nrows()),
             x.saturating_sub(1)..(x + 2).min(values.ncols()),
         ]);
-        window.sum() / window.len() as f32
+        match window.sum() {
+            sum if sum <= LINE && values[(y, x)] > 0.0 => 1.0,
+            sum => sum / window.len() as f32,
+        }
     })
 }
 

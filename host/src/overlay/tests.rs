@@ -324,6 +324,16 @@ fn the_region_is_tinted_and_the_rest_keeps_its_grey() {
 }
 
 #[test]
+fn the_smallest_region_is_seen() {
+    let mut inside = Array2::from_elem((224, 224), false);
+    inside[(100, 50)] = true;
+    let mask = Mask::from_array(inside.view()).unwrap();
+    let page = weigh(&grey(896, 896), Some(&mask), &[], &said());
+    assert_eq!(*page.get_pixel(201, 401), paint::FIRST);
+    assert_eq!(*page.get_pixel(202, 402), paint::FIRST);
+}
+
+#[test]
 fn bars_are_as_long_as_their_delta() {
     let native = grey(800, 800);
     let page = weigh(&native, None, &[], &said());
