@@ -147,7 +147,7 @@ impl Default for Config {
 /// The slot of the reference images.
 const POOL: &str = "pool";
 
-/// What fills the slot `pool` where no config does: sixteen phantoms of the training population.
+/// What fills the slot `pool` where no config does: sixteen healthy phantoms of the training population.
 fn phantom_pool() -> Filling {
     Filling {
         component: "phantom".to_owned(),
@@ -155,6 +155,7 @@ fn phantom_pool() -> Filling {
             ("split".to_owned(), "train".into()),
             ("offset".to_owned(), 2_000_000_u32.into()),
             ("len".to_owned(), 16_u32.into()),
+            ("presence".to_owned(), "never".into()),
         ]
         .into(),
         slots: BTreeMap::new(),

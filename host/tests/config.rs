@@ -14,7 +14,7 @@ fn the_pool_holds_phantoms_unless_something_else_is_named() {
     assert_eq!(phantoms["component"], "phantom");
     assert_eq!(
         phantoms["params"],
-        serde_json::json!({"split": "train", "offset": 2_000_000, "len": 16})
+        serde_json::json!({"split": "train", "offset": 2_000_000, "len": 16, "presence": "never"})
     );
     assert_eq!(
         slots(&["slots.segmenter.component=medsam"])["pool"],
