@@ -8,6 +8,7 @@ use super::{
     effect,
     failures::Failure,
     headline,
+    reach::{self, Reach},
     row::{Row, best},
     table::{Group, Section, Table},
     text::{self, count, interval, number, p_value, signed},
@@ -93,6 +94,7 @@ fn section(table: &Table, section: &Section) -> String {
         );
         text += &effects(group);
         text += &evidence(&group.concepts);
+        text += &reach(&group.reach);
     }
     let leading = section.leading();
     if !leading.findings.is_empty() {
@@ -240,6 +242,26 @@ fn evidence(concepts: &Concepts) -> String {
         [escape(&row.name)].into_iter().chain(shares).collect()
     });
     format!("\n{}\n\n{}", concepts::READING, grid(&head, rows))
+}
+
+fn reach(reach: &[Reach]) -> String {
+    if reach.is_empty() {
+        return String::new();
+    }
+    let head = ["Method", "Samples", "IoU", "IoU of the best concept"];
+    let rows = reach.iter().map(|reach| {
+        vec![
+            escape(&reach.method),
+            reach.samples.to_string(),
+            number(reach.chosen),
+            number(reach.best),
+        ]
+    });
+    format!(
+        "\n{}\n\n{}",
+        reach::READING,
+        grid(&head.map(String::from), rows)
+    )
 }
 
 fn checks(checks: &[Check]) -> String {

@@ -15,6 +15,7 @@ mod markdown;
 mod measure;
 mod parquet;
 mod pictures;
+mod reach;
 mod row;
 mod table;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     failures::{self, Failure},
     findings::{self, Finding},
     measure::{Measure, measures},
+    reach::Reach,
     row::{self, Row},
 };
 use crate::{
@@ -58,6 +59,8 @@ pub struct Group {
     pub findings: Vec<Finding>,
     /// What is the evidence how often.
     pub concepts: Concepts,
+    /// How far the methods could get with their concepts.
+    pub reach: Vec<Reach>,
 }
 
 /// What became of the samples of a group; a sample counts once for each model.
@@ -193,6 +196,10 @@ impl Make<'_> {
             model,
             accounting: Accounting::new(cells, &records),
             concepts: Concepts::new(rows.iter().map(|row| row.method.as_str()), &records),
+            reach: rows
+                .iter()
+                .filter_map(|row| Reach::of(&row.method, &records))
+                .collect(),
             findings: findings::findings(&rows, &records, &self.measures[0]),
             misfits: misfits(cells),
             rows,

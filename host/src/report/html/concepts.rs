@@ -1,10 +1,11 @@
-//! The table of what is the evidence how often.
+//! The tables of concepts: which is the evidence how often, and how far they reach.
 
 use maud::{Markup, html};
 
 use super::sections::breakable;
 use crate::report::{
     concepts::{Concepts, READING},
+    reach::{self, Reach},
     text::{fixed, number},
 };
 
@@ -32,6 +33,37 @@ pub fn shares(concepts: &Concepts, whose: &str) -> Markup {
                                 @let share = concepts.share(row, at);
                                 td.num style={ "--heat:" (fixed(share, 1)) } { (number(share)) }
                             }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The table of what was chosen beside the best; nothing if no method says where its concepts are.
+pub fn reach(reach: &[Reach], whose: &str) -> Markup {
+    if reach.is_empty() {
+        return html! {};
+    }
+    html! {
+        h4 { "The best concept" }
+        p.reading { (reach::READING) }
+        div.wide {
+            table aria-label={ "The best concept: " (whose) } {
+                thead { tr {
+                    th scope="col" { "Method" }
+                    th.num scope="col" { "Samples" }
+                    th.num scope="col" { "IoU" }
+                    th.num scope="col" { "IoU of the best concept" }
+                } }
+                tbody {
+                    @for reach in reach {
+                        tr {
+                            th scope="row" { (breakable(&reach.method)) }
+                            td.num { (reach.samples) }
+                            td.num { (number(reach.chosen)) }
+                            td.num { (number(reach.best)) }
                         }
                     }
                 }

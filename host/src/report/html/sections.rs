@@ -53,6 +53,7 @@ fn group(table: &Table, section: &Section, group: &Group) -> Markup {
         (methods::agreement(table, group, &whose))
         (methods::beyond(table, group, &whose))
         (concepts::shares(&group.concepts, &whose))
+        (concepts::reach(&group.reach, &whose))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which concept is the evidence, word by word and over all samples, worked out by hand; and evidence that is not what it
 //! should be.
 
-use medfocus_plugin_api::Mode;
+use medfocus_plugin_api::{BBox, Mode};
 use serde_json::{Map, Value, json};
 
 use super::{Files, synthetic};
@@ -366,4 +366,56 @@ fn words_and_names_are_text() {
     assert!(!files.html.contains("<script"));
     assert!(!files.markdown.contains("<script"));
     assert_eq!(files.html, Files::written(&results, folder.path()).html);
+}
+
+#[test]
+fn the_best_concept_is_the_one_nearest_to_the_truth() {
+    let placed = |concepts: Value| json!({ "winner": "heart", "concepts": concepts });
+    let whole = json!({ "name": "heart", "delta": 1, "boxes": [[0, 0, 50, 50]] });
+    let half = json!({ "name": "apex", "delta": 2, "boxes": [[0, 0, 50, 25]] });
+    let quarters =
+        json!({ "name": "both", "delta": 3, "boxes": [[0, 0, 25, 25], [25, 25, 50, 50]] });
+    let elsewhere = json!({ "name": "tip", "delta": 3, "boxes": [[100, 100, 120, 120]] });
+    let nowhere = json!({ "name": "mind", "delta": 3 });
+    let mut results = saying(
+        [
+            placed(json!([half, whole, nowhere])),
+            placed(json!([quarters, elsewhere])),
+            placed(json!([elsewhere])),
+            // Nothing is said of where these are.
+            placed(json!([nowhere])),
+            named("heart"),
+            json!({}),
+            json!({ "concepts": 3 }),
+            // Failed.
+            placed(json!([whole])),
+        ],
+        std::array::from_fn(|_| named("heart")),
+    );
+    for record in &mut results.records {
+        let Some(subject) = &mut record.subject else {
+            continue;
+        };
+        // Twice the working image.
+        subject.size = (448, 448);
+        subject.truth = vec![BBox::new(0, 0, 100, 100).unwrap()];
+        if let Outcome::Attributed { results } = &mut record.outcome {
+            for result in results {
+                if let MethodOutcome::Scored { metrics, .. } = &mut result.outcome {
+                    metrics.insert("iou".to_owned(), 0.25);
+                }
+            }
+        }
+    }
+    let table = Table::new(&results, 0);
+    let [reach] = table.sections[0].leading().reach.as_slice() else {
+        panic!("one method says where its concepts are");
+    };
+    assert_eq!((reach.method.as_str(), reach.samples), ("focus", 3));
+    assert_eq!(reach.chosen, 25.0);
+    // 1, 1/2 and 0.
+    assert_eq!(reach.best, 50.0);
+    let files = Files::of(&results);
+    assert!(files.markdown.contains("| focus | 3 | 25.00 | 50.00 |\n"));
+    assert!(files.html.contains("IoU of the best concept"));
 }
