@@ -129,6 +129,12 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
+/// A component of the fixtures.
+fn filling(component: &str, folder: &str) -> Filling {
+    let params = json!({"path": fixtures().join(folder)});
+    serde_json::from_value(json!({"component": component, "params": params})).unwrap()
+}
+
 fn attribute(
     bench: &mut Workbench,
     model: &Ready,
@@ -147,9 +153,8 @@ fn every_step_is_that_of_the_reference() {
     let reference = Reference::load();
     let mut layers = Layers::load(None, &[]).unwrap();
     layers.config.plugins.paths = vec![built().join("plugins")];
-    let pool = json!({"component": "reference_pool", "params": {"path": fixtures().join("medfocus/pool")}});
-    let pool: Filling = serde_json::from_value(pool).unwrap();
-    layers.config.slots.insert("pool".to_owned(), pool);
+    let slots = &mut layers.config.slots;
+    slots.insert("pool".into(), filling("reference_pool", "medfocus/pool"));
     let mut bench = Workbench::new(layers);
 
     let mut wrong = Vec::new();
@@ -159,6 +164,12 @@ fn every_step_is_that_of_the_reference() {
         let model = bench.model(&model, Some("cpu")).unwrap();
         let cases = reference.cases().iter();
         for case in cases.filter(|case| case["checkpoint"] == checkpoint) {
+            let slots = &mut bench.layers.config.slots;
+            slots.remove("segmenter");
+            if let Some(checkpoint) = case["segmenter"].as_str() {
+                let medsam = filling("medsam", &format!("medsam/{checkpoint}"));
+                slots.insert("segmenter".into(), medsam);
+            }
             let params = &reference.listing["variants"][text(&case["variant"])];
             let faults = match attribute(&mut bench, &model, params, &reference.task(case)) {
                 Ok(found) => reference.faults(case, found),
