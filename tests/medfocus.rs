@@ -109,7 +109,6 @@ fn compare(at: &str, expected: &Value, found: &Value, relative: f64, faults: &mu
             let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
             let allowed = match at.rsplit('.').next() {
                 Some("cost" | "mass") => relative * a.abs(),
-                Some("excess" | "correlation") => relative,
                 _ => TOLERANCE,
             };
             if (a - b).abs() > allowed {

@@ -2,14 +2,12 @@
 #![deny(unsafe_code)]
 
 mod anatomy_prior;
-mod both_lungs;
 mod centre_box;
 mod random_boxes;
 mod share;
 mod whole_image;
 
 pub use anatomy_prior::{AnatomyPrior, AnatomyPriorParams};
-pub use both_lungs::{BothLungs, BothLungsParams};
 pub use centre_box::{CentreBox, CentreBoxParams};
 pub use random_boxes::{RandomBoxes, RandomBoxesParams};
 pub use whole_image::WholeImage;
@@ -18,6 +16,5 @@ medfocus_plugin_api::export_plugin! {
     method WholeImage;
     method CentreBox;
     method RandomBoxes;
-    method BothLungs;
     method AnatomyPrior;
 }

@@ -81,10 +81,10 @@ fn tuning_matches_number_and_area() {
     let cohort = Cohort {
         size: (448, 224),
         samples: vec![
-            ("a", vec![[0, 0, 224, 112]], vec![]),
-            ("b", vec![], vec![]),
-            ("c", vec![[0, 0, 448, 224], [0, 0, 112, 56]], vec![]),
-            ("not read", vec![[0, 0, 2, 2]], vec![]),
+            ("a", vec![[0, 0, 224, 112]]),
+            ("b", vec![]),
+            ("c", vec![[0, 0, 448, 224], [0, 0, 112, 56]]),
+            ("not read", vec![[0, 0, 2, 2]]),
         ],
     };
     let (method, host) = with::<RandomBoxes>("tuning", cohort, json!({"samples": 3, "share": 0.9}));
@@ -105,7 +105,7 @@ fn tuning_matches_number_and_area() {
 
     let empty = Cohort {
         size: (9, 9),
-        samples: vec![("a", vec![], vec![])],
+        samples: vec![("a", vec![])],
     };
     let (method, _) = with::<RandomBoxes>("tuning", empty, json!({}));
     let found = method.attribute(&task).unwrap();

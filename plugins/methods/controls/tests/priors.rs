@@ -1,97 +1,25 @@
-//! Controls that know other images: where lungs usually are, and where findings are annotated.
+//! The control that knows other images: where findings are annotated.
 
 mod common;
 
 use common::{Cohort, key, task, with};
-use medfocus_method_controls::{AnatomyPrior, BothLungs};
+use medfocus_method_controls::AnatomyPrior;
 use medfocus_plugin_api::{
     AttributionMethod, ErrorKind, Letterbox, WORKING_SIDE, testkit::LocalHost,
 };
 use serde_json::json;
-
-/// Three images of 448 x 448 whose lungs are boxes, the second's wider, and a fourth.
-fn pool() -> Cohort {
-    let lungs = |right, left| ("", vec![], vec![("right lung", right), ("left lung", left)]);
-    Cohort {
-        size: (448, 448),
-        samples: vec![
-            lungs([40, 40, 200, 400], [240, 40, 400, 400]),
-            lungs([20, 20, 220, 420], [230, 20, 420, 420]),
-            lungs([40, 40, 200, 400], [240, 40, 400, 400]),
-            lungs([0, 0, 448, 448], [0, 0, 448, 448]),
-        ],
-    }
-}
-
-#[test]
-fn the_lungs_are_where_most_references_have_them() {
-    let (method, host) = with::<BothLungs>("pool", pool(), json!({"references": 3}));
-    for _ in 0..2 {
-        let found = method.attribute(&task()).unwrap();
-        let boxes = found.boxes.unwrap();
-        let facts: Vec<_> = boxes
-            .iter()
-            .map(|b| (b.label.as_deref().unwrap(), b.bbox.corners(), b.score))
-            .collect();
-        assert_eq!(
-            facts,
-            [
-                ("left lung", [120, 20, 200, 200], 1.0),
-                ("right lung", [20, 20, 100, 200], 1.0)
-            ]
-        );
-        assert_eq!(found.mask.unwrap().area(), 2 * 80 * 180);
-        assert_eq!(found.evidence["references"], 3);
-    }
-    // Read once.
-    assert_eq!(host.calls("dataset.sample"), 3);
-    assert_eq!(host.steps(), 3);
-}
-
-#[test]
-fn the_lungs_end_where_the_image_does() {
-    let (method, _) = with::<BothLungs>("pool", pool(), json!({"references": 3}));
-    let mut task = task();
-    task.letterbox = Letterbox::new(500, 1000, WORKING_SIDE).unwrap();
-    let found = method.attribute(&task).unwrap();
-    let boxes = found.boxes.unwrap();
-    assert_eq!(boxes[0].bbox.corners(), [120, 20, 168, 200]);
-    assert_eq!(boxes[1].bbox.corners(), [56, 20, 100, 200]);
-    assert_eq!(found.mask.unwrap().area(), (48 + 44) * 180);
-}
-
-#[test]
-fn a_pool_without_lungs_is_refused_and_an_empty_slot_named() {
-    let cohort = Cohort {
-        size: (9, 9),
-        samples: vec![("", vec![], vec![("left lung", [0, 0, 9, 9])])],
-    };
-    let (method, _) = with::<BothLungs>("pool", cohort, json!({}));
-    let error = method.attribute(&task()).unwrap_err();
-    assert_eq!(
-        error.message,
-        "the first 1 samples of dataset `cohort` in slot `pool` agree on no mask `right lung`"
-    );
-
-    let method: BothLungs = LocalHost::new().create(json!({})).unwrap();
-    let error = method.attribute(&task()).unwrap_err();
-    assert_eq!(
-        (error.kind, error.to_string()),
-        (ErrorKind::Missing, "slot `pool` is empty".into())
-    );
-}
 
 /// Landscapes of 448 x 224: 112 rows of the working image, from row 56.
 fn tuning() -> Cohort {
     Cohort {
         size: (448, 224),
         samples: vec![
-            ("Spot", vec![[0, 0, 80, 80], [40, 40, 80, 80]], vec![]),
-            ("spot", vec![[0, 0, 40, 40], [400, 180, 440, 220]], vec![]),
-            ("line", vec![[0, 0, 448, 10]], vec![]),
-            ("spot", vec![], vec![]),
-            ("spot", vec![[0, 0, 40, 40]], vec![]),
-            ("spot", vec![[100, 100, 200, 200]], vec![]),
+            ("Spot", vec![[0, 0, 80, 80], [40, 40, 80, 80]]),
+            ("spot", vec![[0, 0, 40, 40], [400, 180, 440, 220]]),
+            ("line", vec![[0, 0, 448, 10]]),
+            ("spot", vec![]),
+            ("spot", vec![[0, 0, 40, 40]]),
+            ("spot", vec![[100, 100, 200, 200]]),
         ],
     }
 }

@@ -9,7 +9,7 @@ use common::{TEST, displaced, phantom};
 use criterion::{Criterion, criterion_group, criterion_main};
 use medfocus_method_medfocus::{
     Features, MedFocusParams, Pool, Reference, localise, rank,
-    transport::{Measure, Sampling, Sinkhorn, Support, cost_percentile},
+    transport::{Intensity, Measure, Sampling, Sinkhorn, Support, cost_percentile},
 };
 use medfocus_plugin_api::{BBox, Params};
 use serde_json::json;
@@ -25,7 +25,10 @@ fn bench(c: &mut Criterion) {
             threshold: 0.02,
             limit: usize::MAX,
         };
-        let of = |image| Measure::of_image(image, (side, side), Sampling::Area, &support).unwrap();
+        let of = |image| {
+            let levels = Intensity::Equalised.of(image, 0.02).unwrap();
+            Measure::of_image(levels.view(), (side, side), Sampling::Area, &support).unwrap()
+        };
         let (source, target) = (of(&phantom(0, true).image), of(&target.image));
         let inside = |measure: &Measure| measure.view().mapv(|mass| mass > 0.0);
         let (from, to) = (inside(&source), inside(&target));
@@ -51,22 +54,24 @@ fn bench(c: &mut Criterion) {
     for (name, settings) in [
         ("default", json!({})),
         ("one_reference", json!({"references": 1})),
-        ("barycentric", json!({"transfer": "barycentric"})),
+        ("affine", json!({"transfer": "affine"})),
         ("paper_grid", json!({"grid": 56})),
     ] {
         let params = MedFocusParams::from_json(settings.as_object().unwrap().clone()).unwrap();
         let references = (0..16).map(|seed| Reference::of(&phantom(seed, true), &params).unwrap());
-        let pool = Pool::new(references.collect(), &params).unwrap();
+        let pool = Pool {
+            references: references.collect(),
+        };
         group.bench_function(name, |b| {
             b.iter(|| {
-                let features = Features::of(&target.image, &params).unwrap();
+                let features = Features::of(&target.image, &content, &params).unwrap();
                 black_box(localise(&features, &content, &pool, None, &params).unwrap())
             })
         });
         if name == "default" {
-            let features = Features::of(&target.image, &params).unwrap();
+            let features = Features::of(&target.image, &content, &params).unwrap();
             group.bench_function("features", |b| {
-                b.iter(|| black_box(Features::of(&target.image, &params).unwrap()))
+                b.iter(|| black_box(Features::of(&target.image, &content, &params).unwrap()))
             });
             group.bench_function("rank_16", |b| {
                 b.iter(|| black_box(rank(&features, &pool.references, None, &params).unwrap()))

@@ -1,6 +1,8 @@
-//! MedFocus: which anatomical concept a model's answer rests on.
+//! MedFocus: which anatomical concept a model's answer rests on; and the control that always answers "both lungs".
 #![deny(unsafe_code)]
 
+mod align;
+mod both_lungs;
 mod intervention;
 mod localise;
 mod medfocus;
@@ -9,13 +11,16 @@ mod replacement;
 pub mod transport;
 mod warp;
 
+pub use align::{Alignment, Contrast, align};
+pub use both_lungs::{BothLungs, BothLungsParams};
 pub use intervention::{Candidate, Delta, Drop, Effects, Intervention};
 pub use localise::{Anatomy, Match, Region, Transfer, Transported, localise, rank};
 pub use medfocus::{CompositeBoxes, MedFocus, MedFocusParams, PUBLISHED};
-pub use pool::{Features, Likeness, Pool, Reference};
+pub use pool::{Features, Pool, Reference, doubt, likeness};
 pub use replacement::Replacement;
-pub use warp::Warp;
+pub use warp::{Displacement, Line, Scaling, Warp};
 
 medfocus_plugin_api::export_plugin! {
     method MedFocus;
+    method BothLungs;
 }

@@ -5,15 +5,20 @@ use medfocus_plugin_api::{BBox, Error, Result, SampleKey, WORKING_SIDE, Working,
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::{
+    align::{Alignment, align},
     medfocus::MedFocusParams,
     pool::{Features, Pool, Reference},
     transport::{Convergence, Plan, heaviest},
-    warp::Warp,
+    warp::{Displacement, Scaling},
 };
 
 choices! {
     /// How a reference's masks are carried over to the target.
     pub enum Transfer {
+        /// Pixels that lie in the mask when the reference is moved to look most like the target: from the transport's
+        /// shift and zoom on, to where their local contrasts correlate best. The references that then look most alike
+        /// vote, not the cheapest.
+        Aligned = "aligned",
         /// Pixels that a shift and a zoom, fitted to the barycentric map, take into the mask.
         Affine = "affine",
         /// Pixels that the barycentric map takes into the mask.
@@ -61,23 +66,7 @@ impl Region {
     }
 }
 
-/// A reference beside the image, on the grid of the selection.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Match {
-    /// Its place in the pool.
-    pub reference: usize,
-    /// Sum of P C, in squared pixels of the working image: what references are ranked by.
-    pub cost: f64,
-    /// Sum of P.
-    pub mass: f64,
-    /// How much more mass is transported when each of the two goes to itself, on average: (2 lambda + eps) times this
-    /// is their Sinkhorn divergence (Séjourné et al., 2019) for the relative entropy. About 0 for equal images.
-    pub excess: f64,
-    /// Pearson correlation of the two measures.
-    pub correlation: f64,
-}
-
-/// What is reported of the transport of a reference's masks.
+/// What is reported of a transport.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Transported {
     /// Sum of P C, in squared pixels of the working image.
@@ -88,18 +77,41 @@ pub struct Transported {
     pub convergence: Convergence,
 }
 
+impl Transported {
+    fn of(plan: &Plan, cells: usize) -> Self {
+        let side = f64::from(WORKING_SIDE) / cells as f64;
+        Self {
+            cost: plan.cost() * side.powi(2),
+            mass: plan.mass(),
+            convergence: plan.convergence,
+        }
+    }
+}
+
+/// A reference beside the image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// Its place in the pool.
+    pub reference: usize,
+    /// Its transport to the image on the grid of the selection.
+    pub transport: Transported,
+    /// Where it looks most like the image, sought from that transport on, and how alike they then are.
+    pub alignment: Alignment,
+}
+
 /// Where the concepts lie.
 #[derive(Clone, Debug)]
 pub struct Anatomy {
     /// Each concept of [`CONCEPTS`], where a chosen reference shows it inside the image.
     pub regions: [Option<Region>; CONCEPTS.len()],
-    /// The whole pool, cheapest first; the first `references` of them voted.
+    /// The whole pool, best first; the first `references` of them voted.
     pub ranking: Vec<Match>,
     /// The transports of those that voted, in that order; none if their masks were copied.
     pub transports: Vec<Transported>,
 }
 
-/// Ranks references by the cost of transport to an image, cheapest first, the sample itself left out.
+/// Ranks references, the sample itself left out: if masks are [aligned](Transfer::Aligned), by likeness, otherwise by the
+/// cost of transport to the image.
 ///
 /// # Errors
 ///
@@ -117,13 +129,11 @@ pub fn rank(
         .map(|(i, reference)| {
             let source = &reference.features;
             let plan = sinkhorn.solve(&source.coarse, &target.coarse)?;
-            let mass = plan.mass();
+            let guess = Scaling::of(&plan, params.debias.then_some(&target.to_itself));
             Ok(Match {
                 reference: i,
-                cost: squared_pixels(&plan, params.selection_grid),
-                mass,
-                excess: 0.5 * (source.to_itself + target.to_itself) - mass,
-                correlation: correlation(source.coarse.view(), target.coarse.view()),
+                transport: Transported::of(&plan, params.selection_grid),
+                alignment: align(&source.contrast, &target.contrast, &guess),
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -132,7 +142,10 @@ pub fn rank(
             "the pool holds no reference but the sample itself",
         ));
     }
-    ranking.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    ranking.sort_by(|a, b| match params.transfer {
+        Transfer::Aligned => b.alignment.likeness.total_cmp(&a.alignment.likeness),
+        _ => a.transport.cost.total_cmp(&b.transport.cost),
+    });
     Ok(ranking)
 }
 
@@ -158,23 +171,30 @@ pub fn localise(
     let mut transports = Vec::new();
     for chosen in ranking.iter().take(params.references as usize) {
         let reference = &pool.references[chosen.reference];
-        if params.transfer == Transfer::Copy {
-            votes.add(reference, reference.concepts.view());
-            continue;
-        }
-        let plan = sinkhorn.solve(&reference.features.fine, &target.fine)?;
-        transports.push(Transported {
-            cost: squared_pixels(&plan, params.grid),
-            mass: plan.mass(),
-            convergence: plan.convergence,
-        });
-        let warped = |warp: Warp| warp.pull(reference.concepts.view());
-        let carried = match params.transfer {
-            Transfer::Mass => by_mass(reference, &plan, params.quantile),
-            Transfer::Barycentric => warped(Warp::barycentric(&plan, to_itself.as_ref())),
-            Transfer::Affine | Transfer::Copy => warped(Warp::affine(&plan, to_itself.as_ref())),
+        let mut plan = || -> Result<Plan> {
+            let plan = sinkhorn.solve(&reference.features.fine, &target.fine)?;
+            transports.push(Transported::of(&plan, params.grid));
+            Ok(plan)
         };
-        votes.add(reference, carried.view());
+        let warp = match params.transfer {
+            Transfer::Aligned => {
+                transports.push(chosen.transport);
+                let (from, to) = (&reference.features.contrast, &target.contrast);
+                chosen.alignment.bend(from, to).warp()
+            }
+            Transfer::Affine => Scaling::of(&plan()?, to_itself.as_ref()).warp(),
+            Transfer::Barycentric => Displacement::barycentric(&plan()?, to_itself.as_ref()).warp(),
+            Transfer::Mass => {
+                let carried = by_mass(reference, &plan()?, params.quantile);
+                votes.add(reference, carried.view());
+                continue;
+            }
+            Transfer::Copy => {
+                votes.add(reference, reference.concepts.view());
+                continue;
+            }
+        };
+        votes.add(reference, warp.pull(reference.concepts.view()).view());
     }
     Ok(Anatomy {
         regions: std::array::from_fn(|c| Region::within(votes.region(c), content)),
@@ -260,25 +280,6 @@ impl Votes {
     }
 }
 
-fn squared_pixels(plan: &Plan, cells: usize) -> f64 {
-    plan.cost() * (f64::from(WORKING_SIDE) / cells as f64).powi(2)
-}
-
-/// Pearson's; 0 if one of the two is constant.
-fn correlation(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> f64 {
-    let centred = |values: ArrayView2<'_, f64>| {
-        let mean = values.sum() / values.len() as f64;
-        values.mapv(|value| value - mean)
-    };
-    let (a, b) = (centred(a), centred(b));
-    let norm = ((&a * &a).sum() * (&b * &b).sum()).sqrt();
-    if norm > 0.0 {
-        (&a * &b).sum() / norm
-    } else {
-        0.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,14 +331,5 @@ mod tests {
         assert_eq!(cut.bbox.corners(), [1, 1, 3, 3]);
         assert_eq!(cut.inside.iter().filter(|inside| **inside).count(), 2);
         assert_eq!(of([0, 1, 2, 2]), None);
-    }
-
-    #[test]
-    fn correlation_is_pearsons() {
-        let a = array![[1.0, 2.0, 3.0]];
-        let of = |b: Array2<f64>| correlation(a.view(), b.view());
-        assert!((of(array![[2.0, 4.0, 6.0]]) - 1.0).abs() < 1e-12);
-        assert!((of(array![[3.0, 1.0, 2.0]]) + 0.5).abs() < 1e-12);
-        assert_eq!(of(array![[7.0, 7.0, 7.0]]), 0.0);
     }
 }

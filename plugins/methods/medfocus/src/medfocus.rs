@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     intervention::{Candidate, Delta, Drop, Effects, Intervention, candidates, paint, replaced},
     localise::{Anatomy, Region, Transfer, localise},
-    pool::{self, Features, Likeness, Pool},
+    pool::{self, Features, Pool},
     replacement::{self, Replacement, Source},
-    transport::{Entropy, Sampling, Sinkhorn},
+    transport::{Entropy, Intensity, Sampling, Sinkhorn},
 };
 
 choices! {
@@ -34,11 +34,13 @@ params! {
     pub struct MedFocusParams {
         /// Images of the pool to read, from its first.
         pub pool_size: u32 = 16, in 1..=10000;
+        /// What is made of grey levels before images are compared.
+        pub intensity: Intensity = "equalised";
         /// Cells along each side of the grid on which references are ranked.
         pub selection_grid: usize = 14, in 2..=224;
         /// Weight of the marginals where references are ranked.
         pub selection_lambda: f64 = 0.1, in 0.001..=100;
-        /// Cells along each side of the grid on which masks are carried over.
+        /// Cells along each side of the grid on which masks are carried over, if `transfer` is not `aligned`.
         pub grid: usize = 28, in 2..=224;
         /// How pixels become cells.
         pub sampling: Sampling = "area";
@@ -48,7 +50,7 @@ params! {
         pub support: usize = 50176, in 1..=50176;
         /// Weight of the plan's entropy, for a cost divided by its 90th percentile.
         pub eps: f64 = 0.05, in 0.001..=10;
-        /// Weight of the marginals where masks are carried over.
+        /// Weight of the marginals where masks are carried over, if `transfer` is not `aligned`.
         pub lambda: f64 = 1.0, in 0.001..=100;
         /// What the entropy is taken against.
         pub entropy: Entropy = "relative";
@@ -57,10 +59,10 @@ params! {
         /// A transport stops after so many iterations.
         pub iterations: u32 = 500, in 1..=100000;
         /// How a reference's masks are carried over.
-        pub transfer: Transfer = "affine";
+        pub transfer: Transfer = "aligned";
         /// Whether the barycentric map is freed of the entropy's pull.
         pub debias: bool = true;
-        /// References that vote, the cheapest of the pool.
+        /// References that vote, the first of the ranking.
         pub references: u32 = 5, in 1..=10000;
         /// Of what a mask sends, the fraction that its region must receive, if `transfer` is `mass`.
         pub quantile: f64 = 0.75, in 0.01..=1;
@@ -96,7 +98,7 @@ params! {
 
 /// The parameters of the published code.
 pub const PUBLISHED: &str = r#"{
-    "grid": 56, "sampling": "published", "support": 4000, "eps": 0.05, "lambda": 0.1, "entropy": "counting", "tolerance": 1e-6,
+    "intensity": "range", "grid": 56, "sampling": "published", "support": 4000, "eps": 0.05, "lambda": 0.1, "entropy": "counting", "tolerance": 1e-6,
     "iterations": 500, "transfer": "mass", "references": 1, "quantile": 0.75, "composite_boxes": "hull",
     "intervention": "box", "replacement": "zero", "drop": "clipped", "delta": "sum", "share": 1, "tau": 0.75,
     "answer_span": "turn"
@@ -125,8 +127,9 @@ impl MedFocusParams {
 
 /// MedFocus: attributes an answer to an anatomical concept.
 ///
-/// 1. The references of the slot `pool` (normal images with masks of [`CONCEPTS`]) are ranked by the cost of unbalanced
-///    optimal transport to the image.
+/// 1. The references of the slot `pool` (normal images with masks of [`CONCEPTS`]) are laid over the image by unbalanced
+///    optimal transport, aligned from there, and ranked by how alike they then look. (The paper ranks by the transport's
+///    cost.)
 /// 2. The masks of the best are carried over; their vote is a region for each concept. A segmenter, where there is one,
 ///    refines the regions' boxes in one request; where it finds nothing the region stays.
 /// 3. The image is scored as it is and without each concept and composite, the same answer throughout. Their
@@ -170,16 +173,16 @@ impl AttributionMethod for MedFocus {
     ///
     /// Evidence: `fallback`, whether no concept dominates; `winner`, the concept chosen; `concepts`, each with its `delta`,
     /// `ratio` and `boxes`; `matrix`, the drops d (concepts in that order, tokens); `tokens`, their texts; `references`,
-    /// those that voted, each with its `index`, the `cost` and `mass` it was chosen by, and its `transport`; `reliable`,
-    /// with the `excess` and `correlation` that say so ([`Likeness`]); `share` and `tau`, by which it was decided;
-    /// `images_scored`.
+    /// those that voted, each with its `index`, the `cost` and `mass` of the transport it was ranked with, its `likeness`
+    /// after alignment and the `transport` of its masks; `reliable`, with the `likeness` that says so; `share` and `tau`,
+    /// by which it was decided; `images_scored`.
     ///
     /// An image that is unlike the pool is explained all the same, but a warning says that it cannot be relied on. One
     /// without any contrast is an error.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
         let content = content(task)?;
         let pool = self.pool.get(|| Pool::read(&self.context, &self.params))?;
-        let features = Features::of(&task.image, &self.params)?;
+        let features = Features::of(&task.image, &content, &self.params)?;
         let own = task.sample.as_ref();
         let mut anatomy = localise(&features, &content, pool, own, &self.params)?;
         self.refine(task, &content, &mut anatomy)?;
@@ -312,18 +315,17 @@ impl MedFocus {
             .per_token
             .then(|| token_heat(effects.drops.ncols(), each_token))
             .transpose()?;
-        let likeness = Likeness::of(&anatomy.ranking);
-        let doubts = pool.doubts(&likeness);
+        let likeness = pool::likeness(&anatomy.ranking);
+        let doubt = pool::doubt(likeness);
         let mut evidence = self.report(pool, anatomy, trial)?;
         evidence.insert("fallback".into(), json!(dominant.is_none()));
         evidence.insert(
             "winner".into(),
             json!(winner.map(|c| trial.candidates[c].name)),
         );
-        evidence.insert("reliable".into(), json!(doubts.is_empty()));
-        evidence.insert("excess".into(), json!(likeness.excess));
-        evidence.insert("correlation".into(), json!(likeness.correlation));
-        let mut warnings = doubts;
+        evidence.insert("reliable".into(), json!(doubt.is_none()));
+        evidence.insert("likeness".into(), json!(rounded(likeness)));
+        let mut warnings = Vec::from_iter(doubt);
         if trial.candidates.is_empty() {
             warnings.push("the references place no concept in the image".into());
         }
@@ -383,8 +385,9 @@ impl MedFocus {
         let references = voters.enumerate().map(|(i, voter)| {
             json!({
                 "index": pool.references[voter.reference].key.index,
-                "cost": voter.cost,
-                "mass": voter.mass,
+                "cost": voter.transport.cost,
+                "mass": voter.transport.mass,
+                "likeness": rounded(voter.alignment.likeness),
                 "transport": anatomy.transports.get(i).map(|transport| json!({
                     "cost": transport.cost,
                     "mass": transport.mass,

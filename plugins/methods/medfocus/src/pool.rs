@@ -2,13 +2,16 @@
 
 use medfocus_attribution::{CONCEPTS, WORKING_DIM, letterbox, mask_to_working, read_samples};
 use medfocus_imaging::working;
-use medfocus_plugin_api::{Context, Error, GrayImage, Result, Sample, SampleKey, WORKING_SIDE};
+use medfocus_plugin_api::{
+    BBox, Context, Error, GrayImage, Result, Sample, SampleKey, WORKING_SIDE, Working,
+};
 use ndarray::Array2;
 
 use crate::{
-    localise::{Match, rank},
+    align::Contrast,
+    localise::Match,
     medfocus::MedFocusParams,
-    transport::{Measure, Support, sample_mask},
+    transport::{Measure, Plan, Support, sample_mask},
 };
 
 /// The slot that holds the pool.
@@ -21,26 +24,30 @@ pub struct Features {
     pub coarse: Measure,
     /// On the grid of the transfer.
     pub fine: Measure,
-    /// The mass of a transport of `coarse` to itself: no other image receives much more.
-    pub to_itself: f64,
+    /// The transport of `coarse` to itself.
+    pub to_itself: Plan,
+    /// Local contrast, what images are aligned by.
+    pub contrast: Contrast,
 }
 
 impl Features {
-    /// The features of a working image.
+    /// The features of a working image; `content` is where it is not padding.
     ///
     /// # Errors
     ///
-    /// As [`Measure::of_image`].
-    pub fn of(image: &GrayImage, params: &MedFocusParams) -> Result<Self> {
+    /// As [`Intensity::of`](crate::transport::Intensity::of) and [`Measure::of_image`].
+    pub fn of(image: &GrayImage, content: &BBox<Working>, params: &MedFocusParams) -> Result<Self> {
+        let levels = params.intensity.of(image, params.threshold)?;
         let support = Support {
             threshold: params.threshold,
             limit: params.support,
         };
-        let on = |side| Measure::of_image(image, (side, side), params.sampling, &support);
+        let on = |side| Measure::of_image(levels.view(), (side, side), params.sampling, &support);
         let coarse = on(params.selection_grid)?;
         Ok(Self {
-            to_itself: params.selection().solve(&coarse, &coarse)?.mass(),
+            to_itself: params.selection().solve(&coarse, &coarse)?,
             fine: on(params.grid)?,
+            contrast: Contrast::of(levels.view(), content),
             coarse,
         })
     }
@@ -72,7 +79,8 @@ impl Reference {
         };
         let letterbox = letterbox(sample)?;
         let image = working::letterbox(sample.image.view(), WORKING_SIDE as usize);
-        let features = Features::of(&GrayImage::from_array(image)?, params).map_err(named)?;
+        let image = GrayImage::from_array(image)?;
+        let features = Features::of(&image, &letterbox.content(), params).map_err(named)?;
         let mut concepts = Array2::zeros(WORKING_DIM);
         let mut cells = [const { None }; CONCEPTS.len()];
         for (c, concept) in CONCEPTS.iter().enumerate() {
@@ -93,71 +101,36 @@ impl Reference {
     }
 }
 
-/// References, and how alike they are.
+/// The references.
 #[derive(Clone, Debug)]
 pub struct Pool {
     /// Those that bear a mask of at least one concept.
     pub references: Vec<Reference>,
-    /// Of each reference's likeness to the others the worst; nothing of a single one.
-    pub spread: Option<Likeness>,
 }
 
-/// How like a reference an image is, at best.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Likeness {
-    /// The least [`Match::excess`].
-    pub excess: f64,
-    /// The highest [`Match::correlation`].
-    pub correlation: f64,
+/// Images less like every reference are doubted. Frontal chests reach 0.74 against references of their own kind and of
+/// another (real ones against phantoms), however ill, displaced or exposed; hips, hands, noise, chests on their side,
+/// upside down or inverted, and halves of chests stay below 0.67.
+const ALIKE: f64 = 0.7;
+
+/// How like the most similar of these references an image is, once they are aligned: the highest
+/// [`Alignment::likeness`](crate::Alignment::likeness).
+pub fn likeness(ranking: &[Match]) -> f64 {
+    ranking
+        .iter()
+        .fold(-1.0, |best, next| best.max(next.alignment.likeness))
 }
 
-impl Likeness {
-    /// The likeness to the best of these.
-    pub fn of(ranking: &[Match]) -> Self {
-        let nothing = Self {
-            excess: f64::INFINITY,
-            correlation: -1.0,
-        };
-        ranking.iter().fold(nothing, |best, next| Self {
-            excess: best.excess.min(next.excess),
-            correlation: best.correlation.max(next.correlation),
-        })
-    }
+/// Why the regions found in an image of this likeness cannot be relied on; nothing if they can.
+pub fn doubt(likeness: f64) -> Option<String> {
+    (likeness < ALIKE).then(|| {
+        format!(
+            "unreliable: the image looks like no reference (correlation {likeness:.2} at best after alignment, a frontal chest reaches {ALIKE})"
+        )
+    })
 }
-
-/// So many references at most are compared with the others to learn the pool's spread.
-const COMPARED: usize = 64;
-
-/// An image that is this many times as far from the pool as any reference from the others is doubted: hands and hips
-/// are, frontal chests only if they are far out of place or of another scanner than the whole pool.
-const FAR: f64 = 5.0;
-
-/// So is one whose correlation is this much lower: noise and chests on their side are spread out as evenly as a chest.
-const UNCORRELATED: f64 = 0.2;
 
 impl Pool {
-    /// A pool of these.
-    ///
-    /// # Errors
-    ///
-    /// As [`rank`].
-    pub fn new(references: Vec<Reference>, params: &MedFocusParams) -> Result<Self> {
-        let mut spread: Option<Likeness> = None;
-        for reference in references
-            .iter()
-            .take(COMPARED)
-            .filter(|_| references.len() > 1)
-        {
-            let (features, own) = (&reference.features, Some(&reference.key));
-            let here = Likeness::of(&rank(features, &references, own, params)?);
-            spread = Some(spread.map_or(here, |worst| Likeness {
-                excess: worst.excess.max(here.excess),
-                correlation: worst.correlation.min(here.correlation),
-            }));
-        }
-        Ok(Self { references, spread })
-    }
-
     /// The first samples of the dataset in the slot `pool`.
     ///
     /// # Errors
@@ -182,27 +155,6 @@ impl Pool {
                 CONCEPTS.map(|concept| format!("`{concept}`")).join(", ")
             )));
         }
-        Self::new(references, params)
-    }
-
-    /// Why the regions found in an image of this likeness cannot be relied on; nothing if they can.
-    pub fn doubts(&self, image: &Likeness) -> Vec<String> {
-        let Some(spread) = &self.spread else {
-            return Vec::new();
-        };
-        let mut doubts = Vec::new();
-        if image.excess > FAR * spread.excess.max(0.0) {
-            doubts.push(format!(
-                "unreliable: the image is unlike every reference (transport leaves {:.4} of the mass behind, between references at most {:.4})",
-                image.excess, spread.excess
-            ));
-        }
-        if image.correlation < spread.correlation - UNCORRELATED {
-            doubts.push(format!(
-                "unreliable: the image resembles no reference (correlation {:.2}, between references at least {:.2})",
-                image.correlation, spread.correlation
-            ));
-        }
-        doubts
+        Ok(Self { references })
     }
 }

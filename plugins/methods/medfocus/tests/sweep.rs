@@ -1,105 +1,176 @@
 //! How the defaults were chosen: `cargo test --release -p medfocus-method-medfocus -- --ignored sweep --nocapture`.
+//!
+//! `MEDFOCUS_REAL=FOLDER` adds real chests: `FOLDER/images/NAME.png` and `FOLDER/masks/NAME/left_lung.png` and its kin.
 
 mod common;
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use common::{TEST, displaced, phantom};
-use medfocus_attribution::CONCEPTS;
-use medfocus_method_medfocus::{Features, MedFocusParams, PUBLISHED, Pool, Reference, localise};
-use medfocus_plugin_api::{BBox, Params, Sample, Working};
+use medfocus_attribution::{CONCEPTS, letterbox, mask_to_working};
+use medfocus_imaging::{decode, working};
+use medfocus_method_medfocus::{
+    Features, MedFocusParams, PUBLISHED, Pool, Reference, Region, localise,
+};
+use medfocus_plugin_api::{BBox, GrayImage, Mask, Params, Sample, SampleKey, Working};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
-fn iou(a: &BBox<Working>, b: &BBox<Working>) -> f64 {
+/// Targets and the references they are compared with.
+struct Group {
+    name: &'static str,
+    targets: Vec<Sample>,
+    pool: Vec<Sample>,
+    /// References of a target: so many of the pool, those after its own number.
+    size: usize,
+}
+
+fn box_iou(a: &BBox<Working>, b: &BBox<Working>) -> f64 {
     let both = a.intersection(b).map_or(0, |both| both.area());
     both as f64 / (a.area() + b.area() - both) as f64
 }
 
-/// Mean IoU of each concept's box.
-fn measure(references: &[Sample], targets: &[Sample], settings: &Value) {
+fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
+    let count = |mask: &Array2<bool>| mask.iter().filter(|&&inside| inside).count();
+    let both = a.iter().zip(b).filter(|&(&a, &b)| a && b).count();
+    2.0 * both as f64 / (count(a) + count(b)) as f64
+}
+
+/// Mean box IoU and Dice of each concept.
+fn measure(group: &Group, settings: &Value) {
     let params = MedFocusParams::from_json(settings.as_object().unwrap().clone()).unwrap();
-    let pool = references
-        .iter()
-        .map(|s| Reference::of(s, &params).unwrap());
-    let pool = Pool::new(pool.collect(), &params).unwrap();
-    let content = BBox::new(0, 0, 224, 224).unwrap();
-    let mut sums = [0.0; CONCEPTS.len()];
-    let mut counts = [0; CONCEPTS.len()];
-    let mut iterations = 0;
+    let pool = group.pool.iter();
+    let pool: Vec<_> = pool.map(|s| Reference::of(s, &params).unwrap()).collect();
+    let mut scores = vec![Vec::new(); CONCEPTS.len()];
     let start = Instant::now();
-    for target in targets {
-        let features = Features::of(&target.image, &params).unwrap();
-        let anatomy = localise(&features, &content, &pool, None, &params).unwrap();
-        iterations += anatomy
-            .transports
-            .first()
-            .map_or(0, |t| t.convergence.iterations);
+    for (i, target) in group.targets.iter().enumerate() {
+        let references = pool.iter().cycle().skip(i + 1).take(group.size);
+        let pool = Pool {
+            references: references.cloned().collect(),
+        };
+        let frame = letterbox(target).unwrap();
+        let content = frame.content();
+        let image = GrayImage::from_array(working::letterbox(target.image.view(), 224)).unwrap();
+        let features = Features::of(&image, &content, &params).unwrap();
+        let own = Some(&target.key);
+        let anatomy = localise(&features, &content, &pool, own, &params).unwrap();
         for (c, concept) in CONCEPTS.iter().enumerate() {
-            let Some(truth) = target.masks[*concept].tight_box() else {
-                continue;
-            };
-            counts[c] += 1;
-            sums[c] += anatomy.regions[c]
-                .as_ref()
-                .map_or(0.0, |found| iou(&found.bbox, &truth));
+            let truth = target.masks.get(*concept);
+            let truth = truth.map(|mask| mask_to_working(mask, &frame).unwrap());
+            let shown = pool.references.iter().any(|r| r.cells[c].is_some());
+            if let Some(truth) = truth.and_then(|t| Region::within(t, &content))
+                && shown
+            {
+                scores[c].push(anatomy.regions[c].as_ref().map_or((0.0, 0.0), |found| {
+                    (
+                        box_iou(&found.bbox, &truth.bbox),
+                        dice(&found.inside, &truth.inside),
+                    )
+                }));
+            }
         }
     }
-    let milliseconds = start.elapsed().as_secs_f64() * 1e3 / targets.len() as f64;
-    let means: Vec<f64> = sums
-        .iter()
-        .zip(counts)
-        .map(|(sum, n)| sum / f64::from(n))
-        .collect();
-    let each: Vec<_> = means.iter().map(|mean| format!("{mean:.2}")).collect();
-    let mean = means.iter().sum::<f64>() / means.len() as f64;
-    println!(
-        "{mean:.3} | {} | {milliseconds:6.1} ms {:3} it | {settings}",
-        each.join(" "),
-        iterations / targets.len() as u32
-    );
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3 / group.targets.len() as f64;
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| {
+        let means = scores
+            .iter()
+            .map(|all| all.iter().map(of).sum::<f64>() / all.len() as f64);
+        let means: Vec<f64> = means.collect();
+        let known = means.iter().filter(|mean| mean.is_finite());
+        let all = known.clone().sum::<f64>() / known.count() as f64;
+        let each: Vec<_> = means.iter().map(|mean| format!("{mean:.2}")).collect();
+        format!("{all:.3} | {}", each.join(" "))
+    };
+    println!("{settings} {milliseconds:.1} ms");
+    println!("    box IoU {}", mean(&|score| score.0));
+    println!("    Dice    {}", mean(&|score| score.1));
+}
+
+/// The images of a folder, in the order of their names.
+fn real(folder: &Path) -> Vec<Sample> {
+    let read = |path: &Path| decode::read(path).ok().map(|image| image.pixels);
+    let entries = folder.join("images").read_dir().unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let samples = (0..).zip(paths).map(|(index, path)| {
+        let masks = folder.join("masks").join(path.file_stem().unwrap());
+        let mask = |concept: &&str| {
+            let pixels = read(&masks.join(concept.replace(' ', "_") + ".png"))?;
+            let mask = Mask::from_array(pixels.mapv(|pixel| pixel != 0).view()).unwrap();
+            Some(((*concept).to_owned(), mask))
+        };
+        Sample {
+            key: SampleKey {
+                dataset: "real".into(),
+                index,
+            },
+            image: GrayImage::from_array(read(&path).unwrap()).unwrap(),
+            masks: CONCEPTS.iter().filter_map(mask).collect(),
+            ..phantom(0, true)
+        }
+    });
+    samples.filter(|sample| !sample.masks.is_empty()).collect()
+}
+
+fn groups() -> Vec<Group> {
+    let pool: Vec<_> = (0..16).map(|seed| phantom(seed, true)).collect();
+    let targets: Vec<_> = (0..60).map(|i| phantom(TEST + i, false)).collect();
+    let moved = (0..).zip(&targets).map(|(i, t)| displaced(t, i)).collect();
+    let group = |name, targets, pool: &[Sample], size| Group {
+        name,
+        targets,
+        pool: pool.to_vec(),
+        size,
+    };
+    let mut groups = vec![
+        group("phantoms displaced", moved, &pool, 16),
+        group("phantoms in place", targets, &pool, 16),
+    ];
+    if let Some(folder) = std::env::var_os("MEDFOCUS_REAL") {
+        let real = real(Path::new(&folder));
+        groups.push(group(
+            "real, phantoms as references",
+            real.clone(),
+            &pool,
+            16,
+        ));
+        groups.push(group(
+            "real, ten others as references",
+            real.clone(),
+            &real,
+            10,
+        ));
+    }
+    groups
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn sweep() {
-    let references: Vec<_> = (0..16).map(|seed| phantom(seed, true)).collect();
-    let targets: Vec<_> = (0..60).map(|i| phantom(TEST + i, false)).collect();
-    let displaced: Vec<_> = targets
-        .iter()
-        .zip(0..)
-        .map(|(t, i)| displaced(t, i))
-        .collect();
-    for (name, targets) in [("in place", &targets), ("displaced", &displaced)] {
-        println!("{name}");
-        let published: Value = serde_json::from_str(PUBLISHED).unwrap();
-        measure(&references, targets, &published);
-        let run = |transfer: &str, voters: u32, more: Value| {
-            let mut settings = json!({"transfer": transfer, "references": voters});
-            settings
-                .as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            measure(&references, targets, &settings);
-        };
-        for n in [1, 3, 5, 16] {
-            run("copy", n, json!({}));
-        }
-        for eps in [0.003, 0.005, 0.01, 0.02, 0.05] {
-            run("mass", 5, json!({"grid": 56, "eps": eps, "lambda": 0.1}));
-            for lambda in [0.1, 1.0] {
-                run("barycentric", 5, json!({"eps": eps, "lambda": lambda}));
-                run("affine", 5, json!({"eps": eps, "lambda": lambda}));
+    let published: Value = serde_json::from_str(PUBLISHED).unwrap();
+    let mut settings = vec![
+        published,
+        json!({"transfer": "copy"}),
+        json!({}),
+        json!({"intensity": "range"}),
+        json!({"transfer": "mass", "grid": 56, "eps": 0.005, "lambda": 0.1}),
+    ];
+    for voters in [1, 3, 7] {
+        settings.push(json!({"references": voters}));
+    }
+    for transfer in ["affine", "barycentric"] {
+        for intensity in ["range", "equalised"] {
+            for (eps, lambda) in [(0.005, 0.1), (0.05, 0.1), (0.05, 1.0)] {
+                settings.push(json!({
+                    "transfer": transfer, "intensity": intensity, "eps": eps, "lambda": lambda,
+                }));
             }
         }
-        for n in [1, 3, 16] {
-            run("mass", n, json!({"grid": 56, "eps": 0.005, "lambda": 0.1}));
-            run("barycentric", n, json!({}));
-            run("affine", n, json!({}));
+    }
+    for group in groups() {
+        println!("\n{} ({})", group.name, group.targets.len());
+        for settings in &settings {
+            measure(&group, settings);
         }
-        run("barycentric", 5, json!({"debias": false}));
-        run("affine", 5, json!({"debias": false}));
-        run("affine", 5, json!({"grid": 56}));
-        run("affine", 5, json!({"lambda": 0.3}));
-        run("affine", 5, json!({"tolerance": 1e-6}));
     }
 }

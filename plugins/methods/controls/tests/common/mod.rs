@@ -3,33 +3,23 @@
 use std::collections::BTreeMap;
 
 use medfocus_plugin_api::{
-    BBox, Component, Context, DatasetInfo, DatasetReader, GrayImage, Mask, Message, Native, Params,
+    BBox, Component, Context, DatasetInfo, DatasetReader, GrayImage, Message, Native, Params,
     Result, Sample, SampleKey, Services, Task,
     testkit::{LocalHost, toy_task},
 };
-use ndarray::{Array2, s};
+use ndarray::Array2;
 use serde_json::Value;
 
 /// Corners of a native box.
 type Corners = [u32; 4];
 
-/// A finding, its boxes, and boxes that become masks.
-type Annotated = (&'static str, Vec<Corners>, Vec<(&'static str, Corners)>);
+/// A finding and its boxes.
+type Annotated = (&'static str, Vec<Corners>);
 
 /// Samples of one size.
 pub struct Cohort {
     pub size: (u32, u32),
     pub samples: Vec<Annotated>,
-}
-
-impl Cohort {
-    fn mask(&self, [x1, y1, x2, y2]: Corners) -> Result<Mask> {
-        let mut inside = Array2::from_elem((self.size.1 as usize, self.size.0 as usize), false);
-        inside
-            .slice_mut(s![y1 as usize..y2 as usize, x1 as usize..x2 as usize])
-            .fill(true);
-        Mask::from_array(inside.view())
-    }
 }
 
 impl DatasetReader for Cohort {
@@ -42,13 +32,10 @@ impl DatasetReader for Cohort {
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
-        let (finding, boxes, masks) = &self.samples[index as usize];
+        let (finding, boxes) = &self.samples[index as usize];
         let boxes = boxes
             .iter()
             .map(|&[x1, y1, x2, y2]| BBox::<Native>::new(x1, y1, x2, y2));
-        let masks = masks
-            .iter()
-            .map(|&(name, bbox)| Ok((name.to_owned(), self.mask(bbox)?)));
         Ok(Sample {
             key: key("cohort", index),
             image: GrayImage::from_array(Array2::zeros((
@@ -59,7 +46,7 @@ impl DatasetReader for Cohort {
             question: String::new(),
             present: None,
             boxes: boxes.collect::<Result<_>>()?,
-            masks: masks.collect::<Result<BTreeMap<_, _>>>()?,
+            masks: BTreeMap::new(),
             patient: None,
         })
     }

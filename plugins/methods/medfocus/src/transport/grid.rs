@@ -1,6 +1,6 @@
 //! Images and masks on a coarser grid, and the measures made of them.
 
-use medfocus_plugin_api::{Error, GrayImage, Result, choices};
+use medfocus_plugin_api::{Error, Result, choices};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 choices! {
@@ -46,29 +46,18 @@ impl Measure {
         Ok(Self(weights / total))
     }
 
-    /// The intensities of an image, scaled to 0..1 by its own minimum and maximum, on its support in a grid of
-    /// (rows, columns).
+    /// The intensities of an image, 0 to 1, on its support in a grid of (rows, columns).
     ///
     /// # Errors
     ///
-    /// [`Error::invalid`] if all pixels are equal, or no cell is bright enough.
+    /// [`Error::invalid`] if no cell is bright enough.
     pub fn of_image(
-        image: &GrayImage,
+        image: ArrayView2<'_, f64>,
         dim: (usize, usize),
         sampling: Sampling,
         support: &Support,
     ) -> Result<Self> {
-        let pixels = image.view();
-        let low = pixels.iter().copied().min().unwrap_or_default();
-        let high = pixels.iter().copied().max().unwrap_or_default();
-        if low == high {
-            return Err(Error::invalid(format!(
-                "every pixel of the image has grey level {low}: there is no anatomy to match"
-            )));
-        }
-        let range = f64::from(high - low);
-        let scaled = pixels.mapv(|pixel| f64::from(pixel - low) / range);
-        let mut cells = sample(scaled.view(), dim, sampling);
+        let mut cells = sample(image, dim, sampling);
         support.keep(&mut cells);
         Self::new(cells).map_err(|_| {
             Error::invalid(format!(
@@ -261,22 +250,18 @@ mod tests {
             threshold: 0.02,
             limit: 4000,
         };
-        let of = |pixels: Array2<u8>| {
-            let image = GrayImage::from_array(pixels).unwrap();
-            Measure::of_image(&image, (2, 2), Sampling::Area, &support)
+        let of = |pixels: Array2<f64>| {
+            Measure::of_image(pixels.view(), (2, 2), Sampling::Area, &support)
         };
-        let pixels = Array2::from_shape_fn((4, 4), |(y, x)| if y < 2 && x < 2 { 10 } else { 20 });
+        let pixels =
+            Array2::from_shape_fn((4, 4), |(y, x)| if y < 2 && x < 2 { 0.02 } else { 1.0 });
         let measure = of(pixels).unwrap();
         assert_eq!(
             measure.view(),
             array![[0.0, 1.0 / 3.0], [1.0 / 3.0, 1.0 / 3.0]]
         );
-        for level in [0, 77, 255] {
-            let error = of(Array2::from_elem((4, 4), level))
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains(&format!("grey level {level}")), "{error}");
-        }
+        let error = of(Array2::from_elem((4, 4), 0.01)).unwrap_err();
+        assert!(error.message.starts_with("no cell"), "{error}");
         assert!(Measure::new(array![[0.0, 0.0]]).is_err());
         assert!(Measure::new(array![[1.0, -0.5]]).is_err());
         assert!(Measure::new(array![[1.0, f64::NAN]]).is_err());

@@ -5,11 +5,15 @@
 //! few products of small matrices. All in `f64`; any grid that an image of 224 x 224 can be sampled on.
 
 mod grid;
+mod intensity;
 mod percentile;
 mod sinkhorn;
+mod smooth;
 mod transfer;
 
 pub use grid::{Measure, Sampling, Support, sample, sample_mask};
+pub use intensity::Intensity;
 pub use percentile::cost_percentile;
 pub use sinkhorn::{Convergence, Entropy, Sinkhorn};
+pub(crate) use smooth::{gauss, smooth};
 pub use transfer::{Plan, heaviest};

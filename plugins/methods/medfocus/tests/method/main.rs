@@ -4,6 +4,7 @@
 mod common;
 mod editor;
 mod host;
+mod lungs;
 mod refused;
 mod result;
 mod segmenter;

@@ -3,7 +3,7 @@
 use crate::common::{TEST, displaced, phantom};
 use crate::host::{boxes_of, concept, host, method, model, number, pool, task, task_of};
 use medfocus_attribution::{COMPOSITES, CONCEPTS};
-use medfocus_method_medfocus::{MedFocusParams, PUBLISHED};
+use medfocus_method_medfocus::{MedFocusParams, PUBLISHED, Transfer, transport::Intensity};
 use medfocus_plugin_api::{
     AttributionMethod, BBox, GrayImage, Letterbox, Params, Working,
     testkit::{LocalHost, ToyModel},
@@ -82,7 +82,7 @@ fn the_concept_that_the_answer_misses_most_is_its_evidence() {
     assert!(
         references
             .windows(2)
-            .all(|two| number(&two[0]["cost"]) <= number(&two[1]["cost"]))
+            .all(|two| number(&two[0]["likeness"]) >= number(&two[1]["likeness"]))
     );
 
     // The image and all interventions in one call; equal ones (those that hide nothing seen) once.
@@ -193,12 +193,26 @@ fn every_setting_runs() {
 }
 
 #[test]
+fn other_transfers_rank_by_cost() {
+    let found = method(&host(), json!({"transfer": "affine"}))
+        .attribute(&task())
+        .unwrap();
+    let references = found.evidence["references"].as_array().unwrap();
+    let costs: Vec<_> = references.iter().map(|r| number(&r["cost"])).collect();
+    assert!(costs.is_sorted(), "{costs:?}");
+}
+
+#[test]
 fn the_published_setting_is_one() {
     let published = serde_json::from_str(PUBLISHED).unwrap();
     let published = MedFocusParams::from_json(published).unwrap();
     assert_eq!(
         (published.eps, published.lambda, published.grid),
         (0.05, 0.1, 56)
+    );
+    assert_eq!(
+        (published.intensity, published.transfer),
+        (Intensity::Range, Transfer::Mass)
     );
 }
 
