@@ -1,18 +1,8 @@
-//! Lets tests and benchmarks find libtorch without `LD_LIBRARY_PATH`.
-//!
-//! The plugin itself gets no run path: it must take the libtorch its host has already opened.
+//! Only tests and benchmarks get a run path: the plugin must take the libtorch its host has already opened.
 
-use std::env;
-use std::path::PathBuf;
+#[path = "../../support/torch/run_path.rs"]
+mod run_path;
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rerun-if-env-changed=LIBTORCH_LIB");
-    let folder = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH"));
-    if let Some(folder) = folder {
-        let lib = PathBuf::from(folder).join("lib");
-        for kind in ["tests", "benches"] {
-            println!("cargo:rustc-link-arg-{kind}=-Wl,-rpath,{}", lib.display());
-        }
-    }
+    run_path::give(&["rustc-link-arg-tests", "rustc-link-arg-benches"]);
 }

@@ -1,17 +1,8 @@
-//! Lets the tests of this crate find libtorch without `LD_LIBRARY_PATH`.
-//!
-//! This crate is only ever linked into others, so the run path stays with its own tests: a plugin
-//! must take the libtorch its host has already opened.
+//! This crate is only ever linked into others, so the run path stays with its own tests: a plugin must take the libtorch
+//! its host has already opened.
 
-use std::env;
-use std::path::PathBuf;
+mod run_path;
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rerun-if-env-changed=LIBTORCH_LIB");
-    let folder = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH"));
-    if let Some(folder) = folder {
-        let lib = PathBuf::from(folder).join("lib");
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    }
+    run_path::give(&["rustc-link-arg"]);
 }

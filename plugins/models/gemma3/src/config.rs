@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use medfocus_torch::settings;
 use serde::Deserialize;
 
 use crate::{Error, Result};
@@ -134,21 +135,12 @@ impl VisionConfig {
 impl Config {
     /// Reads `config.json` of a checkpoint folder.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::File {
-            path: path.clone(),
-            reason: format!("cannot be read ({error}); give the folder of a Gemma 3 checkpoint"),
-        })?;
-        Self::parse(&text).map_err(|error| match error {
-            Error::Config(reason) => Error::File { path, reason },
-            other => other,
-        })
+        settings::config(folder, "Gemma 3", Self::parse)
     }
 
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
-        let raw: RawConfig =
-            serde_json::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
+        let raw: RawConfig = settings::parse_json(text)?;
         if raw.model_type != "gemma3" {
             return refuse(format!(
                 "model_type is {:?}, but this backend runs gemma3 (Gemma 3, MedGemma) with its image tower",

@@ -10,7 +10,6 @@
 pub mod backend;
 pub mod cache;
 pub mod config;
-mod error;
 mod generate;
 pub mod mask;
 pub mod memory;
@@ -31,5 +30,5 @@ mod trace;
 pub mod vision;
 
 pub use backend::Backend;
-pub use error::{Error, Result};
+pub use medfocus_torch::{Error, Result};
 pub use model::Gemma3;

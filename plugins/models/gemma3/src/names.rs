@@ -40,7 +40,7 @@ impl Names {
         } else if holds(&NEW) {
             Ok(NEW)
         } else {
-            Err(Error::Config(format!(
+            Err(Error::Checkpoint(format!(
                 "{} holds neither {}.embed_tokens.weight nor {}.embed_tokens.weight: it is not a Gemma 3 checkpoint with an image tower",
                 weights.origin(),
                 HUB.decoder,
@@ -60,7 +60,7 @@ impl Names {
         });
         match unused.first() {
             None => Ok(()),
-            Some(first) => Err(Error::Config(format!(
+            Some(first) => Err(Error::Checkpoint(format!(
                 "{} of the tensors in {} have no place in the network that config.json describes, the first is {first}",
                 unused.len(),
                 weights.origin()

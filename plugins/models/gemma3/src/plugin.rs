@@ -131,18 +131,6 @@ impl VisionLanguageModel for Gemma3Plugin {
     }
 }
 
-impl From<Error> for api::Error {
-    fn from(error: Error) -> Self {
-        let message = error.to_string();
-        match error {
-            Error::Cancelled => Self::cancelled(),
-            Error::Request(_) | Error::Prompt(_) => Self::invalid(message),
-            Error::File { .. } | Error::Config(_) => Self::missing(message),
-            Error::Torch(_) => Self::internal(message),
-        }
-    }
-}
-
 fn describe(backend: &Backend, digest: String, device: Device, kind: Kind) -> Result<ModelInfo> {
     let config = backend.model().config();
     let shapes = Gemma3::parameters(config)?;
@@ -194,13 +182,11 @@ fn kind_name(kind: Kind) -> &'static str {
 /// the noise if there is any.
 fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
     let folder = Path::new(&settings.path);
-    let unreadable = |path: &Path, error: std::io::Error| Error::File {
-        path: path.to_owned(),
-        reason: format!("cannot be read ({error})"),
-    };
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
-        let path = entry.map_err(|error| unreadable(folder, error))?.path();
+    for entry in std::fs::read_dir(folder).map_err(|error| Error::unreadable(folder, error))? {
+        let path = entry
+            .map_err(|error| Error::unreadable(folder, error))?
+            .path();
         let read = path.extension().is_some_and(|end| {
             ["json", "jinja", "safetensors"]
                 .iter()
@@ -217,10 +203,10 @@ fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
     hasher.update(if device.is_cuda() { b"cuda" } else { b"cpu" });
     for path in files {
         hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-        let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
+        let file = File::open(&path).map_err(|error| Error::unreadable(&path, error))?;
         hasher
             .update_reader(file)
-            .map_err(|error| unreadable(&path, error))?;
+            .map_err(|error| Error::unreadable(&path, error))?;
     }
     if settings.randomise > 0 {
         hasher.update(b"randomise");

@@ -9,15 +9,12 @@
 use std::path::Path;
 
 use medfocus_imaging::resample::{Filter, resize};
+use medfocus_torch::settings;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use ndarray::{Array2, ArrayView2};
 use serde::Deserialize;
 
 use crate::{Error, Result};
-
-const FILE: &str = "preprocessor_config.json";
-/// Where newer checkpoints keep the same settings, under `image_processor`.
-const NEWER_FILE: &str = "processor_config.json";
 
 /// The image processor of a checkpoint.
 #[derive(Debug, Clone)]
@@ -38,39 +35,12 @@ enum Engine {
 impl Processor {
     /// Reads the settings of a checkpoint folder for a tower that takes `side` x `side` pixels.
     pub fn from_folder(folder: &Path, side: i64) -> Result<Self> {
-        let path = folder.join(FILE);
-        let (path, text) = if path.is_file() {
-            let text = std::fs::read_to_string(&path);
-            (path, text)
-        } else {
-            let path = folder.join(NEWER_FILE);
-            let text = std::fs::read_to_string(&path);
-            (path, text)
-        };
-        let wrong = |reason: String| Error::File {
-            path: path.clone(),
-            reason,
-        };
-        let text = text.map_err(|error| {
-            wrong(format!(
-                "cannot be read ({error}); the folder must hold {FILE}"
-            ))
-        })?;
-        Self::parse(&text, side).map_err(|error| match error {
-            Error::Config(reason) => wrong(reason),
-            other => other,
-        })
+        settings::processor(folder, |text| Self::parse(text, side))
     }
 
     /// Reads the text of a `preprocessor_config.json`; keys left out take the class defaults.
     pub fn parse(text: &str, side: i64) -> Result<Self> {
-        let wrong = |error: serde_json::Error| Error::Config(error.to_string());
-        let mut json: serde_json::Value = serde_json::from_str(text).map_err(wrong)?;
-        if let Some(inner) = json.get_mut("image_processor") {
-            json = inner.take();
-        }
-        let raw: Raw = serde_json::from_value(json).map_err(wrong)?;
-        raw.resolve(side)
+        settings::parse_processor::<Raw>(text)?.resolve(side)
     }
 
     /// Normalised pixels `[3, side, side]`, f32, of a grey image of any size.

@@ -220,7 +220,7 @@ impl Prompter {
 }
 
 fn refuse(reason: &str) -> Error {
-    Error::Prompt(reason.to_owned())
+    Error::Request(format!("the prompt cannot be built: {reason}"))
 }
 
 /// Texts that a template may write by name.
@@ -296,10 +296,7 @@ fn read_optional(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::File {
-            path: path.to_owned(),
-            reason: format!("cannot be read ({error})"),
-        }),
+        Err(error) => Err(Error::unreadable(path, error)),
     }
 }
 

@@ -56,7 +56,7 @@ impl Checkpoint {
     fn open_single(folder: &Path) -> Result<Self> {
         let path = folder.join(SINGLE);
         if !path.is_file() {
-            return Err(Error::Malformed {
+            return Err(Error::File {
                 path: folder.to_owned(),
                 reason: format!(
                     "it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"
@@ -78,11 +78,9 @@ impl Checkpoint {
     }
 
     fn open_sharded(folder: &Path, index: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(index).map_err(|source| Error::Io {
-            path: index.to_owned(),
-            source,
-        })?;
-        let malformed = |reason: String| Error::Malformed {
+        let text =
+            std::fs::read_to_string(index).map_err(|error| Error::unreadable(index, error))?;
+        let malformed = |reason: String| Error::File {
             path: index.to_owned(),
             reason,
         };
@@ -152,16 +150,13 @@ impl Checkpoint {
 
 impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
-        let io = |source| Error::Io {
-            path: path.clone(),
-            source,
-        };
-        let file = File::open(&path).map_err(io)?;
+        let unreadable = |error| Error::unreadable(&path, error);
+        let file = File::open(&path).map_err(unreadable)?;
         // SAFETY: the map is only read. A checkpoint that another process truncates while it is
         // in use would fault; checkpoints are immutable once downloaded.
-        let bytes = unsafe { Mmap::map(&file) }.map_err(io)?;
+        let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         let (header, metadata) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| Error::Malformed {
+            SafeTensors::read_metadata(&bytes).map_err(|error| Error::File {
                 path: path.clone(),
                 reason: format!(
                     "it is truncated or not a safetensors file ({error}); download it again"
@@ -176,7 +171,7 @@ impl Shard {
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
-        let malformed = |reason: &str| Error::Malformed {
+        let malformed = |reason: &str| Error::File {
             path: self.path.clone(),
             reason: format!("tensor {name} {reason}"),
         };

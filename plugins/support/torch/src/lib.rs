@@ -3,6 +3,7 @@
 //! - [`device`]: which device and number format a model runs in, decided at run time;
 //! - [`weights`]: parameters by name, from a checkpoint folder or from tensors in memory;
 //! - [`checkpoint`]: memory-mapped safetensors files behind it;
+//! - [`settings`]: the JSON files beside them;
 //! - [`grad`]: the autograd mode, restored even when a panic unwinds;
 //! - [`denormals`]: arithmetic that does not stumble over tiny numbers;
 //! - [`interop`]: tensors handed to other plugins without a copy;
@@ -18,6 +19,7 @@ pub mod grad;
 pub mod interop;
 pub mod nn;
 mod noise;
+pub mod settings;
 pub mod weights;
 
 pub use error::{Error, Result};

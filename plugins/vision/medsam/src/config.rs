@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use medfocus_torch::settings;
 use medfocus_torch::tch::Tensor;
 use serde::Deserialize;
 
@@ -207,23 +208,12 @@ struct Raw {
 impl Config {
     /// Reads `config.json` of a checkpoint folder.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::File {
-            path: path.clone(),
-            reason: format!(
-                "cannot be read ({error}); give the folder of a MedSAM or SAM checkpoint"
-            ),
-        })?;
-        Self::parse(&text).map_err(|error| match error {
-            Error::Config(reason) => Error::File { path, reason },
-            other => other,
-        })
+        settings::config(folder, "MedSAM or SAM", Self::parse)
     }
 
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
-        let raw: Raw =
-            serde_json::from_str(text).map_err(|error| Error::Config(error.to_string()))?;
+        let raw: Raw = settings::parse_json(text)?;
         if raw.model_type != "sam" {
             return refuse(format!(
                 "model_type is {:?}, but this segmenter runs sam (SAM, MedSAM)",

@@ -5,14 +5,14 @@
 //! every part with values written by the reference. Any SAM ViT checkpoint in Hugging Face's layout runs.
 //!
 //! The network is in [`model`] (with [`encoder`], [`prompt`] and [`decoder`]); [`processor`] turns an image
-//! into its input, [`regions`] its output into masks. `plugin` shows it all to the host.
+//! into its input, [`regions`] its output into masks; a [`Backend`] holds both. `plugin` shows it all to the host.
 #![deny(unsafe_code)]
 
 mod attention;
+pub mod backend;
 pub mod config;
 pub mod decoder;
 pub mod encoder;
-mod error;
 mod layers;
 pub mod model;
 pub mod plugin;
@@ -21,5 +21,6 @@ pub mod prompt;
 pub mod regions;
 mod transformer;
 
-pub use error::{Error, Result};
+pub use backend::Backend;
+pub use medfocus_torch::{Error, Result};
 pub use model::Sam;

@@ -1,8 +1,12 @@
 //! The whole network.
+//!
+//! Built from a checkpoint folder for inference, or from tensors in memory for training: every operation is recorded
+//! by autograd when the tensors require gradients. The constructor already computes with them, so a trainer builds
+//! the network anew for each step.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
@@ -38,7 +42,6 @@ impl Sam {
     ///
     /// A tensor that is missing, of another shape, or left over.
     pub fn new(config: Config, weights: &Weights) -> Result<Self> {
-        let _off = GradMode::off();
         let prompts = PromptEncoder::new(&config, weights)?;
         let model = Self {
             encoder: ImageEncoder::new(&config.vision, weights)?,
@@ -57,6 +60,13 @@ impl Sam {
         }
     }
 
+    /// Name and shape of every parameter of this configuration.
+    pub fn parameters(config: &Config) -> Result<BTreeMap<String, Vec<i64>>> {
+        let blueprint = Weights::blueprint();
+        Self::new(config.clone(), &blueprint)?;
+        Ok(blueprint.wanted())
+    }
+
     /// The configuration it was built from.
     pub fn config(&self) -> &Config {
         &self.config
@@ -67,21 +77,19 @@ impl Sam {
         self.encoder.depth()
     }
 
-    /// Pixels `[3, side, side]` to the embedding of the image, `[1, width, grid, grid]`.
+    /// Pixels `[images, 3, side, side]` to embeddings `[images, width, grid, grid]`.
     ///
     /// Before each layer it tells `watch` how many are done; an error of it stops the work.
     pub fn encode(&self, pixels: &Tensor, watch: &dyn Fn(usize) -> Result<()>) -> Result<Tensor> {
-        let _off = GradMode::off();
         let pixels = pixels
-            .f_unsqueeze(0)?
             .f_to_device(self.places.device())?
             .f_to_kind(self.places.f_kind()?)?;
         self.encoder.forward(&pixels, watch)
     }
 
-    /// Masks and scores of boxes on an encoded image; corners `[x1, y1, x2, y2]` in pixels of the network's input.
+    /// Masks and scores of boxes on an image's embedding `[1, width, grid, grid]`; corners `[x1, y1, x2, y2]` in pixels
+    /// of the network's input.
     pub fn decode(&self, embedding: &Tensor, corners: &[[f64; 4]]) -> Result<Decoded> {
-        let _off = GradMode::off();
         let embedding = embedding.f_add(&self.no_mask)?;
         let prompts = self.prompts.boxes(corners)?;
         self.decoder.forward(&embedding, &self.places, &prompts)

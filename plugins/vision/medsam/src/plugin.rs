@@ -4,17 +4,14 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use medfocus_plugin_api as api;
-use medfocus_plugin_api::{
-    Component, Context, GrayImage, Mask, Segment, SegmentRequest, Segmenter,
-};
+use medfocus_plugin_api::{Component, Context, Mask, Segment, SegmentRequest, Segmenter};
 use medfocus_torch::device::{self, DeviceRequest, Precision};
-use medfocus_torch::tch::{Kind, Tensor};
 use medfocus_torch::weights::Weights;
 use ndarray::Array2;
 
+use crate::backend::Backend;
 use crate::config::Config;
 use crate::processor::Processor;
-use crate::regions::{Layout, probabilities, region};
 use crate::{Error, Result, Sam};
 
 medfocus_plugin_api::params! {
@@ -35,13 +32,8 @@ medfocus_plugin_api::params! {
 /// has an empty mask of confidence 0. A box's answer does not depend on the others.
 pub struct MedSam {
     /// libtorch's tensors may move between threads but not be shared by them.
-    network: Mutex<Network>,
+    backend: Mutex<Backend>,
     context: Context,
-}
-
-struct Network {
-    sam: Sam,
-    processor: Processor,
 }
 
 impl Component for MedSam {
@@ -56,13 +48,13 @@ impl Component for MedSam {
                 .with_hint("set it to the folder of a MedSAM or SAM checkpoint"));
         }
         Ok(Self {
-            network: Mutex::new(load(&settings)?),
+            backend: Mutex::new(load(&settings)?),
             context,
         })
     }
 }
 
-fn load(settings: &Settings) -> Result<Network> {
+fn load(settings: &Settings) -> Result<Backend> {
     let folder = Path::new(&settings.path);
     let request: DeviceRequest = settings.device.parse()?;
     let precision: Precision = settings.dtype.parse()?;
@@ -71,17 +63,14 @@ fn load(settings: &Settings) -> Result<Network> {
     let processor = Processor::from_folder(folder, config.vision.image_size)?;
     let device = device::resolve(request)?;
     let weights = Weights::open(folder, device, precision.kind(device))?;
-    Ok(Network {
-        sam: Sam::new(config, &weights)?,
-        processor,
-    })
+    Ok(Backend::new(Sam::new(config, &weights)?, processor))
 }
 
 impl Segmenter for MedSam {
     fn segment(&self, request: &SegmentRequest) -> api::Result<Vec<Segment>> {
-        // The network is never left half changed, so a panic in another call does not spoil it.
-        let network = self.network.lock().unwrap_or_else(PoisonError::into_inner);
-        let (depth, boxes) = (network.sam.depth(), request.boxes.len());
+        // The backend is never left half changed, so a panic in another call does not spoil it.
+        let backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let (depth, boxes) = (backend.sam().depth(), request.boxes.len());
         let step = |done: usize, what: &str| {
             self.context
                 .step(done as u64, (depth + boxes) as u64, what)
@@ -95,18 +84,18 @@ impl Segmenter for MedSam {
         let mut embedding = None;
         let mut segments = Vec::with_capacity(boxes);
         for (number, bbox) in request.boxes.iter().enumerate() {
-            let (region, confidence) = match network.processor.corners(bbox, height, width) {
+            let (region, confidence) = match backend.processor().corners(bbox, height, width) {
                 None => (Array2::from_elem((height, width), false), 0.0),
                 Some(corners) => {
                     let embedding =
                         match &embedding {
                             Some(embedding) => embedding,
-                            None => embedding.insert(network.encode(&request.image, &|layer| {
+                            None => embedding.insert(backend.encode(&request.image, &|layer| {
                                 step(layer, "encoding the image")
                             })?),
                         };
                     step(depth + number, "segmenting")?;
-                    network.refine(embedding, corners, height, width)?
+                    backend.refine(embedding, corners, height, width)?
                 }
             };
             segments.push(Segment {
@@ -115,41 +104,6 @@ impl Segmenter for MedSam {
             });
         }
         Ok(segments)
-    }
-}
-
-impl Network {
-    fn encode(&self, image: &GrayImage, watch: &dyn Fn(usize) -> Result<()>) -> Result<Tensor> {
-        let pixels = self.processor.pixels(image.view())?;
-        self.sam.encode(&pixels, watch)
-    }
-
-    /// The best mask of a box `[height, width]`, and its score.
-    fn refine(
-        &self,
-        embedding: &Tensor,
-        corners: [f64; 4],
-        height: usize,
-        width: usize,
-    ) -> Result<(Array2<bool>, f64)> {
-        let decoded = self.sam.decode(embedding, &[corners])?;
-        let scores = decoded.scores.f_to_kind(Kind::Float)?.f_select(0, 0)?;
-        let best = scores.f_argmax(0, false)?.f_int64_value(&[])?;
-        let score = scores.f_double_value(&[best])?;
-        if !score.is_finite() {
-            return Err(Error::Checkpoint(
-                "it predicts scores that are not numbers; use dtype = \"f32\" or another copy of it"
-                    .to_owned(),
-            ));
-        }
-        let (rows, columns) = self.processor.scaled(height, width);
-        let layout = Layout {
-            side: self.sam.config().vision.image_size,
-            scaled: (rows as i64, columns as i64),
-            image: (height as i64, width as i64),
-        };
-        let logits = decoded.masks.f_select(0, 0)?.f_select(0, best)?;
-        Ok((region(&probabilities(&logits, layout)?)?, score))
     }
 }
 

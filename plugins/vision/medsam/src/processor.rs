@@ -9,15 +9,13 @@ use std::path::Path;
 
 use medfocus_imaging::resample::{Filter, resize};
 use medfocus_plugin_api::{BBox, Working};
+use medfocus_torch::settings;
 use medfocus_torch::tch::Tensor;
 use ndarray::{Array2, ArrayView2, s};
 use serde::Deserialize;
 
 use crate::{Error, Result};
 
-const FILE: &str = "preprocessor_config.json";
-/// Where newer checkpoints keep the same settings, under `image_processor`.
-const NEWER_FILE: &str = "processor_config.json";
 /// ImageNet's mean and standard deviation of each channel.
 const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 const STD: [f64; 3] = [0.229, 0.224, 0.225];
@@ -34,36 +32,12 @@ pub struct Processor {
 impl Processor {
     /// Reads the settings of a checkpoint folder for a network that takes `side` x `side` pixels.
     pub fn from_folder(folder: &Path, side: i64) -> Result<Self> {
-        let older = folder.join(FILE);
-        let path = if older.is_file() {
-            older
-        } else {
-            folder.join(NEWER_FILE)
-        };
-        let wrong = |reason: String| Error::File {
-            path: path.clone(),
-            reason,
-        };
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            wrong(format!(
-                "cannot be read ({error}); the folder must hold {FILE}"
-            ))
-        })?;
-        Self::parse(&text, side).map_err(|error| match error {
-            Error::Config(reason) => wrong(reason),
-            other => other,
-        })
+        settings::processor(folder, |text| Self::parse(text, side))
     }
 
     /// Reads the text of a `preprocessor_config.json`; keys left out take the class defaults.
     pub fn parse(text: &str, side: i64) -> Result<Self> {
-        let wrong = |error: serde_json::Error| Error::Config(error.to_string());
-        let mut json: serde_json::Value = serde_json::from_str(text).map_err(wrong)?;
-        if let Some(inner) = json.get_mut("image_processor") {
-            json = inner.take();
-        }
-        let raw: Raw = serde_json::from_value(json).map_err(wrong)?;
-        raw.resolve(side)
+        settings::parse_processor::<Raw>(text)?.resolve(side)
     }
 
     /// Height and width to which an image of `height` x `width` is scaled; the rest of the input is padding.

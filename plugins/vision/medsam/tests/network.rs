@@ -6,9 +6,11 @@ use common::{Fixture, IMAGES, TOLERANCE, copy, edit_weights, folder, largest_dif
 use medfocus_plugin_api::Mask;
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Device, Kind, Tensor};
+use medfocus_torch::weights::Weights;
 use medfocus_vision_medsam::regions::{Layout, probabilities, region};
 use medfocus_vision_medsam::{Error, Result, Sam};
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 fn go_on(_: usize) -> Result<()> {
     Ok(())
@@ -26,7 +28,7 @@ fn refusal(folder: &std::path::Path) -> String {
 fn encode(sam: &Sam, fixture: &Fixture, index: usize) -> Tensor {
     let image = fixture.image(index);
     let pixels = fixture.processor().pixels(image.view()).unwrap();
-    sam.encode(&pixels, &go_on).unwrap()
+    sam.encode(&pixels.unsqueeze(0), &go_on).unwrap()
 }
 
 fn corners(fixture: &Fixture, index: usize) -> Vec<[f64; 4]> {
@@ -167,16 +169,36 @@ fn bf16_comes_near() {
 }
 
 #[test]
-fn nothing_is_recorded_for_gradients() {
+fn gradients_reach_the_given_tensors_and_no_checkpoint() {
     let fixture = Fixture::load("hub");
-    let sam = fixture.sam();
-    let _recording = GradMode::recording();
+    let config = fixture.sam().config().clone();
+    let stored: HashMap<String, Tensor> =
+        Tensor::read_safetensors(folder("hub").join("model.safetensors"))
+            .unwrap()
+            .into_iter()
+            .map(|(name, tensor)| (name, tensor.to_kind(Kind::Float).set_requires_grad(true)))
+            .collect();
+    let leaves = [
+        "vision_encoder.layers.0.attn.rel_pos_h",
+        "prompt_encoder.point_embed.2.weight",
+        "prompt_encoder.no_mask_embed.weight",
+        "mask_decoder.mask_tokens.weight",
+    ]
+    .map(|name| stored[name].shallow_clone());
     let pixels = fixture.processor().pixels(fixture.image(0).view()).unwrap();
-    let embedding = sam.encode(&pixels.set_requires_grad(true), &go_on).unwrap();
-    assert!(!embedding.requires_grad());
-    let decoded = sam.decode(&embedding, &[[0.0, 0.0, 9.0, 9.0]]).unwrap();
-    assert!(!decoded.masks.requires_grad() && !decoded.scores.requires_grad());
-    assert!(GradMode::is_recording());
+    let masks = |sam: &Sam| {
+        let embedding = sam.encode(&pixels.unsqueeze(0), &go_on).unwrap();
+        sam.decode(&embedding, &[[0.0, 0.0, 9.0, 9.0]])
+            .unwrap()
+            .masks
+    };
+    let _recording = GradMode::recording();
+    assert!(!masks(&fixture.sam()).requires_grad());
+    let trained = Sam::new(config, &Weights::from_tensors(stored)).unwrap();
+    masks(&trained).sum(Kind::Float).backward();
+    for leaf in leaves {
+        assert!(leaf.grad().abs().max().double_value(&[]) > 0.0);
+    }
 }
 
 #[test]
@@ -185,7 +207,7 @@ fn every_layer_is_announced_and_can_be_stopped() {
     let sam = fixture.sam();
     let pixels = fixture.processor().pixels(fixture.image(0).view()).unwrap();
     let seen = RefCell::new(Vec::new());
-    let stopped = sam.encode(&pixels, &|layer| {
+    let stopped = sam.encode(&pixels.unsqueeze(0), &|layer| {
         seen.borrow_mut().push(layer);
         if layer == 1 {
             Err(Error::Cancelled)
