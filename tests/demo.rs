@@ -194,8 +194,8 @@ fn the_demo_experiment_scores_every_method() {
     }
     assert_eq!(
         overlaps.len(),
-        2 * 18,
-        "MedFocus with and without transport, eleven baselines and five controls, in two modes"
+        2 * 19,
+        "MedFocus, without its segmenter and without its transport, eleven baselines and five controls, in two modes"
     );
 
     let mut table = csv::Reader::from_path(out.join("table.csv")).unwrap();

@@ -1,14 +1,10 @@
-//! Lets the program find libtorch without `LD_LIBRARY_PATH`.
+//! Lets the program find libtorch, and link several plugins.
 
-use std::env;
-use std::path::PathBuf;
+#[path = "../torch/run_path.rs"]
+mod run_path;
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rerun-if-env-changed=LIBTORCH_LIB");
-    let folder = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH"));
-    if let Some(folder) = folder {
-        let lib = PathBuf::from(folder).join("lib");
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    }
+    run_path::give(&["rustc-link-arg"]);
+    // Every plugin exports its root under one name; a program that uses them as libraries does not need it.
+    println!("cargo:rustc-link-arg=-Wl,--allow-multiple-definition");
 }

@@ -347,7 +347,7 @@ impl Attention {
                 map.f_matmul(&v)?
             }
         };
-        Ok(self.out.forward(&merge_heads(&mixed)?)?)
+        self.out.forward(&merge_heads(&mixed)?)
     }
 }
 

@@ -1,103 +1,39 @@
-//! Images drawn ahead of their use, on threads of their own.
+//! Training samples drawn ahead of their use, on threads of their own.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use medfocus_phantom::{Finding, Renderer};
-use medfocus_torch::tch::{Kind, Tensor};
+use medfocus_phantom::Renderer;
 
-use crate::architecture::{IMAGE_SIDE, PATCHES_PER_SIDE};
-use crate::sample::{Purpose, Sample, Truth, draw};
+/// The seed of the first patient to measure on; training stays below it.
+pub const FIRST_TEST_SEED: u64 = 1 << 40;
+/// Samples drawn ahead.
+const AHEAD: usize = 64;
 
-/// Images with their labels.
-pub struct Batch {
-    /// Normalised pixels `[images, 3, side, side]`.
-    pub pixels: Tensor,
-    /// How much of each patch each finding covers, `[images, patches, findings]`.
-    pub cover: Tensor,
-    /// Per image, per finding.
-    pub truths: Vec<Vec<Truth>>,
-}
+/// An endless stream of samples, the same for the same first seed.
+pub struct Feed<S>(Receiver<S>);
 
-impl Batch {
-    /// Stacks samples.
-    pub fn new(samples: Vec<Sample>) -> Batch {
-        let (count, side) = (samples.len() as i64, IMAGE_SIDE as i64);
-        let pixels: Vec<u8> = samples
-            .iter()
-            .flat_map(|sample| sample.pixels.iter().copied())
-            .collect();
-        let cover: Vec<f32> = samples
-            .iter()
-            .flat_map(|sample| sample.cover.iter().copied())
-            .collect();
-        let patches = (PATCHES_PER_SIDE * PATCHES_PER_SIDE) as i64;
-        Batch {
-            pixels: (Tensor::from_slice(&pixels).to_kind(Kind::Float) / 127.5 - 1.0)
-                .reshape([count, 1, side, side])
-                .expand([count, 3, side, side], false)
-                .contiguous(),
-            cover: Tensor::from_slice(&cover)
-                .reshape([count, Finding::ALL.len() as i64, patches])
-                .transpose(1, 2)
-                .contiguous(),
-            truths: samples.into_iter().map(|sample| sample.truths).collect(),
-        }
-    }
-
-    /// Draws the images of consecutive seeds.
-    pub fn draw(first_seed: u64, count: usize, purpose: Purpose) -> Batch {
-        let mut renderer = Renderer::default();
-        let seeds = first_seed..first_seed + count as u64;
-        Batch::new(
-            seeds
-                .map(|seed| draw(seed, purpose, &mut renderer))
-                .collect(),
-        )
-    }
-
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.truths.len()
-    }
-
-    /// 1 where a finding is present, 0 where absent, -1 where unclear, `[images, findings]`.
-    pub fn presence(&self) -> Tensor {
-        let flat: Vec<f32> = self
-            .truths
-            .iter()
-            .flatten()
-            .map(|truth| match truth {
-                Truth::Present(..) => 1.0,
-                Truth::Absent | Truth::Hidden => 0.0,
-                Truth::Unclear => -1.0,
-            })
-            .collect();
-        Tensor::from_slice(&flat).reshape([self.len() as i64, -1])
-    }
-}
-
-/// An endless stream of training images, the same for the same first seed.
-pub struct Feed(Receiver<Sample>);
-
-impl Feed {
-    /// Draws training images from this seed on.
-    pub fn start(first_seed: u64) -> Feed {
-        let (send, receive) = sync_channel(256);
+impl<S: Send + 'static> Feed<S> {
+    /// Draws samples from this seed on.
+    pub fn start(
+        first_seed: u64,
+        draw: impl Fn(u64, &mut Renderer) -> S + Send + 'static,
+    ) -> Feed<S> {
+        let (send, receive) = sync_channel(AHEAD);
         thread::spawn(move || {
             let mut renderer = Renderer::default();
             let mut seeds = first_seed..;
             // Sending fails once nobody listens any more.
-            while seeds.next().is_some_and(|seed| {
-                send.send(draw(seed, Purpose::Training, &mut renderer))
-                    .is_ok()
-            }) {}
+            while seeds
+                .next()
+                .is_some_and(|seed| send.send(draw(seed, &mut renderer)).is_ok())
+            {}
         });
         Feed(receive)
     }
 
-    /// The next images.
-    pub fn batch(&self, images: usize) -> Batch {
-        Batch::new(self.0.iter().take(images).collect())
+    /// The next samples.
+    pub fn take(&self, count: usize) -> Vec<S> {
+        self.0.iter().take(count).collect()
     }
 }

@@ -175,6 +175,6 @@ impl Attention {
         let k = split_heads(&self.key.forward(key)?, self.heads)?;
         let v = split_heads(&self.value.forward(value)?, self.heads)?;
         let mixed = fused_attention(&q, &k, &v, None, self.scale)?;
-        Ok(self.out.forward(&merge_heads(&mixed)?)?)
+        self.out.forward(&merge_heads(&mixed)?)
     }
 }

@@ -5,18 +5,17 @@
 //! images that occlusion makes, and its "Yes" has to come from the finding itself.
 
 use medfocus_imaging::resample::{Filter, resize};
-use medfocus_imaging::working::{letterbox, letterbox_geometry};
+use medfocus_imaging::working::letterbox;
 use medfocus_phantom::{
     CaseOptions, Finding, FindingInstance, Mask, Renderer, sample_case, tight_box,
 };
-use ndarray::{Array2, s};
+use ndarray::s;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::architecture::{IMAGE_SIDE, PATCHES_PER_SIDE};
+use super::architecture::{IMAGE_SIDE, PATCHES_PER_SIDE};
+use crate::film::{self, WORKING_SIDE};
 
-/// Side of the working image, pixels.
-pub const WORKING_SIDE: usize = 224;
 /// Pixels of the working image along one side of a patch.
 const PATCH: usize = WORKING_SIDE / PATCHES_PER_SIDE;
 /// Share of a patch that a finding must cover to count fully.
@@ -74,12 +73,12 @@ pub fn draw(seed: u64, purpose: Purpose, renderer: &mut Renderer) -> Sample {
             .then(|| SUBTLE[rng.random_range(0..SUBTLE.len())]);
     }
     let case = sample_case(seed, &options);
-    let (height, width) = film_size(&mut rng);
+    let (height, width) = film::size(&mut rng);
     let rendered = renderer.render(&case.patient, &case.findings, height, width);
     let mut image = letterbox(rendered.image.view(), WORKING_SIDE);
     let masks: Vec<Mask> = (0..case.findings.len())
         .filter_map(|index| rendered.finding_mask(index))
-        .map(|mask| place(&mask))
+        .map(|mask| film::place(&mask))
         .collect();
     let blank = match purpose {
         Purpose::Training => blanked(&masks, &mut rng),
@@ -116,26 +115,6 @@ pub fn draw(seed: u64, purpose: Purpose, renderer: &mut Renderer) -> Sample {
         cover,
         truths,
     }
-}
-
-/// Height and width whose longer side fills the working image: square as often as not.
-fn film_size(rng: &mut ChaCha8Rng) -> (usize, usize) {
-    let short = rng.random_range(170..=WORKING_SIDE);
-    match rng.random_range(0..4) {
-        0 => (short, WORKING_SIDE),
-        1 => (WORKING_SIDE, short),
-        _ => (WORKING_SIDE, WORKING_SIDE),
-    }
-}
-
-/// A mask of the film in the working image, where [`letterbox`] puts the film.
-fn place(mask: &Mask) -> Mask {
-    let (height, width, top, left) = letterbox_geometry(mask.nrows(), mask.ncols(), WORKING_SIDE);
-    let mut placed = Array2::from_elem((WORKING_SIDE, WORKING_SIDE), false);
-    placed
-        .slice_mut(s![top..top + height, left..left + width])
-        .assign(mask);
-    placed
 }
 
 /// The pixels to blank: none, anything, a finding, or all but a finding.

@@ -2,7 +2,7 @@
 
 use medfocus_phantom::{Concept, Finding, FindingInstance, Side};
 
-use crate::sample::Truth;
+use super::sample::Truth;
 
 /// The ways in which a finding is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

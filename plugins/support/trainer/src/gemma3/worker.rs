@@ -12,15 +12,16 @@ use medfocus_torch::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::questions::Phrases;
+use super::sample::{Purpose, Sample, draw};
+use super::tower::DenseHead;
 use crate::feed::Feed;
-use crate::questions::Phrases;
-use crate::tower::DenseHead;
 
 /// The network over the common parameters, and a stream of images of its own.
 pub struct Worker {
     pub model: Gemma3,
     pub head: DenseHead,
-    pub feed: Feed,
+    pub feed: Feed<Sample>,
     pub phrases: Phrases,
     pub rng: ChaCha8Rng,
 }
@@ -41,7 +42,9 @@ impl Worker {
         Ok(Worker {
             model: Gemma3::new(config.clone(), &Weights::from_tensors(tensors))?,
             head: head.share(),
-            feed: Feed::start(first_seed),
+            feed: Feed::start(first_seed, |seed, renderer| {
+                draw(seed, Purpose::Training, renderer)
+            }),
             phrases: Phrases::new(Prompter::from_folder(folder, config)?)?,
             rng: ChaCha8Rng::seed_from_u64(first_seed),
         })

@@ -13,10 +13,10 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::corpus::Task;
-use crate::feed::Batch;
-use crate::sample::Truth;
-use crate::tokenizer::Special;
+use super::batch::Batch;
+use super::corpus::Task;
+use super::sample::Truth;
+use super::tokenizer::Special;
 
 /// One question about one image of a batch.
 pub struct Question {

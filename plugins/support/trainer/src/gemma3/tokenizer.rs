@@ -186,7 +186,7 @@ fn words(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::corpus;
+    use crate::gemma3::corpus;
 
     fn trained() -> (Value, Tokenizer) {
         let file = train(&corpus::all_texts()).unwrap();

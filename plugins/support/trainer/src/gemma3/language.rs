@@ -11,12 +11,12 @@ use medfocus_model_gemma3::Gemma3;
 use medfocus_phantom::Finding;
 use medfocus_torch::tch::{Kind, Reduction, Tensor, no_grad};
 
-use crate::corpus::Task;
-use crate::feed::Batch;
+use super::batch::Batch;
+use super::corpus::Task;
+use super::questions::{Phrases, Question, Sequences, ask};
+use super::sample::Truth;
+use super::worker::Worker;
 use crate::optimiser::{Adam, schedule};
-use crate::questions::{Phrases, Question, Sequences, ask};
-use crate::sample::Truth;
-use crate::worker::Worker;
 
 /// Probability left to the opposite of a direct answer, so that what is blanked can lower it.
 const DOUBT: f64 = 0.025;
@@ -95,7 +95,7 @@ fn loss(
         phrases,
         rng,
     } = worker;
-    let batch = feed.batch(images);
+    let batch = Batch::new(feed.take(images));
     let questions = ask(&batch, count, tasks, rng);
     let patches = model.vision().forward(&batch.pixels)?;
     let features = model.project(&patches)?;

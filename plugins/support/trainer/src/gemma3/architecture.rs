@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::tokenizer::Special;
+use super::tokenizer::Special;
 
 /// Side of the image the tower sees, pixels.
 pub const IMAGE_SIDE: usize = 112;

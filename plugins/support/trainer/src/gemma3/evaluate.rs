@@ -11,11 +11,10 @@ use medfocus_torch::tch::{Kind, Tensor, no_grad};
 use ndarray::{Array2, s};
 use serde_json::{Map, Value, json};
 
-use crate::corpus::Task;
-use crate::sample::WORKING_SIDE;
+use super::corpus::Task;
+use crate::feed::FIRST_TEST_SEED;
+use crate::film::WORKING_SIDE;
 
-/// Seed of the first patient; training stays below it.
-pub const FIRST_SEED: u64 = 1 << 40;
 /// Height and width of the films.
 const FILMS: [(usize, usize); 4] = [(512, 512), (512, 640), (640, 512), (448, 512)];
 
@@ -37,7 +36,7 @@ fn exams(finding: Finding, count: u64) -> Vec<Exam> {
                 ..CaseOptions::default()
             };
             options.findings.retain(|&other| other != finding);
-            let seed = FIRST_SEED + ((finding as u64) << 20) + number;
+            let seed = FIRST_TEST_SEED + ((finding as u64) << 20) + number;
             let case = sample_case(seed, &options);
             let (height, width) = FILMS[number as usize / 2 % FILMS.len()];
             let rendered = renderer.render(&case.patient, &case.findings, height, width);

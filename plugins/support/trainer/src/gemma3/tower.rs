@@ -12,10 +12,10 @@ use medfocus_model_gemma3::Gemma3;
 use medfocus_phantom::Finding;
 use medfocus_torch::tch::{Device, Kind, Reduction, Tensor, no_grad};
 
-use crate::architecture::TOWER_WIDTH;
-use crate::feed::Batch;
+use super::architecture::TOWER_WIDTH;
+use super::batch::Batch;
+use super::worker::Worker;
 use crate::optimiser::{Adam, schedule};
-use crate::worker::Worker;
 
 /// Reads the cover of each patch by each finding off the patch features.
 pub struct DenseHead {
@@ -137,7 +137,7 @@ pub fn train(
     for step in 1..=steps {
         let rate = schedule(rate, step as f64 / steps as f64);
         let losses = optimiser.step(rate, workers, |worker| {
-            let batch = worker.feed.batch(share);
+            let batch = Batch::new(worker.feed.take(share));
             let loss = worker
                 .head
                 .loss(&worker.model.vision().forward(&batch.pixels)?, &batch);

@@ -1,0 +1,215 @@
+//! Gemma 3 in small: questions about the findings of phantoms.
+//!
+//! ```text
+//! cargo run --release -p medfocus-trainer -- gemma3 --out stage-1
+//! cargo run --release -p medfocus-trainer -- gemma3 --from stage-1 --tasks 30,20,30,20 --language-steps 850 --out phantom-gemma3
+//! ```
+//!
+//! The second stage teaches the checkpoint to point: more boxes and regions among the questions.
+//!
+//! A stage has three steps, of which the second stage leaves out the first.
+//!
+//! 1. The image tower learns to see every finding in every patch ([`tower`]).
+//! 2. Projector and decoder learn to answer questions ([`language`]).
+//! 3. The result is measured on patients it has never seen ([`evaluate`]).
+//!
+//! `TRAINING.json`, written beside the weights, tells the settings and what was measured. `--from` goes
+//! on with the second phase of an existing checkpoint; `--evaluate-only` measures one again.
+
+mod architecture;
+mod batch;
+mod corpus;
+mod evaluate;
+mod initial;
+mod language;
+mod questions;
+mod sample;
+mod settings;
+mod tokenizer;
+mod tower;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use medfocus_model_gemma3::Gemma3;
+use medfocus_model_gemma3::config::Config;
+use medfocus_torch::tch::{self, Tensor};
+use serde_json::json;
+
+use self::batch::Batch;
+use self::language::Plan;
+use self::sample::Purpose;
+use self::tower::DenseHead;
+use self::worker::Worker;
+use crate::checkpoint::{self, Format, RECORD, Staging};
+use crate::feed::FIRST_TEST_SEED;
+
+/// What to train.
+#[derive(Args)]
+pub struct Arguments {
+    /// Checkpoint folder to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Go on from this checkpoint, without the tower's own phase.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// Only measure the checkpoint that is in the output folder.
+    #[arg(long, conflicts_with = "from")]
+    evaluate_only: bool,
+    /// Seed of the initial weights.
+    #[arg(long, default_value_t = 1)]
+    seed: i64,
+    /// Threads; the result depends on their number.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Steps of the tower's phase.
+    #[arg(long, default_value_t = 550)]
+    tower_steps: usize,
+    /// Images in a step of the tower's phase.
+    #[arg(long, default_value_t = 32)]
+    tower_images: usize,
+    /// Steps of the language phase.
+    #[arg(long, default_value_t = 800)]
+    language_steps: usize,
+    /// Images in a step of the language phase.
+    #[arg(long, default_value_t = 16)]
+    images: usize,
+    /// Questions in a step of the language phase.
+    #[arg(long, default_value_t = 64)]
+    questions: usize,
+    /// How often each task is set, relative to the others: direct, reasoning, boxes, regions.
+    #[arg(long, value_delimiter = ',', default_value = "60,20,12,8")]
+    tasks: Vec<u32>,
+    /// Highest learning rate.
+    #[arg(long, default_value_t = 1.5e-3)]
+    rate: f64,
+    /// Patients with and without each finding to measure on.
+    #[arg(long, default_value_t = 60)]
+    patients: u64,
+}
+
+/// Trains, unless told not to, and measures.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    ensure!(
+        (1..=arguments.images.min(arguments.tower_images)).contains(&arguments.threads),
+        "--threads must be at least 1 and at most the images in a step"
+    );
+    ensure!(
+        arguments.tasks.len() == corpus::Task::ALL.len() && arguments.tasks.iter().sum::<u32>() > 0,
+        "--tasks takes four numbers divided by commas, not all zero"
+    );
+    tch::set_num_threads(1);
+    if !arguments.evaluate_only {
+        train(arguments)?;
+    }
+    measure(arguments)
+}
+
+/// Trains and writes the checkpoint with a record of how.
+fn train(arguments: &Arguments) -> Result<()> {
+    tch::manual_seed(arguments.seed);
+    let tokenizer = tokenizer::train(&corpus::all_texts())?;
+    let settings = architecture::config(tokenizer::size(&tokenizer)?);
+    let config = Config::parse(&settings.to_string())?;
+    let staging = Staging::new(&arguments.out)?;
+    settings::write(&staging, &settings, &tokenizer)?;
+
+    let test = Batch::draw(FIRST_TEST_SEED, 300, Purpose::Testing);
+    // Below the patients of the measurements, above those of any training.
+    let first = Batch::draw(FIRST_TEST_SEED - 300, 300, Purpose::Training);
+    let (parameters, mut stages) = match &arguments.from {
+        None => (initial::parameters(&config, &first.pixels)?, Vec::new()),
+        Some(folder) => (
+            checkpoint::stored(folder, Gemma3::parameters(&config)?)?,
+            checkpoint::stages(folder)?,
+        ),
+    };
+    let head = DenseHead::new(&first);
+    let mut trained = head.parameters();
+    trained.extend(
+        parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), value.shallow_clone())),
+    );
+    // Every stage sees patients of its own.
+    let first_seed = (stages.len() as u64) << 36;
+    let mut workers = (0..arguments.threads as u64)
+        .map(|number| {
+            Worker::new(
+                first_seed + (number << 32),
+                &config,
+                &parameters,
+                &head,
+                staging.folder(),
+            )
+        })
+        .collect::<Result<Vec<_>>>()?;
+
+    let start = Instant::now();
+    let tower_steps = if arguments.from.is_none() {
+        arguments.tower_steps
+    } else {
+        0
+    };
+    tower::train(
+        &trained,
+        &mut workers,
+        &test,
+        (tower_steps, arguments.tower_images, arguments.rate),
+    )?;
+    let plan = Plan {
+        steps: arguments.language_steps,
+        images: arguments.images,
+        questions: arguments.questions,
+        tasks: arguments.tasks.clone(),
+        rate: arguments.rate,
+        tower: 0.3,
+    };
+    language::train(&trained, &mut workers, &test, &plan)?;
+
+    stages.push(json!({
+        "seed": arguments.seed,
+        "threads": arguments.threads,
+        "first_patient": first_seed,
+        "tower_steps": tower_steps,
+        "tower_images": arguments.tower_images,
+        "language_steps": arguments.language_steps,
+        "images": arguments.images,
+        "questions": arguments.questions,
+        "tasks": arguments.tasks,
+        "rate": arguments.rate,
+        "seconds": start.elapsed().as_secs(),
+    }));
+    let size: usize = parameters.values().map(Tensor::numel).sum();
+    let prompts: BTreeMap<String, String> = corpus::Task::ALL
+        .into_iter()
+        .map(|task| (task.name().to_owned(), task.question("{finding}")))
+        .collect();
+    staging.write_json(
+        RECORD,
+        &json!({"parameters": size, "prompts": prompts, "stages": stages}),
+    )?;
+    staging.write_weights(&parameters, Format::F32)?;
+    staging.publish()
+}
+
+/// Measures the checkpoint of the output folder and adds the result to its record.
+fn measure(arguments: &Arguments) -> Result<()> {
+    let backend = evaluate::open(&arguments.out)?;
+    let measured = evaluate::evaluate(
+        &backend,
+        arguments.patients,
+        (arguments.patients / 4) as usize,
+    )?;
+    let mut record = checkpoint::record(&arguments.out)?;
+    record["measured"] = json!({
+        "patients_with_and_without_each_finding": arguments.patients,
+        "first_patient": FIRST_TEST_SEED,
+        "findings": measured,
+    });
+    checkpoint::write_json(&arguments.out, RECORD, &record)
+}
