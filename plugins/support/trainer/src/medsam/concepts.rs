@@ -29,7 +29,9 @@ pub fn evaluate(backend: &Backend, count: u64) -> Result<Value> {
         let patient = sample_case(seed, &CaseOptions::default()).patient;
         Ok(Reference::of(&sample(&patient, &[], seed, None)?, &params)?)
     });
-    let pool = Pool::new(references.collect::<Result<_>>()?, &params)?;
+    let pool = Pool {
+        references: references.collect::<Result<_>>()?,
+    };
     let mut report = Map::new();
     for displaced in [false, true] {
         let mut sums = BTreeMap::<&str, (f64, [f64; 4])>::new();
@@ -39,7 +41,7 @@ pub fn evaluate(backend: &Backend, count: u64) -> Result<Value> {
             let place = displaced.then(|| Placement::draw(&mut rng));
             let target = sample(&case.patient, &case.findings, seed, place.as_ref())?;
             let content = BBox::<Working>::new(0, 0, WORKING_SIDE, WORKING_SIDE)?;
-            let features = Features::of(&target.image, &params)?;
+            let features = Features::of(&target.image, &content, &params)?;
             let anatomy = localise(&features, &content, &pool, None, &params)?;
             let embedding = backend.encode(&target.image, &|_| Ok(()))?;
             for (concept, region) in Concept::ALL.into_iter().zip(anatomy.regions) {
@@ -100,18 +102,14 @@ fn sample(
         let mask = moved(rendered.concept_mask(concept), place);
         Ok((concept.name().to_owned(), Mask::from_array(mask.view())?))
     });
+    let key = SampleKey {
+        dataset: "phantom".to_owned(),
+        index,
+    };
+    let image = GrayImage::from_array(moved(rendered.image, place))?;
     Ok(Sample {
-        key: SampleKey {
-            dataset: "phantom".to_owned(),
-            index,
-        },
-        image: GrayImage::from_array(moved(rendered.image, place))?,
-        finding: String::new(),
-        question: String::new(),
-        present: None,
-        boxes: Vec::new(),
         masks: masks.into_iter().collect::<Result<_>>()?,
-        patient: None,
+        ..Sample::normal(key, image)
     })
 }
 
