@@ -28,10 +28,12 @@ const CALLS: &[&[&str]] = &[
     ],
     &[
         "attribute",
+        "--config",
+        "configs/demo.toml",
         "--model",
         "phantom-gemma3",
         "--method",
-        "occlusion",
+        "medfocus",
         "--image",
         "out/explained/image.png",
         "--question",
