@@ -156,6 +156,14 @@ fn a_constant_gain_is_as_sure_as_the_resamples_can_tell() {
 }
 
 #[test]
+fn few_clusters_prove_little() {
+    // Resamples of three are never as far away as zero.
+    let gains = [(0, 0.3), (1, 0.8), (2, 1.6)];
+    let found = Bootstrap::default().compare(gains.map(|(i, gain)| (i, gain, 0.0)));
+    assert_eq!(found.unwrap().p, Some(0.25));
+}
+
+#[test]
 fn the_p_value_of_many_pairs_is_the_normal_one() {
     let mut noise = Noise::new(5);
     let raw: Vec<f64> = (0..400).map(|_| noise.normal()).collect();

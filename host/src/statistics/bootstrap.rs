@@ -66,7 +66,8 @@ impl Bootstrap {
     /// With d the mean difference and d* that of a resample, the p value is the achieved significance level
     /// (b + 1) / (B + 1), b of the B resamples having |d* - d| >= |d|: resamples of the differences shifted to mean
     /// zero, that are at least as far from zero as what was found (Efron and Tibshirani, chapter 16; Davison and
-    /// Hinkley, 1997, section 4.2, on the added ones).
+    /// Hinkley, 1997, section 4.2, on the added ones). It is never below 2^(1-n), how often n clusters without any
+    /// difference all lean one way: of very few clusters resamples vary too little to say more.
     pub fn compare<K: Ord>(
         &self,
         pairs: impl IntoIterator<Item = (K, f64, f64)>,
@@ -79,9 +80,10 @@ impl Bootstrap {
         let far = found.abs() * (1.0 - 1e-12);
         let beyond = means.iter().filter(|mean| (*mean - found).abs() >= far);
         let p = (beyond.count() + 1) as f64 / (means.len() + 1) as f64;
+        let least = 0.5_f64.powi(clusters.0.len() as i32 - 1);
         Some(Comparison {
             difference: clusters.summary(&means),
-            p: (!means.is_empty()).then_some(p),
+            p: (!means.is_empty()).then_some(p.max(least)),
         })
     }
 
