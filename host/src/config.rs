@@ -232,7 +232,8 @@ impl Layers {
 
 /// One figment error as a sentence with key and source, without the drawing that a TOML error holds.
 fn sentence(error: &figment::Error) -> Error {
-    let text = error.to_string();
+    // Keys as the user writes them, without figment's profile.
+    let text = error.to_string().replace("\"default.", "\"");
     let words = text
         .lines()
         .map(str::trim)
@@ -270,12 +271,21 @@ impl Setting {
         Ok(Self {
             text: text.to_owned(),
             key,
-            // Anything that is no number, boolean, array or table is a string.
-            value: value
-                .trim()
-                .parse()
-                .unwrap_or_else(|never: std::convert::Infallible| match never {}),
+            value: typed(value.trim()),
         })
+    }
+}
+
+/// Anything that is no number, boolean, array or table is a string.
+fn typed(text: &str) -> Value {
+    let value = text
+        .parse()
+        .unwrap_or_else(|never: std::convert::Infallible| match never {});
+    // Figment takes 0.001 for a number, but not 1e-3.
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    match (&value, number) {
+        (Value::String(..), Some(number)) => number.into(),
+        _ => value,
     }
 }
 

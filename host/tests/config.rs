@@ -9,6 +9,25 @@ fn slots(settings: &[&str]) -> serde_json::Value {
 }
 
 #[test]
+fn a_number_may_have_an_exponent() {
+    let settings = ["a=1e-6", "b=2.5E3", "c=\"1e-6\"", "d=inf", "e=e5", "f=7"].map(str::to_owned);
+    let method = Layers::load(None, &settings).unwrap().config.method;
+    let expected = serde_json::json!(
+        {"a": 1e-6, "b": 2500.0, "c": "1e-6", "d": "inf", "e": "e5", "f": 7}
+    );
+    assert_eq!(serde_json::to_value(method).unwrap(), expected);
+}
+
+#[test]
+fn a_slot_that_is_filled_names_its_component() {
+    let error = Layers::load(None, &["slots.segmenter.params.path=x".to_owned()]);
+    assert_eq!(
+        error.err().unwrap().to_string(),
+        "config: missing field `component` for key \"slots.segmenter\" in `--set slots.segmenter.params.path=x`"
+    );
+}
+
+#[test]
 fn the_pool_holds_phantoms_unless_something_else_is_named() {
     let phantoms = &slots(&[])["pool"];
     assert_eq!(phantoms["component"], "phantom");
