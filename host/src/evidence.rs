@@ -21,6 +21,8 @@ const LISTED: usize = 16;
 
 /// What the evidence is where no concept dominates.
 pub const WHOLE_IMAGE: &str = "whole image";
+/// The same as a sentence.
+pub const NO_CONCEPT: &str = "the whole image: no concept dominates";
 
 /// Kinds of concepts that have a colour of their own: the evidence, the strongest four of the others, and the rest.
 pub const HUES: usize = 6;

@@ -19,7 +19,7 @@ use medfocus_plugin_api::{
 };
 use ndarray::{Array2, ArrayView2, s};
 
-use crate::evidence::{WHOLE_IMAGE, Weighed};
+use crate::evidence::{NO_CONCEPT, WHOLE_IMAGE, Weighed};
 use caption::Row;
 use marks::Mark;
 pub use paint::CONCEPTS;
@@ -251,7 +251,7 @@ fn rows<'a>(spec: &Overlay<'a>, peak: f32) -> Vec<Row<'a>> {
 fn evidence<'a>(spec: &Overlay<'a>, peak: f32) -> Row<'a> {
     let chosen = spec.concepts.and_then(|concepts| concepts.chosen);
     match (chosen, spec.boxes.len()) {
-        (Some(WHOLE_IMAGE), _) => Row::text("Evidence", "the whole image: no concept dominates"),
+        (Some(WHOLE_IMAGE), _) => Row::text("Evidence", NO_CONCEPT),
         (Some(chosen), _) => Row::text("Evidence", chosen),
         (None, 0) if peak > 0.0 => Row::text("Evidence", "heat only, no boxes"),
         (None, 0) => Row::alert("Evidence", "no evidence found"),

@@ -9,7 +9,7 @@ use ndarray::Ix3;
 use super::terminal;
 use crate::{
     attribute::{self, BoxRecord, Query, Record},
-    evidence::Weighed,
+    evidence::{self, Weighed},
     output::OutDir,
     overlay::{self, NativeBox, Overlay},
     study::Study,
@@ -126,8 +126,11 @@ fn in_native(found: &BoxRecord) -> Option<NativeBox> {
 fn summarise(record: &Record) {
     println!("  question  {}", record.question);
     println!("  answer    {}", record.answer);
-    if record.boxes.is_empty() {
-        println!("  evidence  none found");
+    match evidence::chosen(&record.evidence, evidence::fell_back(&record.evidence)) {
+        Some(evidence::WHOLE_IMAGE) => println!("  evidence  {}", evidence::NO_CONCEPT),
+        Some(chosen) => println!("  evidence  {chosen}"),
+        None if record.boxes.is_empty() => println!("  evidence  none found"),
+        None => {}
     }
     for (i, found) in record.boxes.iter().enumerate() {
         let corners = found.native.map(|bbox| bbox.corners());
