@@ -260,4 +260,43 @@ fn medfocus_takes_phantoms_or_the_pool_that_the_config_names() {
     let mine = explained(&["slots.pool.component=reference_pool", &path]);
     assert_eq!(mine["component"], "reference_pool");
     assert_eq!(mine["params"], json!({"path": pool}));
+    let read = dataset("reference_pool", json!({"path": pool})).client();
+    assert_eq!(mine["samples"], json!(read.info().unwrap().digest));
+}
+
+#[test]
+fn results_of_two_pools_never_share_a_folder() {
+    let (folder, pool) = four();
+    let file = folder.path().join("experiment.toml");
+    let write = |slot: &str| {
+        let text = format!(
+            r#"
+            [experiment]
+            name = "pools"
+            out = {out:?}
+            models = ["toy=nowhere"]
+            datasets = [{{ component = "phantom", samples = 1 }}]
+            [[experiment.methods]]
+            component = "medfocus"
+            slots.{slot} = {{ component = "reference_pool", params = {{ path = "pool" }} }}
+            "#,
+            out = folder.path().join("out"),
+        );
+        fs::write(&file, text).unwrap();
+    };
+    let plan = || {
+        let mut command = medfocus();
+        command.args(["plan", "--no-estimate", "--plugins"]);
+        command.arg(outside_plugin()).arg("--plugins");
+        run(command.arg(built().join("plugins")).arg(&file))
+    };
+    write("pool");
+    for _ in 0..2 {
+        let ran = plan();
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    fs::remove_file(pool.join("masks/01/mediastinum.png")).unwrap();
+    plan().one_sentence(&["an experiment that differs in experiment.methods"]);
+    write("pol");
+    plan().one_sentence(&["`medfocus` has no slot `pol`; did you mean `pool`?"]);
 }

@@ -8,7 +8,7 @@ use std::{
 
 use figment::value::Dict;
 use medfocus_plugin_api::{
-    Ability, Client, Error, Kind, Result,
+    Ability, Client, DatasetReader, Error, Kind, Result,
     manifest::{ComponentManifest, SlotManifest},
 };
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::{
     config::{Filling, Layers, relative},
     libtorch::Libtorch,
-    plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session},
+    plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session, nearest},
 };
 
 /// The component that leaves a slot empty.
@@ -67,6 +67,9 @@ pub struct Provenance {
     pub plugin: PluginId,
     /// Its parameters, defaults included.
     pub params: Map<String, Value>,
+    /// The digest of the samples of a dataset in a slot, once it was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<String>,
     /// What the config put into its slots.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<String, Provenance>,
@@ -76,6 +79,15 @@ impl Ready {
     /// The component through the trait of its kind.
     pub fn client(&self) -> Client {
         self.instance.client()
+    }
+
+    /// Its provenance as what fills a slot: a path alone does not say which samples a dataset has.
+    fn in_slot(&self) -> Result<Provenance> {
+        let mut provenance = self.provenance.clone();
+        if self.manifest.kind == Kind::Dataset {
+            provenance.samples = Some(DatasetReader::info(&self.client())?.digest);
+        }
+        Ok(provenance)
     }
 }
 
@@ -183,6 +195,7 @@ impl Workbench {
     ) -> Result<Recipe> {
         let (plugin, manifest) = self.registry.find(kind, &filling.component)?;
         let user = &filling.component;
+        self.check_slots(filling, manifest)?;
         let mut slots = BTreeMap::new();
         for slot in &manifest.slots {
             if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
@@ -203,6 +216,7 @@ impl Workbench {
                 component: manifest.name.clone(),
                 plugin: PluginId::of(plugin)?,
                 params: resolve(manifest, &filling.params)?,
+                samples: None,
                 slots: inner
                     .map(|(name, recipe)| (name.clone(), recipe.provenance.clone()))
                     .collect(),
@@ -211,6 +225,44 @@ impl Workbench {
             manifest: manifest.clone(),
             slots,
         })
+    }
+
+    /// Refuses what would fill no slot: one of the component's own `slots` that it has not, and one of the config's whose
+    /// name is nearly that of a slot. (Another may be for a plugin that is not here.)
+    fn check_slots(&self, filling: &Filling, manifest: &ComponentManifest) -> Result<()> {
+        let names = |component: &'_ ComponentManifest| -> Vec<String> {
+            component
+                .slots
+                .iter()
+                .map(|slot| slot.name.clone())
+                .collect()
+        };
+        let own = names(manifest);
+        if let Some(name) = filling.slots.keys().find(|name| !own.contains(name)) {
+            let error = Error::invalid(format!("`{}` has no slot `{name}`", manifest.name));
+            return Err(
+                error.with_hint(match nearest(name, own.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("see `medfocus plugins describe {}`", manifest.name),
+                }),
+            );
+        }
+        let components = self.registry.plugins().iter();
+        let components = components.flat_map(|plugin| &plugin.manifest.components);
+        let all: Vec<_> = components.flat_map(names).collect();
+        for name in self
+            .layers
+            .config
+            .slots
+            .keys()
+            .filter(|name| !all.contains(name))
+        {
+            if let Some(near) = nearest(name, all.iter().map(String::as_str)) {
+                let message = format!("config: no component has a slot `{name}`");
+                return Err(Error::invalid(message).with_hint(format!("did you mean `{near}`?")));
+            }
+        }
+        Ok(())
     }
 
     /// What the config puts into a slot of a component, if anything.
@@ -231,10 +283,12 @@ impl Workbench {
         let name = &recipe.manifest.name;
         let kind = recipe.manifest.kind.name();
         let mut slots = BTreeMap::new();
+        let mut provenance = recipe.provenance.clone();
         for slot in &recipe.manifest.slots {
             if let Some(inner) = recipe.slots.get(&slot.name) {
-                let made = self.make(inner, None)?.instance.named(&slot.name);
-                slots.insert(slot.name.clone(), made);
+                let made = self.make(inner, None)?;
+                slots.insert(slot.name.clone(), made.instance.named(&slot.name));
+                provenance.slots.insert(slot.name.clone(), made.in_slot()?);
             } else if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
                 slots.insert(slot.name.clone(), model.instance.clone());
             }
@@ -248,9 +302,26 @@ impl Workbench {
             .map_err(|error| self.layers.explain(kind, error))?;
         Ok(Ready {
             instance: Instance::new(kind, component, self.session.clone()),
-            provenance: recipe.provenance.clone(),
+            provenance,
             manifest: recipe.manifest.clone(),
         })
+    }
+
+    /// The provenance of a recipe with the samples of the datasets in its slots, which it opens.
+    ///
+    /// # Errors
+    ///
+    /// A dataset cannot be opened.
+    pub fn provenance(&self, recipe: &Recipe) -> Result<Provenance> {
+        let mut provenance = recipe.provenance.clone();
+        for (slot, inner) in &recipe.slots {
+            let filled = match inner.manifest.kind {
+                Kind::Dataset => self.make(inner, None)?.in_slot()?,
+                _ => self.provenance(inner)?,
+            };
+            provenance.slots.insert(slot.clone(), filled);
+        }
+        Ok(provenance)
     }
 
     fn model_filling(&self, text: &str) -> Result<Filling> {

@@ -63,7 +63,7 @@ impl Plan {
                         Ok(recipe) => {
                             cell.methods.push(name.to_owned());
                             if methods.iter().all(|m: &PlannedMethod| m.name != name) {
-                                methods.push(planned_method(method, &recipe));
+                                methods.push(planned_method(bench, method, &recipe)?);
                             }
                         }
                         Err(error) if experiment.misfits == Misfits::Skip => {
@@ -229,14 +229,18 @@ fn planned_dataset(bench: &Workbench, dataset: &DatasetConfig) -> Result<Planned
     })
 }
 
-fn planned_method(method: &MethodConfig, recipe: &Recipe) -> PlannedMethod {
+fn planned_method(
+    bench: &Workbench,
+    method: &MethodConfig,
+    recipe: &Recipe,
+) -> Result<PlannedMethod> {
     let slots = &recipe.manifest.slots;
-    PlannedMethod {
+    Ok(PlannedMethod {
         name: method.label().to_owned(),
         control: slots.iter().all(|slot| slot.kind != Kind::Model),
-        method: recipe.provenance.clone(),
+        method: bench.provenance(recipe)?,
         candidates: method.candidates(),
-    }
+    })
 }
 
 /// Which dataset meets which model.
