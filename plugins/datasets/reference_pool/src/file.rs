@@ -65,14 +65,7 @@ pub fn image(path: &Path, bytes: &[u8]) -> Result<GrayImage> {
 pub fn mask(path: &Path, bytes: &[u8], image: &GrayImage) -> Result<Mask> {
     let inside = match kind(path) {
         Some(MaskFile::Npy) => npy(path, bytes)?,
-        // A lossy mask has grey around its edges, all of it inside.
-        _ if Format::of(bytes) != Some(Format::Png) => {
-            return Err(
-                Error::invalid(format!("{} is no PNG image", path.display()))
-                    .with_hint("save masks as 8-bit grey PNG, non-zero inside"),
-            );
-        }
-        _ => decoded(path, bytes)?.mapv(|pixel| pixel != 0),
+        _ => png(path, bytes)?,
     };
     let (height, width) = inside.dim();
     let size = (image.height() as usize, image.width() as usize);
@@ -108,6 +101,24 @@ pub fn kind(path: &Path) -> Option<MaskFile> {
         "png" => Some(MaskFile::Png),
         "npy" => Some(MaskFile::Npy),
         _ => None,
+    }
+}
+
+/// Lossy images are refused: they have grey around their edges, all of it inside. So are 16 bits and colours, which become
+/// 8-bit grey by rounding, a low level 0.
+fn png(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
+    let refused = |what: &str| {
+        Error::invalid(format!("{} is no {what}", path.display()))
+            .with_hint("save masks as 8-bit grey PNG, non-zero inside")
+    };
+    if Format::of(bytes) != Some(Format::Png) {
+        return Err(refused("PNG image"));
+    }
+    let pixels = decoded(path, bytes)?;
+    // The header comes first: after signature, length, name and size the bits and the type, 0 for grey.
+    match bytes.get(24..26) {
+        Some([..=8, 0]) => Ok(pixels.mapv(|pixel| pixel != 0)),
+        _ => Err(refused("8-bit grey image")),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A pool is what its files say, and a file that does not fit is named.
 
-use std::{fs, path::Path};
+use std::{fs, io::Cursor, path::Path};
 
+use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, RgbImage};
 use medfocus_attribution::CONCEPTS;
 use medfocus_dataset_reference_pool::PoolReader;
 use medfocus_imaging::encode::encode_png_gray;
@@ -214,6 +215,72 @@ fn what_does_not_belong_there_is_named() {
     );
 }
 
+/// The faintest level that is not black must not become black on the way to 8-bit grey.
+#[test]
+fn masks_that_would_be_rounded_are_refused() {
+    let png = |image: DynamicImage| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let deep = ImageBuffer::from_fn(4, 4, |x, y| image::Luma([(x * y * 1000 + 1) as u16]));
+    let blue = RgbImage::from_pixel(4, 4, image::Rgb([0, 0, 1]));
+    let clear = GrayAlphaImage::from_pixel(4, 4, image::LumaA([255, 0]));
+    for image in [deep.into(), blue.into(), clear.into()] {
+        says(
+            &refused("masks/a/left_lung.png", &png(image)),
+            &[
+                "masks/a/left_lung.png is no 8-bit grey image",
+                "save masks as",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_png_that_says_it_is_huge_is_refused() {
+    // Width and height stand after the signature and the name of the header; its checksum is wrong then, or not asked.
+    for side in [0u32, 60_000, u32::MAX] {
+        let mut bytes = grey(4, 4, |_, _| 255);
+        bytes[16..20].copy_from_slice(&side.to_be_bytes());
+        bytes[20..24].copy_from_slice(&side.to_be_bytes());
+        says(&refused("images/a.png", &bytes), &["images/a.png: "]);
+        says(
+            &refused("masks/a/left_lung.png", &bytes),
+            &["masks/a/left_lung.png: "],
+        );
+    }
+}
+
+#[test]
+fn names_may_be_in_any_script_but_must_be_text() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    let folder = pool();
+    put(
+        folder.path(),
+        "images/胸部 é.v2.png",
+        &grey(4, 4, |y, _| y as u8),
+    );
+    put(
+        folder.path(),
+        "masks/胸部 é.v2/mediastinum.png",
+        &grey(4, 4, |_, _| 1),
+    );
+    let reader = open(folder.path()).unwrap();
+    assert_eq!(
+        reader.sample(2).unwrap().patient.as_deref(),
+        Some("胸部 é.v2")
+    );
+
+    let images = folder.path().join("images");
+    fs::write(images.join(OsStr::from_bytes(b"\xff.png")), "").unwrap();
+    says(
+        &open(folder.path()).err().unwrap().to_string(),
+        &["the name of", "is not UTF-8"],
+    );
+}
+
 #[test]
 fn hostile_numpy_files_are_refused() {
     let header = |dict: &str| {
@@ -275,6 +342,21 @@ fn links_lead_nowhere_else() {
     std::os::unix::fs::symlink(folder.path(), &alias).unwrap();
     assert!(open(&alias).is_ok());
     fs::remove_file(&link).unwrap();
+    // Nor to themselves, nor as a folder.
+    std::os::unix::fs::symlink(&link, &link).unwrap();
+    says(
+        &open(folder.path()).err().unwrap().to_string(),
+        &["masks/a/left_lung.png cannot be read"],
+    );
+    fs::remove_file(&link).unwrap();
+    fs::rename(folder.path().join("masks/b"), outside.path().join("b")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("b"), folder.path().join("masks/b")).unwrap();
+    says(
+        &open(folder.path()).err().unwrap().to_string(),
+        &["masks/b/left_lung.png is a link out of the pool"],
+    );
+    fs::remove_file(folder.path().join("masks/b")).unwrap();
+    fs::rename(outside.path().join("b"), folder.path().join("masks/b")).unwrap();
     fs::create_dir(&link).unwrap();
     says(
         &open(folder.path()).err().unwrap().to_string(),
