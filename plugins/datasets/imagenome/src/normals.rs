@@ -178,7 +178,7 @@ impl DatasetReader for NormalsReader {
         for (name, corners) in CONCEPTS.iter().zip(normal.corners) {
             let bbox: BBox<Native> = BBox::nearest(corners, width, height).ok_or_else(|| {
                 Error::invalid(format!(
-                    "`{name}` lies outside image {} of {width} x {height} pixels",
+                    "the box of `{name}` holds no pixel of image {}, which has {width} x {height}",
                     path.display()
                 ))
             })?;

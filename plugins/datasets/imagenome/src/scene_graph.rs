@@ -69,10 +69,18 @@ impl SceneGraph {
     pub fn read(path: &Path) -> Result<(Self, Vec<u8>)> {
         let named =
             |error: String| Error::invalid(format!("scene graph {}: {error}", path.display()));
+        // Asked before it is opened: opening a pipe would wait for its other end.
+        let metadata = path.metadata().map_err(|error| named(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(named("no file".into()));
+        }
         let mut bytes = Vec::new();
         File::open(path)
-            .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
             .map_err(|error| named(error.to_string()))?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(named(format!("more than {} MiB", MAX_BYTES >> 20)));
+        }
         let graph = serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))?;
         Ok((graph, bytes))
     }

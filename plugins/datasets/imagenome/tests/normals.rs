@@ -139,11 +139,40 @@ fn a_sample_that_cannot_be_read_fails_alone() {
     assert!(reader.sample(0).is_ok());
     let outside = reader.sample(1).unwrap_err().to_string();
     assert!(
-        outside.contains("`cardiac silhouette` lies outside image"),
+        outside.contains("the box of `cardiac silhouette` holds no pixel of image"),
         "{outside}"
     );
     let missing = reader.sample(2).unwrap_err().to_string();
     assert!(missing.contains("p10/p10000032/s7/image2.jpg"), "{missing}");
+}
+
+#[test]
+fn what_is_no_scene_graph_is_passed_over() {
+    let folder = dataset(&[
+        with("/objects/0/original_x1", json!("left")),
+        with("/objects/0/original_x1", json!(null)),
+        with("/attributes", json!({"right lung": true})),
+        with("/patient_id", json!(-1)),
+        graph(),
+    ]);
+    let graphs = folder.path().join(GRAPHS);
+    let put = |name: &str, text: &str| fs::write(graphs.join(name), text).unwrap();
+    put("huge_SceneGraph.json", &graph().to_string());
+    let huge = fs::File::options()
+        .write(true)
+        .open(graphs.join("huge_SceneGraph.json"))
+        .unwrap();
+    // A GiB that takes no room on the disk.
+    huge.set_len(1 << 30).unwrap();
+    put(
+        "endless_SceneGraph.json",
+        "{\"objects\": [{\"original_x1\": 1e999}]}",
+    );
+    put("nested_SceneGraph.json", &"[".repeat(1 << 20));
+    fs::create_dir(graphs.join("folder_SceneGraph.json")).unwrap();
+    let reader = open(folder.path()).unwrap();
+    assert_eq!(reader.info().unwrap().len, 1);
+    assert_eq!(reader.sample(0).unwrap().image.bytes()[0], 4);
 }
 
 #[test]
