@@ -307,6 +307,20 @@ fn degenerate_problems_have_a_plan_or_an_error() {
     .solve(&at(0, 0), &at(3, 4))
     .unwrap_err();
     assert!(error.to_string().contains("raise `eps`"), "{error}");
+    // Most of the source is, and the scalings are at once.
+    let column = |cells: [f64; 2]| {
+        let cells = Array2::from_shape_vec((2, 1), cells.to_vec());
+        Measure::new(cells.unwrap()).unwrap()
+    };
+    let error = Sinkhorn {
+        eps: 0.001,
+        lambda: 1.0,
+        iterations: 1,
+        ..settings
+    }
+    .solve(&column([1.0, 9.0]), &column([1.0, 0.0]))
+    .unwrap_err();
+    assert!(error.to_string().contains("raise `eps`"), "{error}");
     let other = Measure::new(Array2::ones((2, 2))).unwrap();
     assert!(settings.solve(&at(0, 0), &other).is_err());
     for (eps, lambda) in [(0.0, 0.1), (0.1, -1.0), (f64::NAN, 0.1)] {
@@ -319,6 +333,30 @@ fn degenerate_problems_have_a_plan_or_an_error() {
             .solve(&at(0, 0), &at(0, 0))
             .is_err()
         );
+    }
+}
+
+proptest! {
+    /// All parameters that a method takes, however few the iterations.
+    #[test]
+    fn any_problem_has_a_finite_plan_or_an_error(
+        case in case(), eps in -3f64..1.0, lambda in -3f64..2.0, counting in any::<bool>(), iterations in 1u32..6,
+    ) {
+        let entropy = if counting { Entropy::Counting } else { Entropy::Relative };
+        let settings = Sinkhorn {
+            eps: 10f64.powf(eps),
+            lambda: 10f64.powf(lambda),
+            entropy,
+            tolerance: 1e-3,
+            iterations,
+        };
+        let (source, target) = (Measure::new(case.source), Measure::new(case.target));
+        let solve = |source| target.and_then(|target| settings.solve(&source, &target));
+        if let Ok(plan) = source.and_then(solve) {
+            prop_assert!(plan.mass().is_finite() && plan.mass() > 0.0, "{}", plan.mass());
+            prop_assert!(plan.cost().is_finite(), "{}", plan.cost());
+            prop_assert!(plan.barycentric(case.mask.view()).iter().all(|mean| mean.is_finite()));
+        }
     }
 }
 

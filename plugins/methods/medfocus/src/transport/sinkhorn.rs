@@ -108,7 +108,8 @@ impl Sinkhorn {
             let change = Zip::from(&u)
                 .and(&before)
                 .fold(0.0, |sum, u, before| sum + (u - before).abs());
-            if !(change.is_finite() && sent > 0.0) {
+            let finite = change.is_finite() && v.iter().all(|v| v.is_finite());
+            if !(finite && sent > 0.0) {
                 return Err(Error::invalid(format!(
                     "eps = {} is so small that the transport cannot be computed",
                     self.eps
