@@ -138,9 +138,10 @@ pub fn rank(
         })
         .collect::<Result<Vec<_>>>()?;
     if ranking.is_empty() {
-        return Err(Error::invalid(
-            "the pool holds no reference but the sample itself",
-        ));
+        return Err(
+            Error::invalid("the pool holds no reference but the sample itself")
+                .with_hint("fill the slot `pool` with other images"),
+        );
     }
     ranking.sort_by(|a, b| match params.transfer {
         Transfer::Aligned => b.alignment.likeness.total_cmp(&a.alignment.likeness),

@@ -36,9 +36,9 @@ params! {
         pub pool_size: u32 = 16, in 1..=10000;
         /// What is made of grey levels before images are compared.
         pub intensity: Intensity = "equalised";
-        /// Cells along each side of the grid on which references are ranked.
+        /// Cells along each side of the grid of the transport that references are aligned from, or else ranked by.
         pub selection_grid: usize = 14, in 2..=224;
-        /// Weight of the marginals where references are ranked.
+        /// Weight of the marginals in that transport.
         pub selection_lambda: f64 = 0.1, in 0.001..=100;
         /// Cells along each side of the grid on which masks are carried over, if `transfer` is not `aligned`.
         pub grid: usize = 28, in 2..=224;
@@ -116,7 +116,7 @@ impl MedFocusParams {
         }
     }
 
-    /// The transport that references are ranked by.
+    /// The transport that references are aligned from, or ranked by if `transfer` is not `aligned`.
     pub fn selection(&self) -> Sinkhorn {
         Sinkhorn {
             lambda: self.selection_lambda,
@@ -173,8 +173,8 @@ impl AttributionMethod for MedFocus {
     ///
     /// Evidence: `fallback`, whether no concept dominates; `winner`, the concept chosen; `concepts`, each with its `delta`,
     /// `ratio` and `boxes`; `matrix`, the drops d (concepts in that order, tokens); `tokens`, their texts; `references`,
-    /// those that voted, each with its `index`, the `cost` and `mass` of the transport it was ranked with, its `likeness`
-    /// after alignment and the `transport` of its masks; `reliable`, with the `likeness` that says so; `share` and `tau`,
+    /// those that voted, each with its `index`, the `cost` and `mass` of its transport on the grid of the selection, its
+    /// `likeness` after alignment and the `transport` that carried its masks (if they are aligned, the same); `reliable`, with the `likeness` that says so; `share` and `tau`,
     /// by which it was decided; `images_scored`.
     ///
     /// An image that is unlike the pool is explained all the same, but a warning says that it cannot be relied on. One

@@ -20,7 +20,7 @@ pub const SLOT: &str = "pool";
 /// An image as the transport sees it.
 #[derive(Clone, Debug)]
 pub struct Features {
-    /// On the grid of the selection.
+    /// On the grid of the selection (`selection_grid`).
     pub coarse: Measure,
     /// On the grid of the transfer.
     pub fine: Measure,
@@ -77,9 +77,9 @@ impl Reference {
             let SampleKey { dataset, index } = &sample.key;
             error.context(format_args!("sample {index} of {dataset}"))
         };
-        let letterbox = letterbox(sample)?;
+        let letterbox = letterbox(sample).map_err(named)?;
         let image = working::letterbox(sample.image.view(), WORKING_SIDE as usize);
-        let image = GrayImage::from_array(image)?;
+        let image = GrayImage::from_array(image).map_err(named)?;
         let features = Features::of(&image, &letterbox.content(), params).map_err(named)?;
         let mut concepts = Array2::zeros(WORKING_DIM);
         let mut cells = [const { None }; CONCEPTS.len()];

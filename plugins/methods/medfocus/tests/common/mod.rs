@@ -33,29 +33,32 @@ pub fn phantom(seed: u64, healthy: bool) -> Sample {
     }
 }
 
-/// The patient nearer or farther and off the centre, as if another technician had placed them; black beyond the film.
-pub fn displaced(sample: &Sample, seed: u64) -> Sample {
-    let part = |factor: u64| ((seed * factor) % 101) as f64 / 50.0 - 1.0;
-    let (zoom, down, right) = (1.0 + 0.15 * part(37), 16.0 * part(53), 16.0 * part(71));
+/// Pixels zoomed about their middle, then shifted; black beyond the film.
+pub fn moved(pixels: ArrayView2<'_, u8>, zoom: f64, down: f64, right: f64) -> Array2<u8> {
     let place = |at: usize, shift: f64| {
         let from = (at as f64 - 111.5 - shift) / zoom + 111.5;
         (0.0..=223.0)
             .contains(&from)
             .then_some(from.round() as usize)
     };
-    let moved = |pixels: ArrayView2<'_, u8>| {
-        Array2::from_shape_fn(pixels.dim(), |(y, x)| {
-            place(y, down)
-                .zip(place(x, right))
-                .map_or(0, |at| pixels[at])
-        })
-    };
+    Array2::from_shape_fn(pixels.dim(), |(y, x)| {
+        place(y, down)
+            .zip(place(x, right))
+            .map_or(0, |at| pixels[at])
+    })
+}
+
+/// The patient nearer or farther and off the centre, as if another technician had placed them.
+pub fn displaced(sample: &Sample, seed: u64) -> Sample {
+    let part = |factor: u64| ((seed * factor) % 101) as f64 / 50.0 - 1.0;
+    let (zoom, down, right) = (1.0 + 0.15 * part(37), 16.0 * part(53), 16.0 * part(71));
     let masks = sample.masks.iter().map(|(name, mask)| {
-        let mask = moved(mask.view()).mapv(|pixel| pixel != 0);
+        let mask = moved(mask.view(), zoom, down, right).mapv(|pixel| pixel != 0);
         (name.clone(), Mask::from_array(mask.view()).unwrap())
     });
+    let image = moved(sample.image.view(), zoom, down, right);
     Sample {
-        image: GrayImage::from_array(moved(sample.image.view())).unwrap(),
+        image: GrayImage::from_array(image).unwrap(),
         masks: masks.collect(),
         ..sample.clone()
     }
