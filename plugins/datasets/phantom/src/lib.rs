@@ -5,7 +5,6 @@ mod displace;
 mod plan;
 mod reader;
 
-pub use displace::Displacement;
 pub use plan::{Plan, Presence, Question, Split};
 pub use reader::{PhantomParams, PhantomReader};
 

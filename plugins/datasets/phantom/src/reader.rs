@@ -5,11 +5,12 @@ use medfocus_plugin_api::{
     Component, Context, DatasetInfo, DatasetReader, Error, GrayImage, Mask, Result, Sample,
     SampleKey, params,
 };
-
 use ndarray::Array2;
 
-use crate::displace::Displacement;
-use crate::plan::{Plan, Presence, Question, Split};
+use crate::{
+    displace::Displacement,
+    plan::{Plan, Presence, Question, Split},
+};
 
 params! {
     /// Parameters of [`PhantomReader`].
@@ -143,7 +144,8 @@ impl DatasetReader for PhantomReader {
 }
 
 impl PhantomReader {
-    /// Datasets of other patients, or of the same ones elsewhere, have other names, so that their samples never share a key.
+    /// The splits, and patients moved or not, have other names: a sample of one never shares a key with one of another. Any
+    /// other parameter shows in the digest only.
     fn name(&self) -> String {
         let split = match self.params.split {
             Split::Train => "phantom_train",

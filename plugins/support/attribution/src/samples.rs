@@ -14,7 +14,7 @@ pub struct Samples {
 }
 
 /// Gives the first `limit` samples of the dataset in `slot` to `take`, showing progress. A sample that cannot be read
-/// is skipped.
+/// is skipped with a warning.
 ///
 /// # Errors
 ///
@@ -36,6 +36,10 @@ pub fn read_samples(
             Ok(sample) => take(sample)?,
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             Err(error) => {
+                tracing::warn!(
+                    "slot `{slot}`: sample {index} of {} is skipped: {error}",
+                    info.name
+                );
                 skipped += 1;
                 last = Some(error);
             }
