@@ -8,6 +8,7 @@ use common::{TEST, displaced, moved, phantom};
 use medfocus_attribution::CONCEPTS;
 use medfocus_method_medfocus::{Anatomy, Features, MedFocusParams, Pool, Reference, localise};
 use medfocus_plugin_api::{BBox, GrayImage, Params, Working};
+use ndarray::Array2;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -132,4 +133,37 @@ fn a_pool_of_one_is_enough() {
     let anatomy = located(&image, &REFERENCES[..1], &params("aligned"));
     assert_eq!((anatomy.ranking.len(), anatomy.transports.len()), (1, 1));
     assert_eq!(boxes(&anatomy).len(), CONCEPTS.len());
+}
+
+/// A film one pixel high or wide is no chest: still every likeness is a number and no box lies outside.
+#[test]
+fn slivers_have_regions_within_or_none() {
+    for corners in [[0, 112, 224, 113], [111, 0, 112, 224]] {
+        let [x1, y1, x2, y2] = corners;
+        let content = BBox::new(x1, y1, x2, y2).unwrap();
+        let pixels = Array2::from_shape_fn((224, 224), |(y, x)| {
+            let inside = content.contains(x as u32, y as u32);
+            if inside {
+                100 + ((x + y) % 150) as u8
+            } else {
+                0
+            }
+        });
+        let image = GrayImage::from_array(pixels).unwrap();
+        for transfer in ["aligned", "affine", "barycentric", "mass", "copy"] {
+            let params = params(transfer);
+            let features = Features::of(&image, &content, &params).unwrap();
+            let pool = Pool {
+                references: REFERENCES.clone(),
+            };
+            let anatomy = localise(&features, &content, &pool, None, &params).unwrap();
+            for found in anatomy.ranking {
+                let likeness = found.alignment.likeness;
+                assert!((-1.001..=1.001).contains(&likeness), "{likeness}");
+            }
+            for region in anatomy.regions.iter().flatten() {
+                assert_eq!(region.bbox.intersection(&content), Some(region.bbox));
+            }
+        }
+    }
 }
