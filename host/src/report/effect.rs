@@ -11,7 +11,7 @@ use crate::statistics::{Bootstrap, Comparison};
 /// How the differences are to be read.
 pub const READING: &str = "Each method less the one it is compared with, on the samples that both scored, in percent, with \
                            95 % bootstrap intervals and p values after Holm's correction for the number of methods compared. \
-                           It matters if the interval of IoU leaves out zero and p is below 0.05; it may matter if only the \
+                           It differs if the interval of IoU leaves out zero and p is below 0.05; it may differ if only the \
                            interval does. A difference that is not seen may still be there: the interval says how large.";
 
 /// A method less the one it is compared with, on the samples that both scored.
@@ -31,9 +31,9 @@ pub struct Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The interval leaves out zero, and so many comparisons do not explain it.
-    Matters,
+    Differs,
     /// The interval leaves out zero, but among so many comparisons one may by chance.
-    MayMatter,
+    MayDiffer,
     /// The interval holds zero.
     NotSeen,
     /// No sample's IoU is another.
@@ -52,8 +52,8 @@ impl Effect {
         match self.changed {
             0 => Verdict::Same,
             _ if low <= 0.0 && high >= 0.0 => Verdict::NotSeen,
-            _ if p < 0.05 => Verdict::Matters,
-            _ => Verdict::MayMatter,
+            _ if p < 0.05 => Verdict::Differs,
+            _ => Verdict::MayDiffer,
         }
     }
 }
@@ -62,8 +62,8 @@ impl Verdict {
     /// In words.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Matters => "matters",
-            Self::MayMatter => "may matter",
+            Self::Differs => "differs",
+            Self::MayDiffer => "may differ",
             Self::NotSeen => "no difference seen",
             Self::Same => "same results",
             Self::Open => "too few samples",
@@ -126,7 +126,7 @@ pub fn by_reference(group: &Group) -> Vec<(&str, Vec<(&Row, &Effect)>)> {
     references
 }
 
-/// For each method that others are compared with, which of them matter.
+/// For each method that others are compared with, which of them differ.
 pub fn sentences(group: &Group) -> Vec<String> {
     by_reference(group)
         .into_iter()
@@ -140,19 +140,19 @@ pub fn sentences(group: &Group) -> Vec<String> {
                 })
                 .collect()
             };
-            let parts = [Verdict::Matters, Verdict::MayMatter].map(|verdict| {
+            let parts = [Verdict::Differs, Verdict::MayDiffer].map(|verdict| {
                 let names = named(verdict);
                 let verb = match (verdict, names.len()) {
                     (_, 0) => return None,
-                    (Verdict::Matters, 1) => "matters",
-                    (Verdict::Matters, _) => "matter",
-                    _ => "may matter",
+                    (Verdict::Differs, 1) => "differs",
+                    (Verdict::Differs, _) => "differ",
+                    _ => "may differ",
                 };
                 Some(format!("{} {verb}", list(&names)))
             });
             let parts: Vec<String> = parts.into_iter().flatten().collect();
             let found = if parts.is_empty() {
-                "none is seen to matter".to_owned()
+                "none is seen to differ".to_owned()
             } else {
                 parts.join("; ")
             };

@@ -48,7 +48,7 @@ pub fn table(group: &Group, whose: &str) -> Markup {
 fn line(row: &Row, effect: &Effect, iou: &Scale, f1: &Scale) -> Markup {
     let verdict = effect.verdict();
     html! {
-        tr.best[verdict == Verdict::Matters] {
+        tr.best[verdict == Verdict::Differs] {
             (name(row))
             td.num { (compared(&effect.iou, iou)) }
             td.num { (compared(&effect.f1, f1)) }

@@ -49,8 +49,8 @@ fn group(table: &Table, section: &Section, group: &Group) -> Markup {
     let whose = format!("{}, {}, {model}", section.dataset, text::mode(section.mode));
     html! {
         (accounting(&group.accounting))
-        (effects::table(group, &whose))
         (methods::agreement(table, group, &whose))
+        (effects::table(group, &whose))
         (methods::beyond(table, group, &whose))
         (concepts::shares(&group.concepts, &whose))
         (concepts::reach(&group.reach, &whose))

@@ -69,7 +69,7 @@ fn differences_are_paired_and_corrected() {
         close(value, 17.0 - 24.0);
     }
     assert_eq!((attention.iou.difference.n, attention.changed), (8, 8));
-    assert_eq!(attention.verdict(), Verdict::Matters);
+    assert_eq!(attention.verdict(), Verdict::Differs);
 
     // Sample 7 failed with alpha; what is left of the noise of controls and methods sums to zero.
     let focus = effect(alpha, "focus").unwrap();
@@ -152,8 +152,8 @@ fn a_change_without_consequence_is_called_so() {
     assert_eq!(
         sentences(alpha),
         [
-            "Of 1 method compared with both_lungs, by IoU: focus (+21.00) matters.",
-            "Of 3 methods compared with drift, by IoU: centre_box (-13.00) matters.",
+            "Of 1 method compared with both_lungs, by IoU: focus (+21.00) differs.",
+            "Of 3 methods compared with drift, by IoU: centre_box (-13.00) differs.",
         ]
     );
     each_result(&mut results, |result| {
@@ -163,7 +163,7 @@ fn a_change_without_consequence_is_called_so() {
     });
     let table = Table::new(&results, 400);
     let found = sentences(&table.sections[0].groups[1]);
-    assert!(found[1].ends_with("none is seen to matter."), "{found:?}");
+    assert!(found[1].ends_with("none is seen to differ."), "{found:?}");
 }
 
 #[test]
@@ -185,9 +185,9 @@ fn verdicts_need_an_interval_and_a_small_p() {
     let table = Table::new(&results(), 400);
     let effect = effect(&table.sections[0].groups[1], "attention").unwrap();
     for (low, high, p, changed, verdict) in [
-        (Some(-3.0), Some(-1.0), Some(0.04), 8, Verdict::Matters),
-        (Some(1.0), Some(3.0), Some(0.001), 1, Verdict::Matters),
-        (Some(1.0), Some(3.0), Some(0.05), 8, Verdict::MayMatter),
+        (Some(-3.0), Some(-1.0), Some(0.04), 8, Verdict::Differs),
+        (Some(1.0), Some(3.0), Some(0.001), 1, Verdict::Differs),
+        (Some(1.0), Some(3.0), Some(0.05), 8, Verdict::MayDiffer),
         (Some(-1.0), Some(3.0), Some(0.01), 8, Verdict::NotSeen),
         (Some(0.0), Some(3.0), Some(0.01), 8, Verdict::NotSeen),
         (Some(0.0), Some(0.0), Some(1.0), 0, Verdict::Same),

@@ -108,9 +108,10 @@ impl DatasetReader for PhantomReader {
             Some(displacement) => displacement.image(rendered.image.view()),
             None => rendered.image.clone(),
         };
+        // The patient's number in the split, so that readers with other offsets give no other patient this key.
         let key = SampleKey {
             dataset: self.name(),
-            index,
+            index: self.params.offset + index,
         };
         let mut sample = Sample {
             patient: Some(format!("phantom-{}", case.seed)),

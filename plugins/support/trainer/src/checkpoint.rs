@@ -20,11 +20,16 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// An empty folder for what will become `target`.
+    /// An empty folder for what will become `target`, which may hold an earlier checkpoint.
     pub fn new(target: &Path) -> Result<Staging> {
         let name = target
             .file_name()
             .context("the output folder has no name")?;
+        ensure!(
+            !target.exists() || target.join(RECORD).is_file(),
+            "{} holds something else than a checkpoint, which would be replaced",
+            target.display()
+        );
         let folder = target.with_file_name(format!("{}.partial", name.to_string_lossy()));
         if folder.exists() {
             fs::remove_dir_all(&folder)
