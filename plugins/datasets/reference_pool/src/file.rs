@@ -155,7 +155,11 @@ fn npy(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
                 let levels = ArrayView2::<u8>::view_npy(bytes)?;
                 Ok(levels.mapv(|level| level != 0))
             })
-            .map_err(|error: ViewNpyError| refused(error.to_string()))
+            .map_err(|error: ViewNpyError| {
+                // A parser draws where in the header it stopped.
+                let text = error.to_string();
+                refused(text.lines().next().unwrap_or_default().to_owned())
+            })
     };
     // The crate unwraps where the sides of an empty array overflow.
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(refused("its shape".into())))

@@ -305,12 +305,14 @@ fn hostile_numpy_files_are_refused() {
         with_shape("(16,)"),
         header(&nested),
         header("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 0), }"),
+        header("{'descr': oh no"),
     ] {
         let sentence = refused("masks/a/left_lung.npy", &bytes);
         says(
             &sentence,
             &["masks/a/left_lung.npy is no NumPy array of bool or u8"],
         );
+        assert_eq!(sentence.lines().count(), 1, "{sentence}");
     }
     says(
         &refused("masks/a/left_lung.npy", &with_shape("(0, 0)")),
