@@ -117,16 +117,11 @@ fn none(record: &Record) -> Error {
         unreadable,
         ..
     } = record;
-    let hint = if record.reader.component == "phantom" {
-        "set `dataset.presence` to \"never\": the phantom's other patients have findings"
-    } else {
-        "take a dataset that says which images are normal and marks their anatomy"
-    };
     Error::invalid(format!(
         "none of {read} samples of `{dataset}` is normal and has a mask of each of the {} concepts ({unreadable} could not be read)",
         CONCEPTS.len()
     ))
-    .with_hint(hint)
+    .with_hint("take a dataset that says which images are normal and marks their anatomy; `phantom` does with `dataset.presence` = \"never\"")
 }
 
 /// Whether a sample can be a reference.

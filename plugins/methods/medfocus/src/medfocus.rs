@@ -174,8 +174,8 @@ impl AttributionMethod for MedFocus {
     /// Evidence: `fallback`, whether no concept dominates; `winner`, the concept chosen; `concepts`, each with its `delta`,
     /// `ratio` and `boxes`; `matrix`, the drops d (concepts in that order, tokens); `tokens`, their texts; `references`,
     /// those that voted, each with its `index`, the `cost` and `mass` of its transport on the grid of the selection, its
-    /// `likeness` after alignment and the `transport` that carried its masks (if they are aligned, the same); `reliable`, with the `likeness` that says so; `share` and `tau`,
-    /// by which it was decided; `images_scored`.
+    /// `likeness` after alignment and the `transport` that carried its masks (if they are aligned, the same); `reliable`,
+    /// with the `likeness` that says so; `share` and `tau`, by which it was decided; `images_scored`.
     ///
     /// An image that is unlike the pool is explained all the same, but a warning says that it cannot be relied on. One
     /// without any contrast is an error.
