@@ -1,14 +1,21 @@
 //! Real libraries through the real loader: one from outside, and broken ones.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
 
-use medfocus::{config::Layers, plugin::Registry, workbench::Workbench};
-use medfocus_plugin_api::{AttributionMethod, ErrorKind, testkit};
-use medfocus_tests::{built, medfocus, outside_plugin, run};
-use ndarray::Array2;
+use medfocus::{
+    config::Layers,
+    plugin::{Registry, inspect},
+    workbench::{Ready, Workbench},
+};
+use medfocus_plugin_api::{
+    AnswerSpan, AttributionMethod, ErrorKind, ScoreRequest, VisionLanguageModel, testkit,
+};
+use medfocus_tests::{built, medfocus, outside_plugin, run, workspace};
+use ndarray::{Array2, Ix2};
 
 fn bench(plugins: &[&Path]) -> Workbench {
     let mut layers = Layers::load(None, &[]).unwrap();
@@ -89,14 +96,109 @@ fn cancelling_reaches_a_plugin() {
     );
 }
 
+/// The libraries that the dynamic loader maps while the program runs with these arguments.
+fn loaded_by(arguments: &[&OsStr]) -> Vec<String> {
+    let ran = run(medfocus().args(arguments).env("LD_DEBUG", "files"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let loaded = ran
+        .err
+        .lines()
+        .filter(|line| line.contains("generating link map"));
+    loaded.map(str::to_owned).collect()
+}
+
 #[test]
 fn listing_loads_nothing() {
-    let plugins = built().join("plugins");
-    let registry = Registry::discover(std::slice::from_ref(&plugins));
-    assert!(registry.plugins().len() >= 5, "{:?}", registry.refused());
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    assert!(!maps.contains("libmedfocus_"), "a plugin is in the process");
-    assert!(!maps.contains("libtorch"), "libtorch is in the process");
+    let plugin = outside_plugin();
+    let checked = loaded_by(&["plugins".as_ref(), "check".as_ref(), plugin.as_ref()]);
+    let names = |loaded: &[String], name: &str| loaded.iter().any(|line| line.contains(name));
+    assert!(names(&checked, "libmedfocus_outside"), "{checked:?}");
+
+    let listed = loaded_by(&["plugins".as_ref(), "list".as_ref()]);
+    assert!(names(&listed, "libc.so"), "{listed:?}");
+    assert!(!names(&listed, "libmedfocus_"), "{listed:?}");
+    assert!(!names(&listed, "libtorch"), "{listed:?}");
+}
+
+/// The same plugin as a stranger shipped it: version 0.7.0 of `medfocus-plugin-api`, another compiler.
+/// It must load for as long as the epoch is 1, and is never built again (`tests/plugins/golden/README.md`).
+fn golden_plugin() -> PathBuf {
+    workspace().join("tests/plugins/golden/libmedfocus_outside.so")
+}
+
+#[test]
+fn a_plugin_of_another_release_and_compiler_runs() {
+    let plugin = golden_plugin();
+    let inspected = inspect(&plugin).unwrap().unwrap();
+    assert_ne!(inspected.manifest.api_version, env!("CARGO_PKG_VERSION"));
+    assert!(inspected.refused.is_empty());
+
+    let bench = bench(&[&plugin]);
+    let model = bench.model("toy=nowhere", None).unwrap();
+    let task = testkit::toy_task(Array2::from_elem((224, 224), 100)).unwrap();
+    let centre = bench.method("outside_centre", &model).unwrap();
+    let found = centre.client().attribute(&task).unwrap();
+    assert_eq!(found.boxes.unwrap()[0].bbox.corners(), [56, 56, 168, 168]);
+    assert_eq!(found.evidence["model_family"], "toy");
+    let panicking = bench.method("panics_in_call", &model).unwrap();
+    let error = panicking.client().attribute(&task).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Panicked);
+
+    // Its answers are those of the same source built today.
+    let today = self::bench(&[&outside_plugin()]);
+    let request = ScoreRequest {
+        images: vec![task.image.clone()],
+        question: task.question.clone(),
+        answer: "Yes".into(),
+        span: AnswerSpan::default(),
+    };
+    let log_probs = |model: &Ready| {
+        let scores = VisionLanguageModel::score(&model.instance.client(), &request).unwrap();
+        scores.log_probs.view_nd::<f32, Ix2>().unwrap().to_owned()
+    };
+    let today = today.model("toy=nowhere", None).unwrap();
+    assert_eq!(log_probs(&model), log_probs(&today));
+}
+
+#[test]
+fn a_component_of_an_unknown_kind_is_refused_and_the_others_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let newer = doctored(folder.path(), |bytes| {
+        replace(
+            bytes,
+            br#""kind":"method","name":"panics_in_new""#,
+            br#""kind":"oracle","name":"panics_in_new""#,
+        )
+    });
+    let listed = run(medfocus()
+        .args(["plugins", "list", "--plugins"])
+        .arg(&newer));
+    assert_eq!(listed.code, 1, "{listed:?}");
+    let refused = listed
+        .out
+        .lines()
+        .filter(|line| line.starts_with("refused:"));
+    let refused: Vec<_> = refused.collect();
+    assert_eq!(refused.len(), 1, "{listed:?}");
+    for word in ["panics_in_new", "oracle", "update this host"] {
+        assert!(refused[0].contains(word), "{listed:?}");
+    }
+    assert!(listed.out.contains("outside_centre"), "{listed:?}");
+    assert_eq!(
+        run(medfocus().args(["plugins", "check"]).arg(&newer)).code,
+        0
+    );
+}
+
+#[test]
+fn the_manifest_of_another_epoch_may_hold_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let newer = doctored(folder.path(), |bytes| {
+        replace(bytes, b"\"abi_epoch\":1", b"\"abi_epoch\":9");
+        replace(bytes, b"\"components\":", b"\"elementary\":");
+    });
+    let checked = run(medfocus().args(["plugins", "check"]).arg(&newer));
+    assert!(checked.out.contains("epoch 9"), "{checked:?}");
 }
 
 #[test]

@@ -170,7 +170,8 @@ struct Shim<T: Component> {
 impl<T: Component> abi::Component for Shim<T> {
     fn invoke(&self, op: RStr<'_>, message: AbiMessage) -> RResult<AbiMessage, AbiError> {
         into_abi(guarded(T::NAME, || {
-            let message = Message::from_abi(message)?;
+            // SAFETY: the host's handles are made by `into_abi`.
+            let message = unsafe { Message::from_abi(message) }?;
             Ok((self.serve)(&self.component, op.as_str(), message)?.into_abi())
         }))
     }
@@ -267,7 +268,8 @@ impl Services for HostServices {
 
     fn call(&self, slot: &str, op: &str, message: Message) -> Result<Message> {
         match self.0.call(slot.into(), op.into(), message.into_abi()) {
-            ROk(message) => Message::from_abi(message),
+            // SAFETY: the other side's handles are made by `into_abi`.
+            ROk(message) => unsafe { Message::from_abi(message) },
             RErr(error) => Err(error.into()),
         }
     }

@@ -45,7 +45,6 @@
 
 extern crate self as medfocus_plugin_api;
 
-pub mod abi;
 mod context;
 mod error;
 pub mod export;
@@ -60,6 +59,10 @@ pub mod protocol;
 mod tensor;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+
+/// The frozen surface: for the macros of this crate and for the host.
+#[doc(hidden)]
+pub use medfocus_abi as abi;
 
 pub use context::{Context, Services};
 pub use error::{Error, ErrorKind, Result};

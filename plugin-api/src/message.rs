@@ -5,11 +5,10 @@
 
 use std::cell::RefCell;
 
-use abi_stable::std_types::RVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 use crate::{
-    abi::AbiMessage,
+    abi::{AbiMessage, std_types::RVec},
     error::{Error, Result},
     tensor::Tensor,
 };
@@ -76,10 +75,15 @@ impl Message {
 
     /// From the crossing.
     ///
+    /// # Safety
+    ///
+    /// Each handle describes memory that lies in one allocation, spans at most `isize::MAX` bytes, may be
+    /// read from any thread and is not written until `release` is called, as [`Self::into_abi`] makes them.
+    ///
     /// # Errors
     ///
     /// [`Error::protocol`] if a tensor handle is malformed.
-    pub fn from_abi(message: AbiMessage) -> Result<Self> {
+    pub unsafe fn from_abi(message: AbiMessage) -> Result<Self> {
         Ok(Self {
             body: message.body.into(),
             tensors: message

@@ -8,6 +8,12 @@ use ndarray::{Array2, Array3, Axis, Ix2};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
+/// The message as the other side takes it.
+fn crossed(message: abi::AbiMessage) -> Message {
+    // SAFETY: every message here comes from `into_abi`.
+    unsafe { Message::from_abi(message) }.unwrap()
+}
+
 #[test]
 fn the_export_symbol_is_the_one_hosts_look_for() {
     assert_eq!(abi::ROOT_SYMBOL, "_1as_0lib_1header_0root_bmodule_bloader");
@@ -31,7 +37,7 @@ fn tensors_cross_without_a_copy() {
         first: tensor.clone(),
         rest: vec![tensor],
     };
-    let crossed = Message::from_abi(Message::pack(&pair).unwrap().into_abi()).unwrap();
+    let crossed = crossed(Message::pack(&pair).unwrap().into_abi());
     drop(pair);
     let back: Pair = crossed.unpack().unwrap();
     assert_eq!(back.first.as_ptr(), address);
@@ -58,7 +64,7 @@ fn memory_is_given_back_once() {
     let data = owner.1.as_ptr();
     let tensor = unsafe { Tensor::from_raw(data, &[2], &[1], owner) };
     let message = Message::pack(&tensor).unwrap().into_abi();
-    let here: Tensor = Message::from_abi(message).unwrap().unpack().unwrap();
+    let here: Tensor = crossed(message).unpack().unwrap();
     drop(tensor);
     assert_eq!(drops.load(Ordering::SeqCst), 0);
     assert_eq!(here.view::<f32>().unwrap()[[1]], 2.0);
@@ -214,7 +220,7 @@ proptest! {
         if transpose { array = array.reversed_axes(); }
         let expected = array.clone();
         let message = Message::pack(&Tensor::from_array(array)).unwrap().into_abi();
-        let back: Tensor = Message::from_abi(message).unwrap().unpack().unwrap();
+        let back: Tensor = crossed(message).unpack().unwrap();
         prop_assert_eq!(back.view_nd::<i64, Ix2>().unwrap(), expected);
     }
 }

@@ -5,20 +5,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use medfocus_plugin_api::{Error, Manifest, Result, abi, manifest};
+use medfocus_plugin_api::{
+    Error, Manifest, Result, abi,
+    manifest::{self, ComponentManifest},
+};
 use memmap2::Mmap;
 use object::{
     Architecture, Object, ObjectSection, ObjectSegment,
     read::elf::{ElfFile64, FileHeader},
 };
+use serde::Deserialize;
+use serde_json::Value;
 
 /// A library file whose headers are sound and whose manifest is readable.
 #[derive(Clone, Debug)]
 pub struct Inspected {
     /// The library.
     pub path: PathBuf,
-    /// Its embedded manifest, parsed.
+    /// Its embedded manifest, parsed; without the components that are [`refused`](Self::refused).
     pub manifest: Manifest,
+    /// Why some of its components are unknown to this host.
+    pub refused: Vec<Error>,
     /// The same, as embedded.
     pub manifest_json: String,
 }
@@ -40,7 +47,7 @@ pub fn inspect(path: &Path) -> Result<Option<Inspected>> {
     if size == 0 {
         return Err(refuse("is an empty file; copy it again".into()));
     }
-    // The file may change under the map: the worst case is a wrong manifest, and its digest is
+    // SAFETY: the file may change under the map: the worst case is a wrong manifest, and its digest is
     // checked before it is opened as code.
     let bytes =
         unsafe { Mmap::map(&file) }.map_err(|error| refuse(format!("cannot be read: {error}")))?;
@@ -75,15 +82,24 @@ pub fn inspect(path: &Path) -> Result<Option<Inspected>> {
         .and_then(|data| std::str::from_utf8(data).ok())
         .ok_or_else(|| refuse("has an unreadable manifest; build it again".into()))?
         .to_owned();
-    let manifest: Manifest = serde_json::from_str(&manifest_json).map_err(|error| {
+    let unreadable = |error| {
         refuse(format!(
             "has an unreadable manifest ({error}); build it again"
         ))
-    })?;
-    check(&manifest).map_err(|why| refuse(why.message))?;
+    };
+    // Another epoch's manifest may hold anything else.
+    let header: Header = serde_json::from_str(&manifest_json).map_err(unreadable)?;
+    check(&header).map_err(|why| refuse(why.message))?;
+    let mut manifest: Value = serde_json::from_str(&manifest_json).map_err(unreadable)?;
+    let refused: Vec<Error> = set_strangers_aside(&mut manifest)
+        .into_iter()
+        .map(refuse)
+        .collect();
+    let manifest: Manifest = serde_json::from_value(manifest).map_err(unreadable)?;
     Ok(Some(Inspected {
         path: path.to_owned(),
         manifest,
+        refused,
         manifest_json,
     }))
 }
@@ -94,7 +110,33 @@ const HOST_ARCHITECTURE: Architecture = if cfg!(target_arch = "aarch64") {
     Architecture::X86_64
 };
 
-fn check(manifest: &Manifest) -> Result<()> {
+/// What the manifest of every epoch says.
+#[derive(Deserialize)]
+struct Header {
+    abi_epoch: u32,
+    target: String,
+}
+
+/// Takes out the components that this host cannot read, such as those of a kind that came after it,
+/// and says why, one sentence each; the others are as good as ever.
+fn set_strangers_aside(manifest: &mut Value) -> Vec<String> {
+    let mut strangers = Vec::new();
+    if let Some(components) = manifest["components"].as_array_mut() {
+        components.retain(|component| {
+            let Err(error) = ComponentManifest::deserialize(component) else {
+                return true;
+            };
+            let name = component["name"].as_str().unwrap_or("without a name");
+            strangers.push(format!(
+                "has a component `{name}` that this host cannot use ({error}); update this host"
+            ));
+            false
+        });
+    }
+    strangers
+}
+
+fn check(manifest: &Header) -> Result<()> {
     let target = manifest::TARGET.concat();
     if manifest.abi_epoch != abi::EPOCH {
         let (theirs, ours) = (manifest.abi_epoch, abi::EPOCH);

@@ -29,7 +29,10 @@ impl Registry {
                     continue;
                 }
                 match inspect(&file) {
-                    Ok(Some(plugin)) => registry.plugins.push(plugin),
+                    Ok(Some(mut plugin)) => {
+                        registry.refused.append(&mut plugin.refused);
+                        registry.plugins.push(plugin);
+                    }
                     Ok(None) => tracing::debug!(file = %file.display(), "not a plugin"),
                     Err(error) => registry.refused.push(error),
                 }
@@ -43,7 +46,7 @@ impl Registry {
         &self.plugins
     }
 
-    /// Why the others may not.
+    /// Why the others, and single components of these, may not.
     pub fn refused(&self) -> &[Error] {
         &self.refused
     }

@@ -41,7 +41,7 @@ enum Place {
 
 fn place(folder: &str) -> Place {
     match folder.split('/').collect::<Vec<_>>()[..] {
-        ["plugin-api"] => Place::Api,
+        ["plugin-api", ..] => Place::Api,
         ["host"] => Place::Host,
         ["plugins", "models" | "vision" | "editors", ..] => Place::TorchPlugin,
         ["plugins", "support", ..] => Place::Other,
@@ -134,7 +134,9 @@ fn forbidden(from: Place, other: &Crate) -> Option<&'static str> {
     let to = place(other.folder.as_deref()?);
     let to_plugin = matches!(to, Place::Plugin | Place::TorchPlugin);
     match from {
-        Place::Api => Some("the interface depends on nothing of the workspace"),
+        Place::Api if to != Place::Api => {
+            Some("the interface depends on nothing of the workspace but its own surface")
+        }
         Place::Host if to_plugin => Some("the host knows no plugin"),
         Place::Plugin | Place::TorchPlugin if to_plugin => Some("no plugin knows another"),
         Place::Plugin | Place::TorchPlugin if to == Place::Host => Some("no plugin knows the host"),
@@ -203,6 +205,7 @@ mod tests {
         assert!(forbidden(Place::TorchPlugin, &inside("host")).is_some());
         assert!(forbidden(Place::Plugin, &inside("plugins/support/imaging")).is_none());
         assert!(forbidden(Place::Api, &inside("plugins/support/imaging")).is_some());
+        assert!(forbidden(Place::Api, &inside("plugin-api/abi")).is_none());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The frozen binary surface, version 1.
 //!
-//! Nothing here may ever change: a host that finds a field or a method more than a plugin was built
-//! with refuses the plugin. A new ability is a new operation name or an optional JSON field. This is
-//! the one module that names `abi_stable`; authors never see it.
+//! Nothing here may ever change, the version of this crate included: the loader compares name and
+//! version of the crate that defines a type, and refuses a plugin in which a field or a method is
+//! missing. A new ability is a new operation name or an optional JSON field. This is the one crate
+//! that names `abi_stable`; authors never see it.
 
 // `abi_stable`'s derives trip lints of compilers newer than they are.
 #![allow(
@@ -96,7 +97,7 @@ pub struct AbiMessage {
     pub tensors: RVec<TensorHandle>,
 }
 
-/// An error: the JSON of [`crate::Error`].
+/// An error: the JSON of `medfocus_plugin_api::Error`.
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 pub struct AbiError {
