@@ -107,14 +107,78 @@ fn palettes_are_resolved() {
 }
 
 #[test]
-fn jpeg_is_as_stored_and_within_one_level_of_pillow() {
+fn jpeg_is_within_one_level_of_pillow() {
     let image = decode(include_bytes!("fixtures/oriented.jpg")).expect("a valid file");
-    assert_eq!(image.pixels.dim(), (24, 16));
-    assert!(image.warnings[0].contains("orientation"));
-    let pillow = include_str!("fixtures/oriented.txt").split_whitespace();
-    for (ours, theirs) in image.pixels.iter().zip(pillow) {
-        let theirs: u8 = theirs.parse().expect("a number");
+    // Stored as 24 x 16; orientation 6 says that its first row is the right side.
+    assert_eq!(image.pixels.dim(), (16, 24));
+    assert_eq!(image.warnings.len(), 0, "{:?}", image.warnings);
+    let pillow: Vec<u8> = include_str!("fixtures/oriented.txt")
+        .split_whitespace()
+        .map(|level| level.parse().expect("a number"))
+        .collect();
+    for ((y, x), ours) in image.pixels.indexed_iter() {
+        let theirs = pillow[(23 - x) * 16 + y];
         assert!(ours.abs_diff(theirs) <= 1, "{ours} {theirs}");
+    }
+}
+
+/// The body of an EXIF chunk: a TIFF header and one entry, tag 274.
+fn exif(orientation: u16) -> Vec<u8> {
+    let mut chunk = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01".to_vec();
+    chunk.extend(orientation.to_be_bytes());
+    chunk.extend([0; 6]);
+    chunk
+}
+
+/// A PNG with `chunk` of type `kind` after its header.
+fn png_with_chunk(pixels: &Array2<u8>, kind: &[u8; 4], chunk: &[u8]) -> Vec<u8> {
+    let mut file = encode_png_gray(pixels.view()).expect("a valid image");
+    let named = [&kind[..], chunk].concat();
+    let mut whole = (chunk.len() as u32).to_be_bytes().to_vec();
+    whole.extend(&named);
+    whole.extend(crc32fast::hash(&named).to_be_bytes());
+    file.splice(33..33, whole);
+    file
+}
+
+#[test]
+fn orientation_tags_are_applied() {
+    let stored = arr2(&[[1, 2, 3], [4, 5, 6]]);
+    // Which side of the image the first row and the first column are (EXIF 2.32, 4.6.4).
+    let shown = [
+        arr2(&[[1, 2, 3], [4, 5, 6]]),   // top, left
+        arr2(&[[3, 2, 1], [6, 5, 4]]),   // top, right
+        arr2(&[[6, 5, 4], [3, 2, 1]]),   // bottom, right
+        arr2(&[[4, 5, 6], [1, 2, 3]]),   // bottom, left
+        arr2(&[[1, 4], [2, 5], [3, 6]]), // left, top
+        arr2(&[[4, 1], [5, 2], [6, 3]]), // right, top
+        arr2(&[[6, 3], [5, 2], [4, 1]]), // right, bottom
+        arr2(&[[3, 6], [2, 5], [1, 4]]), // left, bottom
+        arr2(&[[1, 2, 3], [4, 5, 6]]),   // 9 is not defined
+    ];
+    for (orientation, shown) in (1..).zip(shown) {
+        let png = png_with_chunk(&stored, b"eXIf", &exif(orientation));
+        let mut tiff = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new(&mut tiff).expect("in memory");
+        let mut image = encoder
+            .new_image::<colortype::Gray8>(3, 2)
+            .expect("a valid image");
+        image
+            .encoder()
+            .write_tag(tiff::tags::Tag::Orientation, orientation)
+            .expect("a valid tag");
+        image
+            .write_data(&[1, 2, 3, 4, 5, 6])
+            .expect("a valid image");
+        for file in [png, tiff.into_inner()] {
+            let image = decode(&file).expect("a valid file");
+            assert_eq!(image.pixels, shown, "{orientation} {}", image.source);
+            assert_eq!(image.warnings.len(), 0, "{:?}", image.warnings);
+            let turned = image
+                .source
+                .ends_with(&format!("orientation tag ({orientation})"));
+            assert_eq!(turned, (2..=8).contains(&orientation), "{}", image.source);
+        }
     }
 }
 

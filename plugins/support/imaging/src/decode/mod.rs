@@ -6,8 +6,8 @@
 //! - 16-bit and floating-point images are stretched from their minimum and maximum to 0..=255;
 //! - DICOM images go through the stages of [the DICOM module](self#dicom).
 //!
-//! Transparency and the EXIF orientation are ignored with a warning, because annotations refer to
-//! the pixels as stored and Pillow, too, returns those.
+//! The orientation tag of EXIF and TIFF is applied: the image is what a viewer shows. Transparency is
+//! ignored with a warning.
 //!
 //! # DICOM
 //!
@@ -18,6 +18,7 @@
 
 mod dicom;
 mod error;
+mod orientation;
 mod raster;
 mod tone;
 

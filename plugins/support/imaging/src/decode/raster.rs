@@ -5,13 +5,12 @@ use std::io::Cursor;
 use image::{
     DynamicImage, ImageDecoder, Limits,
     codecs::{jpeg::JpegDecoder, png::PngDecoder},
-    metadata::Orientation,
 };
 use ndarray::Array2;
 use tiff::{ColorType, decoder::DecodingResult, tags::Tag};
 
 use super::{
-    DecodeError, Decoded, Format, check_size,
+    DecodeError, Decoded, Format, check_size, orientation,
     tone::{Range, luma_wide, luma8},
 };
 
@@ -37,13 +36,11 @@ fn with_decoder(format: Format, mut decoder: impl ImageDecoder) -> Result<Decode
     let (width, height) = decoder.dimensions();
     let size = (height as usize, width as usize);
     check_size(size.0, size.1)?;
-    let upright = matches!(
-        decoder.orientation(),
-        Ok(Orientation::NoTransforms) | Err(_)
-    );
+    // An image whose metadata cannot be read is shown as it is stored.
+    let turn = decoder.orientation().map_or(1, |turn| turn.to_exif());
     let image =
         DynamicImage::from_decoder(decoder).map_err(|_| format.damaged("its pixel data"))?;
-    let mut decoded = match &image {
+    let decoded = match &image {
         DynamicImage::ImageLuma8(i) => narrow(format, "gray", i.as_raw(), 1, size),
         DynamicImage::ImageLumaA8(i) => narrow(format, "gray", i.as_raw(), 2, size),
         DynamicImage::ImageRgb8(i) => narrow(format, "RGB", i.as_raw(), 3, size),
@@ -54,14 +51,8 @@ fn with_decoder(format: Format, mut decoder: impl ImageDecoder) -> Result<Decode
         DynamicImage::ImageRgba16(i) => wide(format, "16-bit RGB", i.as_raw(), 4, size),
         _ => Err(format.unsupported("this pixel type", "convert it to 8 or 16 bits gray")),
     }?;
-    if !upright {
-        decoded.warnings.push(ORIENTATION.into());
-    }
-    Ok(decoded)
+    Ok(orientation::apply(decoded, turn.into()))
 }
-
-const ORIENTATION: &str =
-    "the orientation tag is ignored: the image stays as its pixels are stored";
 
 pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let format = Format::Tiff;
@@ -87,10 +78,7 @@ pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
             ));
         }
     };
-    let upright = !matches!(
-        decoder.find_tag_unsigned::<u16>(Tag::Orientation),
-        Ok(Some(2..=8))
-    );
+    let turn = decoder.find_tag_unsigned::<u16>(Tag::Orientation);
     let pages = decoder.more_images();
     let mut limits = tiff::decoder::Limits::default();
     limits.decoding_buffer_size = 1 << 30;
@@ -121,15 +109,15 @@ pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         DecodingResult::F32(v) => wide(format, &named("float "), &v, channels, size),
         DecodingResult::F64(v) => wide(format, &named("float "), &v, channels, size),
     }?;
-    if !upright {
-        decoded.warnings.push(ORIENTATION.into());
-    }
     if pages {
         decoded
             .warnings
             .push("the file has several pages: only the first is used".into());
     }
-    Ok(decoded)
+    Ok(orientation::apply(
+        decoded,
+        turn.ok().flatten().unwrap_or(1),
+    ))
 }
 
 /// An image of 8-bit samples, interleaved: levels as they are.
