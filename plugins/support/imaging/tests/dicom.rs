@@ -187,7 +187,7 @@ fn padding_is_black_and_outside_the_stretch() {
 #[test]
 fn lookup_tables() {
     let table = |first: u16, entries: &[u16]| {
-        Value::Item(vec![
+        item(vec![
             (
                 LUT_DESCRIPTOR,
                 Value::Words(b"US", vec![entries.len() as u16, first, 16]),
@@ -214,6 +214,214 @@ fn lookup_tables() {
         levels(&decoded(&modality)),
         stretched(&[5.0, 5.0, 1.0, 9.0, 9.0])
     );
+}
+
+/// Lookup tables from the descriptor and the data.
+fn table(descriptor: [u16; 3], data: Value) -> Value {
+    let descriptor = Value::Words(b"US", descriptor.to_vec());
+    item(vec![(LUT_DESCRIPTOR, descriptor), (LUT_DATA, data)])
+}
+
+#[test]
+fn the_first_mapped_value_is_signed_if_the_input_can_be_negative() {
+    let entries = Value::Words(b"OW", vec![5, 1, 9]);
+    // 40000 is 40000 of an unsigned input, whatever the rescaling says that changes nothing...
+    let unsigned = row(&[0, 39_999, 40_000, 40_001, 40_002, 65_535])
+        .with(SLOPE, ds("1"))
+        .with(INTERCEPT, ds("0"))
+        .with(VOI_LUT, table([3, 40_000, 16], entries.clone()));
+    let expected = stretched(&[5.0, 5.0, 5.0, 1.0, 9.0, 9.0]);
+    assert_eq!(levels(&decoded(&unsigned)), expected);
+    // ... and -25536 of one that rescaling makes negative.
+    let rescaled = row(&[0, 4464, 4465, 4466, 65_535])
+        .with(SLOPE, ds("1"))
+        .with(INTERCEPT, ds("-30000"))
+        .with(VOI_LUT, table([3, 40_000, 16], entries.clone()));
+    let expected = stretched(&[5.0, 5.0, 1.0, 9.0, 9.0]);
+    assert_eq!(levels(&decoded(&rescaled)), expected);
+    // A modality table gives no negative values, though the stored ones are signed.
+    let modality = row(&[0xffff, 0, 1])
+        .with(SIGNED, us(1))
+        .with(
+            MODALITY_LUT,
+            table(
+                [3, 0xffff, 16],
+                Value::Words(b"OW", vec![40_000, 40_001, 40_002]),
+            ),
+        )
+        .with(VOI_LUT, table([3, 40_000, 16], entries));
+    assert_eq!(levels(&decoded(&modality)), stretched(&[5.0, 1.0, 9.0]));
+}
+
+#[test]
+fn short_lookup_tables_are_used_or_named() {
+    let file = row(&[9, 10, 11, 12, 99]);
+    let plain = decoded(&file);
+    let one_short = Value::Words(b"OW", vec![5, 1, 9]);
+    let image = decoded(&file.clone().with(VOI_LUT, table([4, 10, 16], one_short)));
+    assert_eq!(levels(&image), stretched(&[5.0, 5.0, 1.0, 9.0, 9.0]));
+    assert!(image.warnings[0].contains("VOI lookup table lacks its last entry"));
+    let bytes = Value::Bytes(vec![5, 1, 9]);
+    let image = decoded(&file.clone().with(VOI_LUT, table([3, 10, 8], bytes)));
+    assert_eq!(levels(&image), stretched(&[5.0, 5.0, 1.0, 9.0, 9.0]));
+    assert_eq!(image.warnings.len(), 0, "{:?}", image.warnings);
+    let half = Value::Words(b"OW", vec![5, 1]);
+    let image = decoded(&file.clone().with(MODALITY_LUT, table([4, 10, 16], half)));
+    assert_eq!(image.pixels, plain.pixels);
+    assert!(image.warnings[0].contains("modality lookup table has too few entries"));
+    let empty = item(vec![(LUT_DATA, Value::Words(b"OW", vec![1]))]);
+    let image = decoded(&file.with(VOI_LUT, empty));
+    assert!(image.warnings[0].contains("VOI lookup table is incomplete"));
+}
+
+#[test]
+fn elements_of_unknown_type_are_read_by_the_dictionary() {
+    let file = row(&[0, 30, 40, 50, 999])
+        .with(PHOTOMETRIC, cs("MONOCHROME1"))
+        .with(SLOPE, ds("2"))
+        .with(INTERCEPT, ds("-20"))
+        .with(PADDING, us(999))
+        .with(WINDOW_CENTRE, ds("60"))
+        .with(WINDOW_WIDTH, ds("30"));
+    let untyped = file
+        .clone()
+        .with(PHOTOMETRIC, unknown(b"MONOCHROME1 "))
+        .with(SLOPE, unknown(b"2 "))
+        .with(INTERCEPT, unknown(b"-20\0"))
+        .with(PADDING, unknown(&999_u16.to_le_bytes()))
+        .with(WINDOW_CENTRE, unknown(b"60"))
+        .with(WINDOW_WIDTH, unknown(b"30"));
+    assert_eq!(decoded(&untyped), decoded(&file));
+    // Values -20, 40, 60, 80 in the window 45 to 74 (C.11.2.1.2.1), inverted; padding is black.
+    let middle = (1.0 - ((60.0 - 59.5) / 29.0 + 0.5)) * 255.0;
+    assert_eq!(levels(&decoded(&file)), [255, 255, middle as u8, 0, 0]);
+    // What still cannot be read is named.
+    let image = decoded(&file.with(SLOPE, ds("two")));
+    assert_eq!(
+        image.warnings,
+        ["RescaleSlope cannot be read as a number and is ignored"]
+    );
+}
+
+/// One item of `elements` in implicit VR, with delimiters instead of lengths.
+fn delimited(elements: &[(u32, Value)]) -> Vec<u8> {
+    let nested = Dicom {
+        transfer: IMPLICIT,
+        elements: elements.iter().cloned().collect(),
+    };
+    let start = b"\xfe\xff\x00\xe0\xff\xff\xff\xff";
+    let end = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0";
+    [&start[..], &nested.headless(), end].concat()
+}
+
+#[test]
+fn unknown_sequences_of_undefined_length_hold_implicit_elements() {
+    let (columns, centre) = ((COLUMNS, us(3)), (WINDOW_CENTRE, ds("1")));
+    let within = Value::Raw(b"SQ", delimited(std::slice::from_ref(&centre)), u32::MAX);
+    let private = delimited(&[columns, centre, (VOI_LUT, within)]);
+    let file = ramp_file().with(0x0054_1001, Value::Raw(b"UN", private, u32::MAX));
+    assert_eq!(decoded(&file), decoded(&ramp_file()));
+    // A table in one is read.
+    let lut = delimited(&[
+        (LUT_DESCRIPTOR, Value::Words(b"US", vec![3, 10, 16])),
+        (LUT_DATA, Value::Words(b"OW", vec![5, 1, 9])),
+    ]);
+    let file = row(&[0, 10, 11, 12]).with(VOI_LUT, Value::Raw(b"UN", lut, u32::MAX));
+    assert_eq!(levels(&decoded(&file)), stretched(&[5.0, 5.0, 1.0, 9.0]));
+}
+
+#[test]
+fn only_the_top_level_is_the_image() {
+    let words = ramp(ROWS_, COLUMNS_);
+    let small = Value::Fragments(vec![Vec::new(), rle(&[1, 2, 3, 4])]);
+    let nested = |pixels: Value| {
+        vec![
+            (PHOTOMETRIC, cs("MONOCHROME1")),
+            (ROWS, us(2)),
+            (COLUMNS, us(2)),
+            (WINDOW_CENTRE, ds("1")),
+            (WINDOW_WIDTH, ds("2")),
+            (VOI_LUT, table([1, 0, 16], Value::Words(b"OW", vec![7]))),
+            (PIXEL_DATA, pixels),
+        ]
+    };
+    let icons = [
+        vec![nested(small.clone())],
+        vec![nested(small.clone()), nested(small.clone())],
+        vec![nested(Value::Words(b"OW", vec![1, 2, 3, 4])); 3],
+        vec![vec![(0x0009_1002, Value::Items(vec![nested(small); 2]))]; 2],
+    ];
+    for icon in icons {
+        for file in [ramp_file(), ramp_file().coded(RLE, rle(&words))] {
+            let plain = decoded(&file);
+            for tag in [0x0009_1001, 0x0088_0200, 0x0008_1140] {
+                let file = file.clone().with(tag, Value::Items(icon.clone()));
+                assert_eq!(decoded(&file), plain, "{tag:x}");
+            }
+        }
+    }
+    // Not a table of the top level either, if it is that of an icon.
+    let icon = item(vec![(
+        VOI_LUT,
+        table([1, 0, 16], Value::Words(b"OW", vec![7])),
+    )]);
+    assert_eq!(
+        decoded(&ramp_file().with(0x0088_0200, icon)),
+        decoded(&ramp_file())
+    );
+}
+
+#[test]
+fn value_representations_are_read_as_they_are_written() {
+    let plain = decoded(&ramp_file());
+    for (stated, written) in [(EXPLICIT, IMPLICIT), (IMPLICIT, EXPLICIT)] {
+        let meta = ramp_file().in_syntax(stated);
+        let meta = &meta.file()[..meta.file().len() - meta.headless().len()];
+        let file = [meta, &ramp_file().in_syntax(written).headless()].concat();
+        let image = decode(&file).expect("a valid file");
+        assert_eq!(image.pixels, plain.pixels);
+        assert!(image.warnings[0].contains("value representations"));
+    }
+}
+
+#[test]
+fn what_the_header_says_of_shape_and_side_is_warned_of() {
+    const ASPECT: u32 = 0x0028_0034;
+    const SPACING: u32 = 0x0028_0030;
+    const IMAGER: u32 = 0x0018_1164;
+    const ORIENTATION: u32 = 0x0020_0020;
+    let said = [
+        (ASPECT, Value::Text(b"IS", "1\\1".into()), None),
+        (
+            ASPECT,
+            Value::Text(b"IS", "2\\1".into()),
+            Some("2.00 times as high"),
+        ),
+        (SPACING, ds("0.143\\0.143"), None),
+        (
+            SPACING,
+            ds("0.2\\0.4"),
+            Some("PixelSpacing says that pixels are 0.50 times"),
+        ),
+        (IMAGER, ds("0.1\\0.2"), Some("ImagerPixelSpacing")),
+        (ORIENTATION, cs("L\\F"), None),
+        (ORIENTATION, cs("A\\F"), None),
+        (ORIENTATION, cs("P\\FL"), None),
+        (ORIENTATION, cs("R\\F"), Some("is mirrored")),
+        (ORIENTATION, cs("RA\\FP"), Some("is mirrored")),
+        (ORIENTATION, cs("R\\H"), Some("turned by 180 degrees")),
+        (ORIENTATION, cs("L\\H"), Some("upside down")),
+        (ORIENTATION, cs("F\\R"), Some("turned by a quarter")),
+        (ORIENTATION, cs("SECRET"), None),
+    ];
+    for (tag, value, warning) in said {
+        let image = decoded(&ramp_file().with(tag, value));
+        assert_eq!(image.pixels, decoded(&ramp_file()).pixels);
+        match warning {
+            None => assert!(image.warnings.is_empty(), "{:?}", image.warnings),
+            Some(part) => assert!(image.warnings[0].contains(part), "{:?}", image.warnings),
+        }
+    }
 }
 
 #[test]
@@ -303,7 +511,12 @@ fn errors_are_one_sentence_that_names_the_cause() {
         "{jxl}"
     );
     let unknown = error(&ramp_file().in_syntax("1.2.3.4").file());
-    assert!(unknown.contains("an unknown transfer syntax"), "{unknown}");
+    assert!(
+        unknown.contains("the unknown transfer syntax 1.2.3.4"),
+        "{unknown}"
+    );
+    let secret = error(&ramp_file().in_syntax("SECRET").file());
+    assert!(secret.contains("an unknown transfer syntax"), "{secret}");
     let file = ramp_file().file();
     assert!(error(&file[..file.len() - 10]).contains("cut short"));
     let padded = row(&[7, 7]).with(PADDING, us(7));

@@ -23,7 +23,7 @@ fn files() -> Vec<Vec<u8>> {
     TiffEncoder::new(&mut tiff)
         .and_then(|mut encoder| encoder.write_image::<Gray16>(16, 24, &words))
         .expect("a valid image");
-    let table = Value::Item(vec![
+    let table = item(vec![
         (LUT_DESCRIPTOR, Value::Words(b"US", vec![3, 10, 16])),
         (LUT_DATA, Value::Words(b"OW", vec![5, 1, 9])),
     ]);

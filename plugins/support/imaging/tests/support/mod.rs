@@ -21,14 +21,26 @@ pub enum Value {
     Text(&'static [u8; 2], String),
     /// OB.
     Bytes(Vec<u8>),
-    /// SQ of one item.
-    Item(Vec<(u32, Value)>),
+    /// SQ: the elements of each item.
+    Items(Vec<Vec<(u32, Value)>>),
+    /// Bytes of another type, and their length as stated.
+    Raw(&'static [u8; 2], Vec<u8>, u32),
     /// Encapsulated pixel data: offset table and fragments.
     Fragments(Vec<Vec<u8>>),
 }
 
 pub fn us(value: u16) -> Value {
     Value::Words(b"US", vec![value])
+}
+
+/// SQ of one item.
+pub fn item(elements: Vec<(u32, Value)>) -> Value {
+    Value::Items(vec![elements])
+}
+
+/// UN.
+pub fn unknown(bytes: &[u8]) -> Value {
+    Value::Raw(b"UN", bytes.to_vec(), bytes.len() as u32)
 }
 
 pub fn ds(text: &str) -> Value {
@@ -190,7 +202,7 @@ impl Writer {
             self.long(out, length);
         } else {
             out.extend(kind);
-            if matches!(kind, b"OB" | b"OW" | b"SQ") {
+            if matches!(kind, b"OB" | b"OW" | b"SQ" | b"UN") {
                 self.short(out, 0);
                 self.long(out, length);
             } else {
@@ -210,14 +222,17 @@ impl Writer {
             }
             Value::Text(kind, text) => (kind, text.as_bytes().to_vec(), None),
             Value::Bytes(bytes) => (b"OB", bytes.clone(), None),
-            Value::Item(elements) => {
-                let mut item = Vec::new();
-                for (tag, value) in elements {
-                    self.element(&mut item, *tag, value);
+            Value::Raw(kind, bytes, length) => (kind, bytes.clone(), Some(*length)),
+            Value::Items(items) => {
+                for elements in items {
+                    let mut item = Vec::new();
+                    for (tag, value) in elements {
+                        self.element(&mut item, *tag, value);
+                    }
+                    self.tag(&mut out, 0xfffe_e000);
+                    self.long(&mut out, item.len() as u32);
+                    out.extend(item);
                 }
-                self.tag(&mut out, 0xfffe_e000);
-                self.long(&mut out, item.len() as u32);
-                out.extend(item);
                 (b"SQ", out, None)
             }
             Value::Fragments(fragments) => {

@@ -7,6 +7,7 @@ use dicom_transfer_syntax_registry::{TransferSyntaxIndex as _, TransferSyntaxReg
 
 use super::{
     super::{DecodeError, Format},
+    elements::starts_explicit,
     frame::Layout,
     rle,
 };
@@ -76,11 +77,10 @@ impl Transfer {
     /// What a data set without file meta information is written in: explicit if its first element
     /// names a type.
     pub fn guess(body: &[u8]) -> Self {
-        match body {
-            [_, _, _, _, a, b, ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => {
-                Self::EXPLICIT
-            }
-            _ => Self::IMPLICIT,
+        if starts_explicit(body) {
+            Self::EXPLICIT
+        } else {
+            Self::IMPLICIT
         }
     }
 }
@@ -91,6 +91,10 @@ const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 fn unsupported(uid: &str) -> DecodeError {
     let what = match TransferSyntaxRegistry.get(uid) {
         Some(known) => format!("the transfer syntax {} ({})", known.name(), known.uid()),
+        // Only what a UID can hold, as it comes from outside.
+        None if uid.len() <= 64 && uid.bytes().all(|b| b == b'.' || b.is_ascii_digit()) => {
+            format!("the unknown transfer syntax {uid}")
+        }
         None => "an unknown transfer syntax".into(),
     };
     Format::Dicom.unsupported(what, UNCOMPRESS)

@@ -1,39 +1,54 @@
 //! The elements of a DICOM file that an image needs; all others are skipped unread.
 
-use std::{borrow::Cow, collections::BTreeMap, io::Cursor, io::Read as _};
+use std::{borrow::Cow, collections::BTreeMap, io::Read as _};
 
-use dicom_core::{PrimitiveValue, Tag, header::Header as _};
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_parser::dataset::{LazyDataToken, lazy_read::LazyDataSetReader};
-use dicom_transfer_syntax_registry::{TransferSyntax, entries};
 
 use super::{
     super::{DecodeError, Format, MAX_BYTES},
     codec::{Encoding, Transfer},
+    elements::{Elements, Header, ITEM, SEQUENCE_END, Syntax, Vr, is_long, starts_explicit},
 };
 
-/// Elements of the top level, or of the first item of a sequence.
-const WANTED: [Tag; 19] = [
-    tags::SAMPLES_PER_PIXEL,
-    tags::PHOTOMETRIC_INTERPRETATION,
-    tags::PLANAR_CONFIGURATION,
-    tags::NUMBER_OF_FRAMES,
-    tags::ROWS,
-    tags::COLUMNS,
-    tags::BITS_ALLOCATED,
-    tags::BITS_STORED,
-    tags::HIGH_BIT,
-    tags::PIXEL_REPRESENTATION,
-    tags::PIXEL_PADDING_VALUE,
-    tags::PIXEL_PADDING_RANGE_LIMIT,
-    tags::WINDOW_CENTER,
-    tags::WINDOW_WIDTH,
-    tags::RESCALE_INTERCEPT,
-    tags::RESCALE_SLOPE,
-    tags::VOILUT_FUNCTION,
-    tags::LUT_DESCRIPTOR,
-    tags::LUT_DATA,
+/// Elements of the top level, or of the first item of a sequence, with the dictionary's value
+/// representation (of two the one that fits any bits) and keyword.
+const WANTED: [(Tag, Vr, &str); 23] = [
+    (tags::SAMPLES_PER_PIXEL, *b"US", "SamplesPerPixel"),
+    (
+        tags::PHOTOMETRIC_INTERPRETATION,
+        *b"CS",
+        "PhotometricInterpretation",
+    ),
+    (tags::PLANAR_CONFIGURATION, *b"US", "PlanarConfiguration"),
+    (tags::NUMBER_OF_FRAMES, *b"IS", "NumberOfFrames"),
+    (tags::ROWS, *b"US", "Rows"),
+    (tags::COLUMNS, *b"US", "Columns"),
+    (tags::BITS_ALLOCATED, *b"US", "BitsAllocated"),
+    (tags::BITS_STORED, *b"US", "BitsStored"),
+    (tags::HIGH_BIT, *b"US", "HighBit"),
+    (tags::PIXEL_REPRESENTATION, *b"US", "PixelRepresentation"),
+    (tags::PIXEL_PADDING_VALUE, *b"US", "PixelPaddingValue"),
+    (
+        tags::PIXEL_PADDING_RANGE_LIMIT,
+        *b"US",
+        "PixelPaddingRangeLimit",
+    ),
+    (tags::WINDOW_CENTER, *b"DS", "WindowCenter"),
+    (tags::WINDOW_WIDTH, *b"DS", "WindowWidth"),
+    (tags::RESCALE_INTERCEPT, *b"DS", "RescaleIntercept"),
+    (tags::RESCALE_SLOPE, *b"DS", "RescaleSlope"),
+    (tags::VOILUT_FUNCTION, *b"CS", "VOILUTFunction"),
+    (tags::LUT_DESCRIPTOR, *b"US", "LUTDescriptor"),
+    (tags::LUT_DATA, *b"OW", "LUTData"),
+    (tags::PATIENT_ORIENTATION, *b"CS", "PatientOrientation"),
+    (tags::PIXEL_ASPECT_RATIO, *b"IS", "PixelAspectRatio"),
+    (tags::PIXEL_SPACING, *b"DS", "PixelSpacing"),
+    (tags::IMAGER_PIXEL_SPACING, *b"DS", "ImagerPixelSpacing"),
 ];
+
+/// The value representations of numbers among these.
+const NUMBERS: [Vr; 3] = [*b"US", *b"IS", *b"DS"];
 
 /// Sequences whose first item is looked into.
 const ENTERED: [Tag; 2] = [tags::MODALITY_LUT_SEQUENCE, tags::VOILUT_SEQUENCE];
@@ -58,7 +73,82 @@ pub(super) struct Dataset {
     pub pixels: PixelData,
     pub warnings: Vec<String>,
     /// By (sequence or [`TOP`], tag).
-    values: BTreeMap<(Tag, Tag), PrimitiveValue>,
+    values: Values,
+}
+
+type Values = BTreeMap<(Tag, Tag), Value>;
+
+/// The value of an element.
+pub(super) struct Value {
+    pub vr: Vr,
+    /// As in the file, words in little-endian order.
+    pub bytes: Vec<u8>,
+}
+
+impl Value {
+    fn new(vr: Vr, bytes: &[u8], big_endian: bool) -> Self {
+        let mut bytes = bytes.to_vec();
+        let word = match &vr {
+            b"US" | b"SS" | b"OW" => 2,
+            b"UL" | b"SL" | b"FL" => 4,
+            b"FD" => 8,
+            _ => 1,
+        };
+        if big_endian && word > 1 {
+            bytes.chunks_exact_mut(word).for_each(<[u8]>::reverse);
+        }
+        Self { vr, bytes }
+    }
+
+    /// The value as unsigned words.
+    pub fn words(&self) -> impl Iterator<Item = u16> {
+        let words = self.bytes.chunks_exact(2);
+        words.map(|word| u16::from_le_bytes([word[0], word[1]]))
+    }
+
+    /// The real numbers of the value, up to the first part that is none.
+    fn numbers(&self) -> Vec<f64> {
+        let bytes = &self.bytes;
+        let numbers: Vec<f64> = match &self.vr {
+            b"US" => self.words().map(f64::from).collect(),
+            b"SS" => self.words().map(|word| f64::from(word as i16)).collect(),
+            b"UL" => each(bytes, |four| f64::from(u32::from_le_bytes(four))),
+            b"SL" => each(bytes, |four| f64::from(i32::from_le_bytes(four))),
+            b"FL" => each(bytes, |four| f64::from(f32::from_le_bytes(four))),
+            b"FD" => each(bytes, f64::from_le_bytes),
+            _ => self
+                .texts()
+                .iter()
+                .map_while(|text| text.parse().ok())
+                .collect(),
+        };
+        numbers
+            .into_iter()
+            .take_while(|number| number.is_finite())
+            .collect()
+    }
+
+    /// The parts of a text, without the padding around them.
+    fn texts(&self) -> Vec<String> {
+        let padding = |c: char| c.is_ascii_whitespace() || c == '\0';
+        String::from_utf8_lossy(&self.bytes)
+            .split('\\')
+            .map(|text| text.trim_matches(padding).to_owned())
+            .collect()
+    }
+
+    fn is_blank(&self) -> bool {
+        self.bytes.iter().all(|byte| matches!(byte, b' ' | 0))
+    }
+}
+
+fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|&chunk| number(chunk))
+        .collect()
 }
 
 impl Dataset {
@@ -81,49 +171,75 @@ impl Dataset {
             Encoding::Deflated => Cow::Owned(inflate(body)?),
             _ => Cow::Borrowed(body),
         };
-        let syntax = match transfer.encoding {
-            Encoding::Implicit => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),
-            Encoding::BigEndian => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
-            Encoding::Explicit | Encoding::Deflated => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
+        let big_endian = transfer.encoding == Encoding::BigEndian;
+        let implicit = !starts_explicit(&body);
+        if implicit != (transfer.encoding == Encoding::Implicit) {
+            let (stated, found) = if implicit {
+                ("explicit", "implicit")
+            } else {
+                ("implicit", "explicit")
+            };
+            warnings.push(format!(
+                "the file says that its value representations are {stated}: they are {found}, and read so"
+            ));
+        }
+        let syntax = Syntax {
+            implicit,
+            big_endian,
         };
-        let (values, pixels) = elements(&body, &syntax)?;
+        let (values, pixels) =
+            elements(&body, syntax).ok_or(Format::Dicom.damaged("its data set"))?;
+        let pixels = pixels.ok_or_else(|| {
+            Format::Dicom.unsupported("an object without pixel data", "give an image object")
+        })?;
+        for &(tag, vr, keyword) in &WANTED {
+            let value = values.get(&(TOP, tag));
+            if NUMBERS.contains(&vr)
+                && value.is_some_and(|value| !value.is_blank() && value.numbers().is_empty())
+            {
+                warnings.push(format!(
+                    "{keyword} cannot be read as a number and is ignored"
+                ));
+            }
+        }
         Ok(Self {
             transfer,
-            pixels: pixels.ok_or_else(|| {
-                Format::Dicom.unsupported("an object without pixel data", "give an image object")
-            })?,
+            pixels,
             warnings,
             values,
         })
     }
 
-    /// The element `tag` of `sequence`.
-    pub fn value(&self, sequence: Tag, tag: Tag) -> Option<&PrimitiveValue> {
+    /// The element `tag` of `sequence`, unless it is empty.
+    pub fn value(&self, sequence: Tag, tag: Tag) -> Option<&Value> {
         self.values.get(&(sequence, tag))
     }
 
     /// A whole number of the top level.
     pub fn integer(&self, tag: Tag) -> Option<i64> {
-        self.value(TOP, tag)?.to_int().ok()
+        let number = self.number(tag)?;
+        (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
     }
 
     /// The first value of a real number of the top level.
     pub fn number(&self, tag: Tag) -> Option<f64> {
-        let text = self.value(TOP, tag)?;
-        let first = match text {
-            PrimitiveValue::Str(_) | PrimitiveValue::Strs(_) => {
-                text.to_str().split('\\').next()?.trim().parse().ok()?
-            }
-            _ => text.to_float64().ok()?,
-        };
-        f64::is_finite(first).then_some(first)
+        self.numbers(tag).first().copied()
+    }
+
+    /// Real numbers of the top level, none if there is no element `tag`.
+    pub fn numbers(&self, tag: Tag) -> Vec<f64> {
+        self.value(TOP, tag).map_or_else(Vec::new, Value::numbers)
     }
 
     /// The first value of a keyword of the top level.
     pub fn keyword(&self, tag: Tag) -> Option<String> {
-        let text = self.value(TOP, tag)?.to_str();
-        let first = text.split('\\').next()?;
-        Some(first.trim_matches([' ', '\0']).to_ascii_uppercase())
+        self.keywords(tag).into_iter().next()
+    }
+
+    /// Keywords of the top level, none if there is no element `tag`.
+    pub fn keywords(&self, tag: Tag) -> Vec<String> {
+        let texts = self.value(TOP, tag).map_or_else(Vec::new, Value::texts);
+        texts.iter().map(|text| text.to_ascii_uppercase()).collect()
     }
 }
 
@@ -168,9 +284,7 @@ fn split_meta(bytes: &[u8]) -> Result<(Option<String>, &[u8]), DecodeError> {
         after @ ..,
     ] = rest
     {
-        let long = matches!([*kind_a, *kind_b], [b'O', _] | [b'S', b'Q' | b'V'])
-            || matches!([*kind_a, *kind_b], [b'U', b'C' | b'N' | b'R' | b'T' | b'V']);
-        let (length, after) = if long {
+        let (length, after) = if is_long([*kind_a, *kind_b]) {
             let (length, after) = after.split_first_chunk::<4>().ok_or_else(cut)?;
             (u32::from_le_bytes(*length) as usize, after)
         } else {
@@ -198,84 +312,71 @@ fn inflate(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(inflated)
 }
 
-type Elements = (BTreeMap<(Tag, Tag), PrimitiveValue>, Option<PixelData>);
-
-fn elements(body: &[u8], syntax: &TransferSyntax) -> Result<Elements, DecodeError> {
-    let cut = || Format::Dicom.damaged("its data set");
-    let mut reader =
-        LazyDataSetReader::new_with_ts(Cursor::new(body), syntax).map_err(|_| cut())?;
-    let mut values = BTreeMap::new();
-    // The sequences around the current element, each with the number of its items so far.
-    let mut path: Vec<(Tag, usize)> = Vec::new();
-    while let Some(token) = reader.advance() {
-        match token.map_err(|_| cut())? {
-            LazyDataToken::SequenceStart { tag, .. } => path.push((tag, 0)),
-            LazyDataToken::SequenceEnd => drop(path.pop()),
-            LazyDataToken::ItemStart { .. } => {
-                if let Some((_, items)) = path.last_mut() {
-                    *items += 1;
+/// Reads up to the end of the pixel data of the top level; `None` if the data set ends before.
+fn elements(body: &[u8], syntax: Syntax) -> Option<(Values, Option<PixelData>)> {
+    let mut values = Values::new();
+    let mut top = Elements::new(body, syntax);
+    while !top.is_empty() {
+        let header = top.header()?;
+        match header.length {
+            None if header.tag == tags::PIXEL_DATA => {
+                return Some((values, Some(fragments(&mut top)?)));
+            }
+            Some(length) if header.tag == tags::PIXEL_DATA => {
+                // Words unless the file says bytes.
+                let vr = if header.vr == *b"OB" { *b"OB" } else { *b"OW" };
+                let pixels = Value::new(vr, top.bytes(length)?, syntax.big_endian).bytes;
+                return Some((values, Some(PixelData::Native(pixels))));
+            }
+            _ if ENTERED.contains(&header.tag) => {
+                let mut item = top.first_item(header)?;
+                while !item.is_empty() {
+                    let Some(inner) = item.next_in_item() else {
+                        break;
+                    };
+                    read(&mut item, header.tag, inner, &mut values)?;
                 }
             }
-            LazyDataToken::PixelSequenceStart if path.is_empty() => {
-                return Ok((values, Some(fragments(&mut reader, body.len())?)));
-            }
-            LazyDataToken::LazyValue { header, decoder } => {
-                let token = LazyDataToken::LazyValue { header, decoder };
-                // Lengths are checked before memory is asked for.
-                if header
-                    .len
-                    .get()
-                    .is_none_or(|length| length as usize > body.len())
-                {
-                    return Err(cut());
-                }
-                let sequence = match path[..] {
-                    [] => Some(TOP),
-                    [(tag, 1)] if ENTERED.contains(&tag) => Some(tag),
-                    _ => None,
-                };
-                let tag = header.tag();
-                match sequence {
-                    Some(TOP) if tag == tags::PIXEL_DATA => {
-                        let value = token.into_value().map_err(|_| cut())?;
-                        let bytes = value.to_bytes().into_owned();
-                        return Ok((values, Some(PixelData::Native(bytes))));
-                    }
-                    Some(sequence) if WANTED.contains(&tag) => {
-                        let value = token.into_value().map_err(|_| cut())?;
-                        values.insert((sequence, tag), value);
-                    }
-                    _ => token.skip().map_err(|_| cut())?,
-                }
-            }
-            token => token.skip().map_err(|_| cut())?,
+            _ => read(&mut top, TOP, header, &mut values)?,
         }
     }
-    Ok((values, None))
+    Some((values, None))
 }
 
-fn fragments<S: dicom_parser::StatefulDecode>(
-    reader: &mut LazyDataSetReader<S>,
-    limit: usize,
-) -> Result<PixelData, DecodeError> {
-    let cut = || Format::Dicom.damaged("its compressed pixel data");
-    let mut items: Vec<Vec<u8>> = Vec::new();
+/// Keeps the value that follows `header` if it is wanted, and passes over it.
+fn read(
+    elements: &mut Elements<'_>,
+    sequence: Tag,
+    header: Header,
+    values: &mut Values,
+) -> Option<()> {
+    let wanted = WANTED.iter().find(|(tag, ..)| *tag == header.tag);
+    let (Some(&(tag, vr, _)), Some(length)) = (wanted, header.length) else {
+        return elements.skip(header);
+    };
+    // Unknown or not written: as the dictionary says.
+    let vr = if header.vr == *b"UN" { vr } else { header.vr };
+    let value = Value::new(vr, elements.bytes(length)?, elements.syntax.big_endian);
+    if !value.bytes.is_empty() {
+        values.insert((sequence, tag), value);
+    }
+    Some(())
+}
+
+/// Offset table and fragments, up to the delimiter.
+fn fragments(elements: &mut Elements<'_>) -> Option<PixelData> {
+    let mut items = Vec::new();
     loop {
-        match reader.advance().ok_or_else(cut)?.map_err(|_| cut())? {
-            LazyDataToken::ItemStart { .. } => items.push(Vec::new()),
-            LazyDataToken::LazyItemValue { len, decoder } if len as usize <= limit => {
-                let token = LazyDataToken::LazyItemValue { len, decoder };
-                let item = items.last_mut().ok_or_else(cut)?;
-                token.read_value_into(item).map_err(|_| cut())?;
-            }
-            LazyDataToken::ItemEnd => {}
-            LazyDataToken::SequenceEnd => break,
-            _ => return Err(cut()),
+        let header = elements.header()?;
+        match (header.tag, header.length) {
+            (ITEM, Some(length)) => items.push(elements.bytes(length)?.to_vec()),
+            (SEQUENCE_END, _) => break,
+            _ => return None,
         }
     }
     let mut items = items.into_iter();
-    Ok(PixelData::Encapsulated {
-        offsets: items.next().ok_or_else(cut)?,
+    Some(PixelData::Encapsulated {
+        offsets: items.next()?,
         fragments: items.collect(),
     })
 }

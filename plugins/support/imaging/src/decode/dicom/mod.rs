@@ -2,9 +2,13 @@
 
 mod codec;
 mod dataset;
+mod elements;
 mod frame;
+mod geometry;
 mod rle;
 mod voi;
+
+use std::ops::RangeInclusive;
 
 use ndarray::Array2;
 
@@ -32,13 +36,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
             layout.frames
         ));
     }
+    warnings.extend(geometry::warnings(&dataset));
     let frame = Frame::decode(&dataset, &layout)?;
     let transfer = dataset.transfer.name;
     if layout.channels == 3 {
         return colour(&frame, &layout, transfer, warnings);
     }
-    let voi = Voi::of(&dataset, layout.signed, &mut warnings);
-    let tones = Tones::new(&dataset, &layout, &frame, &voi, &mut warnings)?;
+    let modality = Modality::of(&dataset, &layout, &mut warnings);
+    let voi = Voi::of(&dataset, &layout, &modality, &mut warnings);
+    let padding = layout.padding(&dataset);
+    let tones = Tones::new(padding, &layout, &frame, (&modality, &voi), &mut warnings)?;
     let levels = frame
         .samples
         .iter()
@@ -87,13 +94,12 @@ struct Tones(Vec<u8>);
 
 impl Tones {
     fn new(
-        dataset: &Dataset,
+        padding: RangeInclusive<i32>,
         layout: &Layout,
         frame: &Frame,
-        voi: &Voi,
+        (modality, voi): (&Modality, &Voi),
         warnings: &mut Vec<String>,
     ) -> Result<Self, DecodeError> {
-        let padding = layout.padding(dataset);
         let mut shown = vec![false; layout.values()];
         for &word in &frame.samples {
             shown[layout.index(word)] = true;
@@ -101,7 +107,6 @@ impl Tones {
         for (index, shown) in shown.iter_mut().enumerate() {
             *shown &= !padding.contains(&layout.stored(index));
         }
-        let modality = Modality::of(dataset, layout.signed);
         let sign = if layout.inverted { -1.0 } else { 1.0 };
         let through = |voi: &Voi| -> Vec<f64> {
             (0..layout.values())

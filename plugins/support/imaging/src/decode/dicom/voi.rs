@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use dicom_core::{PrimitiveValue, Tag};
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use super::dataset::{Dataset, TOP};
+use super::{
+    dataset::{Dataset, Value},
+    frame::Layout,
+};
 
 /// From stored values to the values of the modality.
 pub(super) enum Modality {
@@ -14,14 +17,20 @@ pub(super) enum Modality {
 }
 
 impl Modality {
-    pub fn of(dataset: &Dataset, signed: bool) -> Self {
-        match Table::of(dataset, tags::MODALITY_LUT_SEQUENCE, signed) {
+    pub fn of(dataset: &Dataset, layout: &Layout, warnings: &mut Vec<String>) -> Self {
+        let sequence = (tags::MODALITY_LUT_SEQUENCE, "modality");
+        match Table::of(dataset, sequence, layout.signed, warnings) {
             Some(table) => Self::Table(table),
             None => Self::Rescale {
                 slope: dataset.number(tags::RESCALE_SLOPE).unwrap_or(1.0),
                 intercept: dataset.number(tags::RESCALE_INTERCEPT).unwrap_or(0.0),
             },
         }
+    }
+
+    /// Whether a stored value can become negative.
+    fn can_be_negative(&self, layout: &Layout) -> bool {
+        (0..layout.values()).any(|index| self.apply(layout.stored(index)) < 0.0)
     }
 
     pub fn apply(&self, stored: i32) -> f64 {
@@ -53,7 +62,12 @@ pub(super) enum Shape {
 
 impl Voi {
     /// The first window, or else the first lookup table.
-    pub fn of(dataset: &Dataset, signed: bool, warnings: &mut Vec<String>) -> Self {
+    pub fn of(
+        dataset: &Dataset,
+        layout: &Layout,
+        modality: &Modality,
+        warnings: &mut Vec<String>,
+    ) -> Self {
         let shape = match dataset.keyword(tags::VOILUT_FUNCTION).as_deref() {
             Some("LINEAR_EXACT") => Shape::LinearExact,
             Some("SIGMOID") => Shape::Sigmoid,
@@ -72,9 +86,10 @@ impl Voi {
             (None, None) => {}
             _ => warnings.push("the VOI window is incomplete or too narrow and is ignored".into()),
         }
-        // Its input is signed if rescaling can make it so; without rescaling, if the pixels are.
-        let signed = signed || dataset.value(TOP, tags::RESCALE_INTERCEPT).is_some();
-        Table::of(dataset, tags::VOILUT_SEQUENCE, signed).map_or(Self::None, Self::Table)
+        // Its first mapped value is signed just if its input can be (PS3.3 C.11.2.1.1).
+        let signed = modality.can_be_negative(layout);
+        let sequence = (tags::VOILUT_SEQUENCE, "VOI");
+        Table::of(dataset, sequence, signed, warnings).map_or(Self::None, Self::Table)
     }
 
     pub fn apply(&self, value: f64) -> f64 {
@@ -149,41 +164,55 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The table in the first item of `sequence`, if it is complete.
-    fn of(dataset: &Dataset, sequence: Tag, signed: bool) -> Option<Self> {
-        let descriptor: Vec<i32> = dataset
-            .value(sequence, tags::LUT_DESCRIPTOR)?
-            .to_multi_int()
-            .ok()?;
-        let &[count, first, bits] = &descriptor[..] else {
+    /// The table in the first item of a sequence; where there is one that cannot be used, a warning.
+    fn of(
+        dataset: &Dataset,
+        (sequence, name): (Tag, &str),
+        signed: bool,
+        warnings: &mut Vec<String>,
+    ) -> Option<Self> {
+        let descriptor = dataset.value(sequence, tags::LUT_DESCRIPTOR);
+        let data = dataset.value(sequence, tags::LUT_DATA);
+        if descriptor.is_none() && data.is_none() {
+            return None;
+        }
+        let descriptor: Vec<u16> = descriptor.into_iter().flat_map(Value::words).collect();
+        let (&[count, first, bits], Some(data)) = (&descriptor[..], data) else {
+            warnings.push(format!(
+                "the {name} lookup table is incomplete and is ignored"
+            ));
             return None;
         };
-        // The descriptor's type may be unsigned though its second value is not, and 0 means 2^16.
-        let count = match count & 0xffff {
+        let count = match count {
             0 => 1 << 16,
-            count => count as usize,
+            count => count.into(),
         };
-        let first = match first & 0xffff {
-            first if signed && first >= 0x8000 => first - 0x10000,
-            first => first,
+        let first = if signed {
+            f64::from(first as i16)
+        } else {
+            first.into()
         };
-        let data = dataset.value(sequence, tags::LUT_DATA)?;
-        let entries = match data {
-            PrimitiveValue::U16(words) if words.len() >= count => words.to_vec(),
-            // 8-bit entries, in bytes or two to a word.
-            PrimitiveValue::U16(_) | PrimitiveValue::U8(_) if bits <= 8 => {
-                data.to_bytes().iter().map(|&byte| byte.into()).collect()
-            }
-            _ => data
-                .to_bytes()
-                .chunks_exact(2)
-                .map(|word| u16::from_le_bytes([word[0], word[1]]))
-                .collect(),
+        // 8-bit entries may be bytes, padded to an even number.
+        let mut entries: Vec<u16> = if bits <= 8 && data.bytes.len() <= count + 1 {
+            data.bytes.iter().map(|&byte| byte.into()).collect()
+        } else {
+            data.words().collect()
         };
-        (entries.len() >= count).then(|| Self {
-            first: first.into(),
-            entries: entries[..count].to_vec(),
-        })
+        let missing = count.saturating_sub(entries.len());
+        // Some writers leave out the last entry, which is then the one before.
+        if missing > 1 || entries.is_empty() {
+            warnings.push(format!(
+                "the {name} lookup table has too few entries and is ignored"
+            ));
+            return None;
+        }
+        if missing == 1 {
+            warnings.push(format!(
+                "the {name} lookup table lacks its last entry: the one before stands for it"
+            ));
+        }
+        entries.truncate(count);
+        Some(Self { first, entries })
     }
 
     fn apply(&self, value: f64) -> f64 {
