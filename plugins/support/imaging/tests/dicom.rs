@@ -296,7 +296,7 @@ fn elements_of_unknown_type_are_read_by_the_dictionary() {
     let middle = (1.0 - ((60.0 - 59.5) / 29.0 + 0.5)) * 255.0;
     assert_eq!(levels(&decoded(&file)), [255, 255, middle as u8, 0, 0]);
     // What still cannot be read is named.
-    let image = decoded(&file.with(SLOPE, ds("two")));
+    let image = decoded(&row(&[1, 2]).with(SLOPE, ds("two")));
     assert_eq!(
         image.warnings,
         ["RescaleSlope cannot be read as a number and is ignored"]
