@@ -493,6 +493,90 @@ fn of_several_frames_the_first_is_taken() {
 }
 
 #[test]
+fn lossy_jpeg_2000_is_clamped_to_its_range() {
+    // Black and white columns, as the encoder was given them: what overshoots must not wrap.
+    let stream = include_bytes!("fixtures/overshoot.j2k").to_vec();
+    let file = Dicom::new(32, 32, 10, &[]).coded(JPEG_2000_LOSSY, stream);
+    for (photometric, dark) in [("MONOCHROME2", 0_u8), ("MONOCHROME1", 255)] {
+        let image = decoded(&file.clone().with(PHOTOMETRIC, cs(photometric)));
+        for ((_, x), &level) in image.pixels.indexed_iter() {
+            let expected = if x % 5 < 2 { dark } else { 255 - dark };
+            assert!(level.abs_diff(expected) < 16, "{x}: {level} {expected}");
+        }
+    }
+}
+
+#[test]
+fn signed_jpeg_2000_is_not_shifted() {
+    let stream = include_bytes!("fixtures/signed.j2k").to_vec();
+    let values: Vec<f64> = ramp(ROWS_, COLUMNS_)
+        .iter()
+        .map(|&word| f64::from(word) - 2048.0)
+        .collect();
+    // The window shows where zero is.
+    let file = Dicom::new(24, 16, 16, &[])
+        .with(SIGNED, us(1))
+        .with(WINDOW_CENTRE, ds("0"))
+        .with(WINDOW_WIDTH, ds("2000"))
+        .with(VOI_FUNCTION, cs("LINEAR_EXACT"))
+        .coded(JPEG_2000, stream);
+    let shown = values.iter().map(|v| (v / 2000.0 + 0.5).clamp(0.0, 1.0));
+    let expected = stretched(&shown.collect::<Vec<f64>>());
+    let image = decoded(&file);
+    assert_eq!(levels(&image), expected);
+    assert_eq!(image.warnings.len(), 0, "{:?}", image.warnings);
+    // The frame knows better than the header.
+    let image = decoded(&file.with(SIGNED, us(0)));
+    assert_eq!(levels(&image), expected);
+    assert!(image.warnings[0].contains("PixelRepresentation"));
+}
+
+#[test]
+fn jpeg_2000_may_leave_a_length_open_and_lie_in_boxes() {
+    let plain = decoded(&ramp_file());
+    let stream = include_bytes!("fixtures/lossless.j2k");
+    let mut open = stream.to_vec();
+    let tile_part = open.windows(2).position(|pair| pair == [0xff, 0x90]);
+    let length = tile_part.expect("a tile-part") + 6;
+    open[length..length + 4].fill(0);
+    let boxed = |kind: &[u8; 4], body: &[u8]| {
+        let length = (body.len() as u32 + 8).to_be_bytes();
+        [&length[..], kind, body].concat()
+    };
+    let signature = boxed(b"jP  ", b"\r\n\x87\n");
+    let jp2 = [
+        signature,
+        boxed(b"free", &[1, 2, 3]),
+        boxed(b"jp2c", stream),
+    ]
+    .concat();
+    let mut to_the_end = jp2.clone();
+    let start = jp2.len() - stream.len() - 8;
+    to_the_end[start..start + 4].fill(0);
+    for frame in [open, jp2, to_the_end] {
+        let image = decoded(&ramp_file().coded(JPEG_2000, frame));
+        assert_eq!(image.pixels, plain.pixels);
+    }
+}
+
+#[test]
+fn frames_in_several_fragments_end_at_their_end_marker() {
+    let first = ramp(ROWS_, COLUMNS_);
+    let second: Vec<u16> = first.iter().map(|word| 4095 - word).collect();
+    let mut fragments = vec![Vec::new()];
+    for words in [&first, &second] {
+        let frame = jpeg_ls(words, 24, 16);
+        let (a, b) = frame.split_at(200);
+        fragments.extend([a.to_vec(), b.to_vec()]);
+    }
+    let file = ramp_file()
+        .in_syntax(JPEG_LS)
+        .with(FRAMES, Value::Text(b"IS", "2".into()))
+        .with(PIXEL_DATA, Value::Fragments(fragments));
+    assert_eq!(decoded(&file).pixels, decoded(&ramp_file()).pixels);
+}
+
+#[test]
 fn errors_are_one_sentence_that_names_the_cause() {
     let bomb = ramp_file().with(ROWS, us(65535)).with(COLUMNS, us(65535));
     assert!(matches!(

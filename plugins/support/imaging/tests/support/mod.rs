@@ -10,6 +10,7 @@ pub const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 pub const RLE: &str = "1.2.840.10008.1.2.5";
 pub const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
 pub const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
+pub const JPEG_2000_LOSSY: &str = "1.2.840.10008.1.2.4.91";
 pub const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 
 /// A value of an element.

@@ -9,7 +9,7 @@ use super::{
     super::{DecodeError, Format},
     elements::starts_explicit,
     frame::Layout,
-    rle,
+    jpeg2000, rle,
 };
 
 /// How the data set is written.
@@ -100,7 +100,7 @@ fn unsupported(uid: &str) -> DecodeError {
     Format::Dicom.unsupported(what, UNCOMPRESS)
 }
 
-const UNCOMPRESS: &str = "uncompress the file first, as with gdcmconv --raw or dcmdjpeg";
+pub(super) const UNCOMPRESS: &str = "uncompress the file first, as with gdcmconv --raw or dcmdjpeg";
 
 /// What a codec returns: interleaved samples.
 pub(super) struct Coded {
@@ -108,6 +108,20 @@ pub(super) struct Coded {
     pub columns: usize,
     pub channels: usize,
     pub samples: Vec<u16>,
+    /// The frame itself says that its samples are signed.
+    pub signed: bool,
+}
+
+impl Coded {
+    pub fn new(rows: usize, columns: usize, channels: usize, samples: Vec<u16>) -> Self {
+        Self {
+            rows,
+            columns,
+            channels,
+            samples,
+            signed: false,
+        }
+    }
 }
 
 impl Codec {
@@ -119,7 +133,7 @@ impl Codec {
             Self::Rle => rle::decode(frame, layout),
             Self::Jpeg => jpeg(frame, layout),
             Self::JpegLs => jpeg_ls(frame, layout),
-            Self::Jpeg2000 => jpeg_2000(frame, layout),
+            Self::Jpeg2000 => jpeg2000::decode(frame, layout),
         }?;
         layout.expect(coded.rows, coded.columns, coded.channels)?;
         Ok(coded)
@@ -160,12 +174,7 @@ fn jpeg(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
         }
         _ => bytes.into_iter().map(u16::from).collect(),
     };
-    Ok(Coded {
-        rows,
-        columns,
-        channels,
-        samples,
-    })
+    Ok(Coded::new(rows, columns, channels, samples))
 }
 
 fn jpeg_ls(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
@@ -176,46 +185,5 @@ fn jpeg_ls(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
     // Both sizes come from 16-bit elements.
     let (samples, ..) = jpegls::decode(frame, columns as u32, rows as u32)
         .map_err(|_| Format::Dicom.damaged("its JPEG-LS frame"))?;
-    Ok(Coded {
-        rows,
-        columns,
-        channels: 1,
-        samples,
-    })
-}
-
-fn jpeg_2000(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
-    use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
-    let damaged = || Format::Dicom.damaged("its JPEG 2000 frame");
-    let settings = DecodeSettings {
-        strict: true,
-        ..DecodeSettings::default()
-    };
-    let image = Image::new(frame, &settings).map_err(|_| damaged())?;
-    let (rows, columns) = (image.height() as usize, image.width() as usize);
-    layout.expect(rows, columns, layout.channels)?;
-    let mut context = DecoderContext::default();
-    let decoded = image.decode(&mut context).map_err(|_| damaged())?;
-    let components = decoded.components();
-    let channels = components.len();
-    if components
-        .iter()
-        .any(|c| c.samples().len() != rows * columns)
-    {
-        return Err(damaged());
-    }
-    let samples = (0..rows * columns)
-        // Signed values keep their low 16 bits, as in uncompressed files.
-        .flat_map(|i| {
-            components
-                .iter()
-                .map(move |c| c.samples()[i].round() as i32 as u16)
-        })
-        .collect();
-    Ok(Coded {
-        rows,
-        columns,
-        channels,
-        samples,
-    })
+    Ok(Coded::new(rows, columns, 1, samples))
 }

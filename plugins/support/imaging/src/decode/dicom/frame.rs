@@ -144,6 +144,8 @@ pub(super) struct Frame {
     pub samples: Vec<u16>,
     /// Colour is luma and chroma, not RGB.
     pub luma_first: bool,
+    /// The compressed frame says that its samples are signed.
+    pub signed: bool,
 }
 
 impl Frame {
@@ -159,6 +161,7 @@ impl Frame {
                 Ok(Self {
                     samples: coded.samples,
                     luma_first,
+                    signed: coded.signed,
                 })
             }
         }
@@ -194,26 +197,34 @@ impl Frame {
         Ok(Self {
             samples,
             luma_first: layout.photometric != "RGB",
+            signed: false,
         })
     }
 }
 
-/// The bytes of the first frame: all fragments of a single frame; else those before the second
-/// offset of the offset table, or the first fragment if there is no table.
+/// The bytes of the first frame: all fragments of a single frame; else those before the second offset
+/// of the offset table. Where there is no table, a frame is one fragment if there are as many, or else
+/// ends with its end marker, which is the same in JPEG, JPEG-LS and JPEG 2000.
 fn first_frame<'a>(offsets: &[u8], fragments: &'a [Vec<u8>], frames: usize) -> Cow<'a, [u8]> {
-    let end = match offsets.get(4..8).and_then(<[u8]>::first_chunk::<4>) {
-        _ if frames == 1 => usize::MAX,
-        Some(offset) => u32::from_le_bytes(*offset) as usize,
-        None => 1,
+    // A byte may follow that makes the length even.
+    let ends =
+        |fragment: &Vec<u8>| fragment.ends_with(b"\xff\xd9") || fragment.ends_with(b"\xff\xd9\0");
+    let count = match offsets.get(4..8).and_then(<[u8]>::first_chunk::<4>) {
+        _ if frames == 1 => fragments.len(),
+        Some(offset) => {
+            let end = u32::from_le_bytes(*offset) as usize;
+            // Offsets count the 8 bytes before each fragment.
+            let starts = fragments.iter().scan(0, |start, fragment| {
+                let this = *start;
+                *start += fragment.len() + 8;
+                Some(this)
+            });
+            starts.take_while(|&start| start < end).count()
+        }
+        None if fragments.len() <= frames => 1,
+        None => fragments.iter().position(ends).map_or(1, |last| last + 1),
     };
-    // Offsets count the 8 bytes before each fragment.
-    let starts = fragments.iter().scan(0, |start, fragment| {
-        let this = *start;
-        *start += fragment.len() + 8;
-        Some(this)
-    });
-    let count = starts.take_while(|&start| start < end).count();
-    match &fragments[..count] {
+    match fragments.get(..count).unwrap_or_default() {
         [single] => Cow::Borrowed(single),
         several => Cow::Owned(several.concat()),
     }

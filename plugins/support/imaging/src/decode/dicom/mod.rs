@@ -5,6 +5,7 @@ mod dataset;
 mod elements;
 mod frame;
 mod geometry;
+mod jpeg2000;
 mod rle;
 mod voi;
 
@@ -27,7 +28,7 @@ pub(super) use dataset::{has_preamble, looks_headless};
 /// The image in a DICOM file, its first frame if there are several.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let mut dataset = Dataset::read(bytes)?;
-    let layout = Layout::of(&dataset)?;
+    let mut layout = Layout::of(&dataset)?;
     check_size(layout.rows, layout.columns)?;
     let mut warnings = std::mem::take(&mut dataset.warnings);
     if layout.frames > 1 {
@@ -38,6 +39,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     }
     warnings.extend(geometry::warnings(&dataset));
     let frame = Frame::decode(&dataset, &layout)?;
+    if frame.signed && !layout.signed {
+        warnings.push(
+            "PixelRepresentation says unsigned, the compressed frame signed, which is taken".into(),
+        );
+        layout.signed = true;
+    }
     let transfer = dataset.transfer.name;
     if layout.channels == 3 {
         return colour(&frame, &layout, transfer, warnings);
