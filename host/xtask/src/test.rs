@@ -30,7 +30,10 @@ pub fn run(workspace: &Workspace) -> Result<()> {
             )?;
         }
         // Nextest leaves out the documentation's examples; this tool, a program, has none.
-        cargo(&["test", "--release", "--doc"], PRODUCT)
+        cargo(&["test", "--release", "--doc"], PRODUCT)?;
+        // Nextest gives each test a process of its own. The tests that load plugins must also pass in one
+        // process, as `cargo test` runs them.
+        cargo(&["test", "--release", "--test", "abi"], PRODUCT)
     } else {
         eprintln!("cargo-nextest is not installed: the slower `cargo test` runs the same tests.");
         SELECTIONS
