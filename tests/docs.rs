@@ -77,3 +77,15 @@ fn links_lead_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
     assert!(followed > 20, "only {followed} links were found");
 }
+
+#[test]
+fn licences_are_in_the_tree() {
+    let text = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
+    let apache = text("LICENSE");
+    assert!(apache.contains("Version 2.0, January 2004"));
+    assert!(apache.contains("END OF TERMS AND CONDITIONS"));
+    let font = text("host/src/overlay/NotoSans-LICENSE.txt");
+    assert!(font.contains("Copyright 2012 Google Inc."));
+    assert!(font.contains("SIL OPEN FONT LICENSE Version 1.1"));
+    assert!(font.contains("DISCLAIMER"));
+}
