@@ -35,7 +35,9 @@ enum Place {
     TorchPlugin,
     /// A plugin that may not.
     Plugin,
-    /// Shared by plugins, or a tool of the workspace.
+    /// Shared by plugins.
+    Support,
+    /// A program or the tests of the workspace.
     Other,
 }
 
@@ -44,7 +46,8 @@ fn place(folder: &str) -> Place {
         ["plugin-api", ..] => Place::Api,
         ["host"] => Place::Host,
         ["plugins", "models" | "vision" | "editors", ..] => Place::TorchPlugin,
-        ["plugins", "support", ..] => Place::Other,
+        ["plugins", "support", ..] => Place::Support,
+        ["plugins", "tools", ..] => Place::Other,
         ["plugins", ..] => Place::Plugin,
         _ => Place::Other,
     }
@@ -128,7 +131,7 @@ fn forbidden(from: Place, other: &Crate) -> Option<&'static str> {
         return match from {
             Place::Api | Place::Host => Some("neither the interface nor the host links libtorch"),
             Place::Plugin => Some("only models, vision and editors link libtorch"),
-            Place::TorchPlugin | Place::Other => None,
+            Place::TorchPlugin | Place::Support | Place::Other => None,
         };
     }
     let to = place(other.folder.as_deref()?);
@@ -138,6 +141,7 @@ fn forbidden(from: Place, other: &Crate) -> Option<&'static str> {
             Some("the interface depends on nothing of the workspace but its own surface")
         }
         Place::Host if to_plugin => Some("the host knows no plugin"),
+        Place::Support if to_plugin => Some("what plugins share knows no plugin"),
         Place::Plugin | Place::TorchPlugin if to_plugin => Some("no plugin knows another"),
         Place::Plugin | Place::TorchPlugin if to == Place::Host => Some("no plugin knows the host"),
         _ => None,
@@ -168,7 +172,7 @@ mod tests {
             ("torch-support", "plugins/support/torch", &[6]),
             ("gemma3", "plugins/models/gemma3", &[0, 2]),
             ("gradient", "plugins/methods/gradient", &[0]),
-            ("trainer", "plugins/support/trainer", &[3]),
+            ("trainer", "plugins/tools/trainer", &[3]),
             (TORCH, "", &[]),
             ("serde", "", &[]),
         ]);
@@ -203,6 +207,14 @@ mod tests {
         assert!(forbidden(Place::Host, &inside("plugins/models/gemma3")).is_some());
         assert!(forbidden(Place::Plugin, &inside("plugins/datasets/phantom")).is_some());
         assert!(forbidden(Place::TorchPlugin, &inside("host")).is_some());
+        assert!(forbidden(Place::Support, &inside("plugins/models/gemma3")).is_some());
+        assert!(
+            forbidden(
+                place("plugins/tools/trainer"),
+                &inside("plugins/models/gemma3")
+            )
+            .is_none()
+        );
         assert!(forbidden(Place::Plugin, &inside("plugins/support/imaging")).is_none());
         assert!(forbidden(Place::Api, &inside("plugins/support/imaging")).is_some());
         assert!(forbidden(Place::Api, &inside("plugin-api/abi")).is_none());

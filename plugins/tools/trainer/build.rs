@@ -1,6 +1,6 @@
 //! Lets the program find libtorch, and link several plugins.
 
-#[path = "../torch/run_path.rs"]
+#[path = "../../support/torch/run_path.rs"]
 mod run_path;
 
 fn main() {
