@@ -35,10 +35,8 @@ fn links(page: &str) -> impl Iterator<Item = &str> {
 /// Whether a page has a heading with this anchor, made as GitHub makes it.
 fn has_anchor(page: &str, anchor: &str) -> bool {
     page.lines()
-        .filter_map(|line| {
-            line.starts_with('#')
-                .then(|| line.trim_start_matches('#').trim())
-        })
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim())
         .any(|heading| {
             let made: String = heading
                 .to_lowercase()
