@@ -32,11 +32,13 @@ fn files() -> Vec<Vec<u8>> {
         .with(PADDING, us(0))
         .with(SLOPE, ds("1.5"));
     let jpeg = include_bytes!("fixtures/lossless.jpg").to_vec();
+    let restarts = include_bytes!("fixtures/restarts.jpg").to_vec();
     let j2k = include_bytes!("fixtures/lossless.j2k").to_vec();
     vec![
         encode_png_gray(gray.view()).expect("a valid image"),
         include_bytes!("fixtures/palette.png").to_vec(),
         include_bytes!("fixtures/oriented.jpg").to_vec(),
+        include_bytes!("fixtures/progressive.jpg").to_vec(),
         tiff.into_inner(),
         dicom.file(),
         dicom.clone().in_syntax(IMPLICIT).headless(),
@@ -44,6 +46,7 @@ fn files() -> Vec<Vec<u8>> {
         dicom.clone().in_syntax(DEFLATED).file(),
         dicom.clone().coded(RLE, rle(&words)).file(),
         dicom.clone().coded(JPEG_LOSSLESS, jpeg).file(),
+        dicom.clone().coded(JPEG_LOSSLESS, restarts).file(),
         dicom.clone().coded(JPEG_LS, jpeg_ls(&words, 24, 16)).file(),
         dicom.coded(JPEG_2000, j2k).file(),
     ]

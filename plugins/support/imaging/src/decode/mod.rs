@@ -18,6 +18,7 @@
 
 mod dicom;
 mod error;
+mod jpeg;
 mod orientation;
 mod raster;
 mod tone;

@@ -2,15 +2,14 @@
 
 use std::io::Cursor;
 
-use image::{
-    DynamicImage, ImageDecoder, Limits,
-    codecs::{jpeg::JpegDecoder, png::PngDecoder},
-};
+use image::{DynamicImage, ImageDecoder, Limits, codecs::png::PngDecoder, metadata::Orientation};
 use ndarray::Array2;
 use tiff::{ColorType, decoder::DecodingResult, tags::Tag};
 
 use super::{
-    DecodeError, Decoded, Format, check_size, orientation,
+    DecodeError, Decoded, Format, check_size,
+    jpeg::{Colour, Jpeg},
+    orientation,
     tone::{Range, luma_wide, luma8},
 };
 
@@ -21,15 +20,22 @@ pub(super) fn png(bytes: &[u8]) -> Result<Decoded, DecodeError> {
 }
 
 pub(super) fn jpeg(bytes: &[u8]) -> Result<Decoded, DecodeError> {
-    // The decoder would fill what is missing with gray.
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
-    let (scan, end) = (last(0xda), last(0xd9));
-    if end.is_none() || end < scan {
-        return Err(Format::Jpeg.damaged("it has no end marker"));
-    }
-    let decoder =
-        JpegDecoder::new(Cursor::new(bytes)).map_err(|_| Format::Jpeg.damaged("its header"))?;
-    with_decoder(Format::Jpeg, decoder)
+    let format = Format::Jpeg;
+    let jpeg = Jpeg::new(bytes, format)?;
+    let (size, channels) = ((jpeg.rows(), jpeg.columns()), jpeg.channels());
+    check_size(size.0, size.1)?;
+    let samples = jpeg.decode(jpeg.colour().unwrap_or(Colour::YCbCr))?;
+    let kind = if channels == 1 { "gray" } else { "RGB" };
+    let decoded = if jpeg.bits() == 8 {
+        let levels: Vec<u8> = samples.iter().map(|&sample| sample as u8).collect();
+        narrow(format, kind, &levels, channels, size)
+    } else {
+        let kind = format!("{}-bit {kind}", jpeg.bits());
+        wide(format, &kind, &samples, channels, size)
+    }?;
+    let turn = jpeg.exif().and_then(Orientation::from_exif_chunk);
+    let turn = turn.map_or(1, Orientation::to_exif);
+    Ok(orientation::apply(decoded, turn.into()))
 }
 
 fn with_decoder(format: Format, mut decoder: impl ImageDecoder) -> Result<Decoded, DecodeError> {

@@ -8,6 +8,7 @@ pub const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 pub const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 pub const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 pub const RLE: &str = "1.2.840.10008.1.2.5";
+pub const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
 pub const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
 pub const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
 pub const JPEG_2000_LOSSY: &str = "1.2.840.10008.1.2.4.91";

@@ -1,12 +1,13 @@
 //! Transfer syntaxes, and the codecs of compressed frames.
 
-use std::io::Cursor;
-
 use dicom_dictionary_std::uids;
 use dicom_transfer_syntax_registry::{TransferSyntaxIndex as _, TransferSyntaxRegistry};
 
 use super::{
-    super::{DecodeError, Format},
+    super::{
+        DecodeError, Format,
+        jpeg::{Colour, Jpeg},
+    },
     elements::starts_explicit,
     frame::Layout,
     jpeg2000, rle,
@@ -110,6 +111,10 @@ pub(super) struct Coded {
     pub samples: Vec<u16>,
     /// The frame itself says that its samples are signed.
     pub signed: bool,
+    /// The frame itself says that its colours are others than the header's.
+    pub mislabelled: bool,
+    /// Colour is luma and chroma, not RGB.
+    pub luma_first: bool,
 }
 
 impl Coded {
@@ -120,6 +125,8 @@ impl Coded {
             channels,
             samples,
             signed: false,
+            mislabelled: false,
+            luma_first: false,
         }
     }
 }
@@ -141,40 +148,21 @@ impl Codec {
 }
 
 fn jpeg(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
-    use jpeg_decoder::{ColorTransform, Decoder, Error, PixelFormat};
-    let explain = |error| match error {
-        Error::Unsupported(_) => Format::Dicom.unsupported(
-            "a JPEG frame that is neither 8-bit nor lossless",
-            UNCOMPRESS,
-        ),
-        _ => Format::Dicom.damaged("its JPEG frame"),
-    };
-    let mut decoder = Decoder::new(Cursor::new(frame));
-    decoder.set_max_decoding_buffer_size(layout.pixels() * layout.channels * 2);
-    if layout.photometric == "RGB" {
-        decoder.set_color_transform(ColorTransform::RGB);
-    }
-    decoder.read_info().map_err(explain)?;
-    let header = || Format::Dicom.damaged("its JPEG header");
-    let info = decoder.info().ok_or_else(header)?;
-    let (rows, columns) = (info.height.into(), info.width.into());
-    let channels = match info.pixel_format {
-        PixelFormat::L8 | PixelFormat::L16 => 1,
-        PixelFormat::RGB24 => 3,
-        PixelFormat::CMYK32 => return Err(header()),
-    };
+    let jpeg = Jpeg::new(frame, Format::Dicom)?;
+    let (rows, columns, channels) = (jpeg.rows(), jpeg.columns(), jpeg.channels());
     layout.expect(rows, columns, channels)?;
-    let bytes = decoder.decode().map_err(explain)?;
-    let samples = match info.pixel_format {
-        PixelFormat::L16 => {
-            let words = bytes.chunks_exact(2);
-            words
-                .map(|word| u16::from_ne_bytes([word[0], word[1]]))
-                .collect()
-        }
-        _ => bytes.into_iter().map(u16::from).collect(),
+    let label = if layout.photometric == "RGB" {
+        Colour::Rgb
+    } else {
+        Colour::YCbCr
     };
-    Ok(Coded::new(rows, columns, channels, samples))
+    let colour = jpeg.colour().unwrap_or(label);
+    let samples = jpeg.decode(colour)?;
+    Ok(Coded {
+        mislabelled: channels == 3 && colour != label,
+        luma_first: jpeg.is_lossless() && colour == Colour::YCbCr,
+        ..Coded::new(rows, columns, channels, samples)
+    })
 }
 
 fn jpeg_ls(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {

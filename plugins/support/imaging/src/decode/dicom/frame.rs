@@ -7,6 +7,7 @@ use dicom_dictionary_std::tags;
 
 use super::{
     super::{DecodeError, Format},
+    codec::Coded,
     dataset::{Dataset, PixelData},
 };
 
@@ -140,66 +141,47 @@ impl Layout {
 }
 
 /// The first frame, its samples interleaved.
-pub(super) struct Frame {
-    pub samples: Vec<u16>,
-    /// Colour is luma and chroma, not RGB.
-    pub luma_first: bool,
-    /// The compressed frame says that its samples are signed.
-    pub signed: bool,
+pub(super) fn decode(dataset: &Dataset, layout: &Layout) -> Result<Coded, DecodeError> {
+    match &dataset.pixels {
+        PixelData::Native(bytes) => native(bytes, layout),
+        PixelData::Encapsulated { offsets, fragments } => {
+            let frame = first_frame(offsets, fragments, layout.frames);
+            dataset.transfer.codec.decode(&frame, layout)
+        }
+    }
 }
 
-impl Frame {
-    pub fn decode(dataset: &Dataset, layout: &Layout) -> Result<Self, DecodeError> {
-        match &dataset.pixels {
-            PixelData::Native(bytes) => Self::native(bytes, layout),
-            PixelData::Encapsulated { offsets, fragments } => {
-                let frame = first_frame(offsets, fragments, layout.frames);
-                let coded = dataset.transfer.codec.decode(&frame, layout)?;
-                // JPEG decoders return RGB; run lengths keep whatever was coded.
-                let luma_first = dataset.transfer.codec == super::codec::Codec::Rle
-                    && layout.photometric != "RGB";
-                Ok(Self {
-                    samples: coded.samples,
-                    luma_first,
-                    signed: coded.signed,
-                })
-            }
-        }
+fn native(bytes: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {
+    if layout.photometric == "YBR_FULL_422" {
+        return Err(Format::Dicom.unsupported(
+            "uncompressed YBR_FULL_422",
+            "convert it to RGB or MONOCHROME2 first",
+        ));
     }
-
-    fn native(bytes: &[u8], layout: &Layout) -> Result<Self, DecodeError> {
-        if layout.photometric == "YBR_FULL_422" {
-            return Err(Format::Dicom.unsupported(
-                "uncompressed YBR_FULL_422",
-                "convert it to RGB or MONOCHROME2 first",
-            ));
-        }
-        let count = layout.pixels() * layout.channels;
-        let bytes = bytes
-            .get(..count * layout.bytes_per_sample())
-            .ok_or(Format::Dicom.damaged("its pixel data are too short"))?;
-        let samples: Vec<u16> = if layout.bytes_per_sample() == 1 {
-            bytes.iter().map(|&byte| byte.into()).collect()
-        } else {
-            let words = bytes.chunks_exact(2);
-            words
-                .map(|word| u16::from_le_bytes([word[0], word[1]]))
-                .collect()
-        };
-        let samples = if layout.planar && layout.channels > 1 {
-            let pixels = layout.pixels();
-            (0..count)
-                .map(|i| samples[i % layout.channels * pixels + i / layout.channels])
-                .collect()
-        } else {
-            samples
-        };
-        Ok(Self {
-            samples,
-            luma_first: layout.photometric != "RGB",
-            signed: false,
-        })
-    }
+    let count = layout.pixels() * layout.channels;
+    let bytes = bytes
+        .get(..count * layout.bytes_per_sample())
+        .ok_or(Format::Dicom.damaged("its pixel data are too short"))?;
+    let samples: Vec<u16> = if layout.bytes_per_sample() == 1 {
+        bytes.iter().map(|&byte| byte.into()).collect()
+    } else {
+        let words = bytes.chunks_exact(2);
+        words
+            .map(|word| u16::from_le_bytes([word[0], word[1]]))
+            .collect()
+    };
+    let samples = if layout.planar && layout.channels > 1 {
+        let pixels = layout.pixels();
+        (0..count)
+            .map(|i| samples[i % layout.channels * pixels + i / layout.channels])
+            .collect()
+    } else {
+        samples
+    };
+    Ok(Coded {
+        luma_first: layout.photometric != "RGB",
+        ..Coded::new(layout.rows, layout.columns, layout.channels, samples)
+    })
 }
 
 /// The bytes of the first frame: all fragments of a single frame; else those before the second offset

@@ -14,8 +14,9 @@ use std::ops::RangeInclusive;
 use ndarray::Array2;
 
 use self::{
+    codec::Coded,
     dataset::Dataset,
-    frame::{Frame, Layout},
+    frame::Layout,
     voi::{Modality, Voi},
 };
 use super::{
@@ -38,12 +39,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         ));
     }
     warnings.extend(geometry::warnings(&dataset));
-    let frame = Frame::decode(&dataset, &layout)?;
+    let frame = frame::decode(&dataset, &layout)?;
     if frame.signed && !layout.signed {
         warnings.push(
             "PixelRepresentation says unsigned, the compressed frame signed, which is taken".into(),
         );
         layout.signed = true;
+    }
+    if frame.mislabelled {
+        warnings.push(format!(
+            "PhotometricInterpretation says {}, the markers of the compressed frame another, which is taken",
+            layout.photometric
+        ));
     }
     let transfer = dataset.transfer.name;
     if layout.channels == 3 {
@@ -70,7 +77,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
 
 /// Luma of an 8-bit colour image; windows are not defined for these.
 fn colour(
-    frame: &Frame,
+    frame: &Coded,
     layout: &Layout,
     transfer: &str,
     warnings: Vec<String>,
@@ -103,7 +110,7 @@ impl Tones {
     fn new(
         padding: RangeInclusive<i32>,
         layout: &Layout,
-        frame: &Frame,
+        frame: &Coded,
         (modality, voi): (&Modality, &Voi),
         warnings: &mut Vec<String>,
     ) -> Result<Self, DecodeError> {

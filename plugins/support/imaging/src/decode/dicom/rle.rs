@@ -38,7 +38,11 @@ pub(super) fn decode(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError
             *sample |= u16::from(byte) << shift;
         }
     }
-    Ok(Coded::new(layout.rows, layout.columns, channels, samples))
+    Ok(Coded {
+        // Run lengths keep whatever was coded.
+        luma_first: layout.photometric != "RGB",
+        ..Coded::new(layout.rows, layout.columns, channels, samples)
+    })
 }
 
 /// `length` bytes of PackBits: n < 128 copies n + 1 bytes, n > 128 repeats one byte 257 - n times.
