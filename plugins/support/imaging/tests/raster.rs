@@ -182,6 +182,35 @@ fn orientation_tags_are_applied() {
     }
 }
 
+/// A TIFF of two gray pixels, 8 bits, with one more tag or another value of one.
+fn tiff_with(tag: tiff::tags::Tag, value: u16) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut file).expect("in memory");
+    let mut image = encoder
+        .new_image::<colortype::GrayI8>(2, 1)
+        .expect("a valid image");
+    image.encoder().write_tag(tag, value).expect("a valid tag");
+    image.write_data(&[1, 2]).expect("a valid image");
+    file.into_inner()
+}
+
+#[test]
+fn what_a_tiff_says_and_is_not_read_is_named() {
+    use tiff::tags::Tag;
+    let refused = |tag, value| {
+        let error = decode(&tiff_with(tag, value)).expect_err("not supported");
+        assert!(matches!(error, DecodeError::Unsupported { .. }), "{error}");
+        error.to_string()
+    };
+    assert!(refused(Tag::FillOrder, 2).contains("FillOrder 2"));
+    let inverted = refused(Tag::PhotometricInterpretation, 0);
+    assert!(inverted.contains("WhiteIsZero"), "{inverted}");
+    for (tag, value) in [(Tag::FillOrder, 1), (Tag::PhotometricInterpretation, 1)] {
+        let image = decode(&tiff_with(tag, value)).expect("a valid file");
+        assert_eq!(levels(&image), [0, 255]);
+    }
+}
+
 #[test]
 fn truncated_files_are_errors() {
     let jpeg = include_bytes!("fixtures/oriented.jpg");

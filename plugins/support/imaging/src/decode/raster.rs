@@ -60,10 +60,12 @@ fn with_decoder(format: Format, mut decoder: impl ImageDecoder) -> Result<Decode
     Ok(orientation::apply(decoded, turn.into()))
 }
 
+type TiffDecoder<'a> = tiff::decoder::Decoder<Cursor<&'a [u8]>>;
+
 pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let format = Format::Tiff;
-    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes))
-        .map_err(|_| format.damaged("its header"))?;
+    let mut decoder =
+        TiffDecoder::new(Cursor::new(bytes)).map_err(|_| format.damaged("its header"))?;
     let (width, height) = decoder
         .dimensions()
         .map_err(|_| format.damaged("its dimensions"))?;
@@ -84,7 +86,21 @@ pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
             ));
         }
     };
-    let turn = decoder.find_tag_unsigned::<u16>(Tag::Orientation);
+    let stated =
+        |decoder: &mut TiffDecoder<'_>, tag| decoder.find_tag_unsigned::<u16>(tag).ok().flatten();
+    if stated(&mut decoder, Tag::FillOrder) == Some(2) {
+        return Err(
+            format.unsupported("FillOrder 2 (reversed bits)", "save it without compression")
+        );
+    }
+    let white_is_zero = stated(&mut decoder, Tag::PhotometricInterpretation) == Some(0);
+    let sample_format = decoder.find_tag_unsigned_vec::<u16>(Tag::SampleFormat);
+    let sample_format = sample_format.ok().flatten().unwrap_or_default();
+    if white_is_zero && sample_format.first() == Some(&2) {
+        let what = "WhiteIsZero (inverted gray) of signed samples";
+        return Err(format.unsupported(what, "save it as BlackIsZero or unsigned"));
+    }
+    let turn = stated(&mut decoder, Tag::Orientation).unwrap_or(1);
     let pages = decoder.more_images();
     let mut limits = tiff::decoder::Limits::default();
     limits.decoding_buffer_size = 1 << 30;
@@ -120,10 +136,7 @@ pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
             .warnings
             .push("the file has several pages: only the first is used".into());
     }
-    Ok(orientation::apply(
-        decoded,
-        turn.ok().flatten().unwrap_or(1),
-    ))
+    Ok(orientation::apply(decoded, turn))
 }
 
 /// An image of 8-bit samples, interleaved: levels as they are.
