@@ -14,7 +14,7 @@
 //! Stored values, modality transformation (rescale slope and intercept, or its lookup table), first
 //! VOI window (or VOI lookup table), inversion of MONOCHROME1, stretch to 0..=255. Padding pixels
 //! take no part in the stretch and become black. Only the elements that these steps need are
-//! read: nothing about the patient is ever decoded. Of a multi-frame file the first frame is taken.
+//! read: nothing that could name the patient is ever decoded. Of a multi-frame file the first frame is taken.
 
 mod dicom;
 mod error;
