@@ -15,7 +15,7 @@ use crate::{
     },
     context::{Context, Services},
     error::{Error, ErrorKind, Result},
-    logging,
+    logging::{self, Speaking},
     manifest::{Kind, render},
     message::Message,
     params::Params,
@@ -58,10 +58,10 @@ macro_rules! export_plugin {
                 params: RStr<'_>,
                 host: $crate::abi::HostBox,
             ) -> RResult<$crate::abi::ComponentBox, $crate::abi::AbiError> {
-                $crate::export::create(name, params, host, |name, params, context| match name {
+                $crate::export::create(name, params, host, |name, params, host| match name {
                     $(<$component as $crate::Component>::NAME => $crate::export::make::<$component>(
                         params,
-                        context,
+                        host,
                         |component, op, message| $crate::protocol::$kind::serve(component, op, message),
                     ),)+
                     _ => Err($crate::export::no_such_component(name)),
@@ -130,30 +130,33 @@ pub fn create(
     name: RStr<'_>,
     params: RStr<'_>,
     host: HostBox,
-    make: impl FnOnce(&str, &str, Context) -> Result<ComponentBox>,
+    make: impl FnOnce(&str, &str, Arc<HostBox>) -> Result<ComponentBox>,
 ) -> RResult<ComponentBox, AbiError> {
     remember_panics();
+    logging::install();
     let host = Arc::new(host);
-    logging::install(host.clone());
+    let _speaking = Speaking::to(&host);
     into_abi(guarded(name.as_str(), || {
-        make(
-            name.as_str(),
-            params.as_str(),
-            Context::new(HostServices(host)),
-        )
+        make(name.as_str(), params.as_str(), host)
     }))
 }
 
 #[doc(hidden)]
-pub fn make<T: Component>(params: &str, context: Context, serve: Serve<T>) -> Result<ComponentBox> {
+pub fn make<T: Component>(
+    params: &str,
+    host: Arc<HostBox>,
+    serve: Serve<T>,
+) -> Result<ComponentBox> {
     let params = serde_json::from_str(params).map_err(|error| {
         Error::protocol(format!("the parameters are not a JSON object: {error}"))
     })?;
+    let context = Context::new(HostServices(host.clone()));
     let component = T::new(T::Params::from_json(params)?, context)?;
     Ok(ComponentBox::from_value(
         Shim {
             component: ManuallyDrop::new(component),
             serve,
+            host,
         },
         TD_Opaque,
     ))
@@ -165,10 +168,12 @@ type Serve<T> = fn(&T, &str, Message) -> Result<Message>;
 struct Shim<T: Component> {
     component: ManuallyDrop<T>,
     serve: Serve<T>,
+    host: Arc<HostBox>,
 }
 
 impl<T: Component> abi::Component for Shim<T> {
     fn invoke(&self, op: RStr<'_>, message: AbiMessage) -> RResult<AbiMessage, AbiError> {
+        let _speaking = Speaking::to(&self.host);
         into_abi(guarded(T::NAME, || {
             // SAFETY: the host's handles are made by `into_abi`.
             let message = unsafe { Message::from_abi(message) }?;
@@ -179,6 +184,7 @@ impl<T: Component> abi::Component for Shim<T> {
 
 impl<T: Component> Drop for Shim<T> {
     fn drop(&mut self) {
+        let _speaking = Speaking::to(&self.host);
         // Dropped here and nowhere else.
         let result = guarded(T::NAME, || {
             unsafe { ManuallyDrop::drop(&mut self.component) };

@@ -1,6 +1,9 @@
 //! Sends a plugin's `tracing` events to the host: each library has statics of its own.
+//!
+//! A line goes to the host of the component that is being called on its thread, and so bears that component's name. On
+//! a thread that a component started by itself nothing is being called: lines from there go nowhere.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{cell::RefCell, fmt::Write as _, sync::Arc};
 
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -10,13 +13,34 @@ use tracing::{
 
 use crate::abi::{HostBox, std_types::RStr};
 
-struct Forward(Arc<HostBox>);
-
-/// Forwards from now on; the first component made in a library decides.
-pub(crate) fn install(host: Arc<HostBox>) {
-    // A second component finds the first one's forwarder in place, which leads to the same host.
-    let _ = tracing::subscriber::set_global_default(Forward(host));
+thread_local! {
+    /// Held only while a component is called: what is kept here for longer is never freed.
+    static HOST: RefCell<Option<Arc<HostBox>>> = const { RefCell::new(None) };
 }
+
+/// Sends this thread's lines to a host until it is dropped, then again to the one before.
+pub(crate) struct Speaking(Option<Arc<HostBox>>);
+
+impl Speaking {
+    pub fn to(host: &Arc<HostBox>) -> Self {
+        Self(HOST.replace(Some(host.clone())))
+    }
+}
+
+impl Drop for Speaking {
+    fn drop(&mut self) {
+        // Dropped after the borrow: it may hold the last of a component, which then speaks, too.
+        drop(HOST.replace(self.0.take()));
+    }
+}
+
+/// Forwards this library's lines from now on.
+pub(crate) fn install() {
+    // A second component finds the first one's forwarder in place, which is the same.
+    let _ = tracing::subscriber::set_global_default(Forward);
+}
+
+struct Forward;
 
 impl Subscriber for Forward {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -33,6 +57,9 @@ impl Subscriber for Forward {
     fn exit(&self, _: &span::Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        let Some(host) = HOST.with_borrow(Option::clone) else {
+            return;
+        };
         let mut line = Line::default();
         event.record(&mut line);
         let metadata = event.metadata();
@@ -44,8 +71,7 @@ impl Subscriber for Forward {
             Level::TRACE => 5,
         };
         let text = line.message + &line.fields;
-        self.0
-            .log(level, RStr::from(metadata.target()), RStr::from(&*text));
+        host.log(level, RStr::from(metadata.target()), RStr::from(&*text));
     }
 }
 
