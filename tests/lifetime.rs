@@ -55,3 +55,58 @@ fn a_line_bears_the_name_of_the_component_that_wrote_it() {
         "{line}"
     );
 }
+
+/// The debug lines that say of a component what happened to it.
+fn events(log: &str, event: &str) -> Vec<(usize, String)> {
+    let lines = log.lines().enumerate();
+    lines
+        .filter_map(|(at, line)| {
+            let component = line.split_once(&format!("{event} component=\""))?.1;
+            Some((at, component.split('"').next()?.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn a_run_shares_what_fills_slots_and_frees_all_it_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = [outside_plugin(), built().join("plugins")];
+    let out = folder.path().join("out");
+    let config = format!(
+        "[plugins]\npaths = {plugins:?}\n[slots.segmenter]\ncomponent = \"otsu\"\n\
+         [experiment]\nname = \"shared\"\nout = {out:?}\nmodels = [\"toy=a\", \"toy=b\"]\n\
+         [[experiment.datasets]]\ncomponent = \"phantom\"\nsamples = 1\n\
+         [[experiment.methods]]\ncomponent = \"medfocus\"\n\
+         [[experiment.methods]]\ncomponent = \"medfocus\"\nname = \"again\"\n"
+    );
+    let file = folder.path().join("shared.toml");
+    std::fs::write(&file, config).unwrap();
+    let ran = run(medfocus()
+        .arg("run")
+        .arg(&file)
+        .env("MEDFOCUS_LOG", "medfocus=debug")
+        .env("NO_COLOR", "1"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    let (made, freed) = (events(&ran.err, "made"), events(&ran.err, "freed"));
+    let named = |events: &[(usize, String)], name: &str| -> Vec<usize> {
+        let mut of = events.to_vec();
+        of.retain(|(_, component)| component == name);
+        of.into_iter().map(|(at, _)| at).collect()
+    };
+    // Two methods, two models: one for each model.
+    assert_eq!(named(&made, "medfocus").len(), 4, "{made:?}");
+    assert_eq!(named(&made, "otsu").len(), 2, "{made:?}");
+    let (models, gone) = (named(&made, "toy"), named(&freed, "toy"));
+    assert_eq!((models.len(), gone.len()), (2, 2), "{made:?} {freed:?}");
+    assert!(
+        gone[0] < models[1],
+        "the first model makes room for the second"
+    );
+    let names = |events: Vec<(usize, String)>| {
+        let mut names: Vec<_> = events.into_iter().map(|(_, name)| name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(made), names(freed), "all that was made is freed");
+}

@@ -443,6 +443,29 @@ fn what_cannot_be_is_refused_before_anything_runs() {
 }
 
 #[test]
+fn sanity_checks_explain_the_answers_of_the_journal() {
+    let lab = Lab::new(4, "toy", &["occlusion"], "", "");
+    assert_eq!(lab.run().code, 0);
+    // The model would answer "Yes" again, and knows nothing else.
+    let journal = lab.out().join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(
+        &journal,
+        text.replace("\"answer\":\"Yes\"", "\"answer\":\"Perhaps\""),
+    )
+    .unwrap();
+    let checked = run(lab
+        .command("run")
+        .args(["--set", "experiment.sanity={samples=1,randomise=[]}"]));
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let sanity = lab.text("sanity.jsonl");
+    assert!(!sanity.is_empty());
+    for line in sanity.lines() {
+        assert!(line.contains("only knows the answer `Yes`"), "{line}");
+    }
+}
+
+#[test]
 fn another_experiment_does_not_go_into_the_same_folder() {
     let lab = Lab::new(3, "toy", METHODS, "", "");
     assert_eq!(lab.run().code, 0);

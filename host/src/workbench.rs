@@ -3,16 +3,17 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use figment::value::Dict;
 use medfocus_plugin_api::{
     Ability, Client, DatasetReader, Error, Kind, Result,
+    abi::ComponentBox,
     manifest::{ComponentManifest, SlotManifest},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     config::{Filling, Layers, relative},
@@ -34,7 +35,11 @@ pub struct Workbench {
     /// The process's libtorch.
     pub libtorch: Arc<Libtorch>,
     loaded: Arc<Mutex<BTreeMap<PathBuf, Library>>>,
+    /// What fills slots, as long as anything uses it.
+    shared: Arc<Mutex<BTreeMap<String, Weak<ComponentBox>>>>,
 }
+
+type Slots = BTreeMap<String, Arc<Instance>>;
 
 /// A component that can be made: all is checked that can be without running its code.
 #[derive(Clone, Debug)]
@@ -102,6 +107,7 @@ impl Workbench {
             session: Session::default(),
             libtorch,
             loaded: Arc::default(),
+            shared: Arc::default(),
         }
     }
 
@@ -113,6 +119,7 @@ impl Workbench {
             session: self.session.fork(),
             libtorch: self.libtorch.clone(),
             loaded: self.loaded.clone(),
+            shared: self.shared.clone(),
         }
     }
 
@@ -122,7 +129,7 @@ impl Workbench {
     ///
     /// See [`Library::open`].
     pub fn library(&self, plugin: &Inspected) -> Result<Library> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = lock(&self.loaded);
         if let Some(library) = loaded.get(&plugin.path) {
             return Ok(library.clone());
         }
@@ -280,19 +287,54 @@ impl Workbench {
     ///
     /// A parameter is wrong, or whatever else the component's constructor fails with.
     pub fn make(&self, recipe: &Recipe, model: Option<&Ready>) -> Result<Ready> {
-        let name = &recipe.manifest.name;
-        let kind = recipe.manifest.kind.name();
-        let mut slots = BTreeMap::new();
+        let (slots, provenance) = self.fill(recipe, model)?;
+        let component = Arc::new(self.create(recipe, slots)?);
+        Ok(self.ready(recipe, component, provenance))
+    }
+
+    /// The component of this recipe that is in use already, here or on another fork of the same bench, or else a new
+    /// one. One whose own slots are filled counts its calls in one session, and so is shared within that alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Workbench::make`].
+    pub fn share(&self, recipe: &Recipe) -> Result<Ready> {
+        let (slots, provenance) = self.fill(recipe, None)?;
+        let session = (!slots.is_empty()).then(|| self.session.number());
+        let key = json!([recipe.manifest.kind, provenance, session]).to_string();
+        // Held while one is made, lest another thread make it, too.
+        let mut shared = lock(&self.shared);
+        let component = match shared.get(&key).and_then(Weak::upgrade) {
+            Some(component) => component,
+            None => {
+                let component = Arc::new(self.create(recipe, slots)?);
+                shared.retain(|_, component| component.strong_count() > 0);
+                shared.insert(key, Arc::downgrade(&component));
+                component
+            }
+        };
+        Ok(self.ready(recipe, component, provenance))
+    }
+
+    /// What goes into a component's slots, and how that is recorded.
+    fn fill(&self, recipe: &Recipe, model: Option<&Ready>) -> Result<(Slots, Provenance)> {
+        let mut slots = Slots::new();
         let mut provenance = recipe.provenance.clone();
         for slot in &recipe.manifest.slots {
             if let Some(inner) = recipe.slots.get(&slot.name) {
-                let made = self.make(inner, None)?;
+                let made = self.share(inner)?;
                 slots.insert(slot.name.clone(), made.instance.named(&slot.name));
                 provenance.slots.insert(slot.name.clone(), made.in_slot()?);
             } else if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
                 slots.insert(slot.name.clone(), model.instance.clone());
             }
         }
+        Ok((slots, provenance))
+    }
+
+    fn create(&self, recipe: &Recipe, slots: Slots) -> Result<ComponentBox> {
+        let name = &recipe.manifest.name;
+        let kind = recipe.manifest.kind.name();
         let library = self.library(&recipe.plugin)?;
         let host = Mediator::boxed(name, slots, self.session.clone());
         let params = Value::Object(recipe.provenance.params.clone());
@@ -300,11 +342,22 @@ impl Workbench {
             .create(name, &params, host)
             .map_err(|error| error.context(format!("{kind} `{name}`")))
             .map_err(|error| self.layers.explain(kind, error))?;
-        Ok(Ready {
+        tracing::debug!(component = name, "made");
+        Ok(component)
+    }
+
+    fn ready(
+        &self,
+        recipe: &Recipe,
+        component: Arc<ComponentBox>,
+        provenance: Provenance,
+    ) -> Ready {
+        let kind = recipe.manifest.kind.name();
+        Ready {
             instance: Instance::new(kind, component, self.session.clone()),
             provenance,
             manifest: recipe.manifest.clone(),
-        })
+        }
     }
 
     /// The provenance of a recipe with the samples of the datasets in its slots, which it opens.
@@ -316,7 +369,7 @@ impl Workbench {
         let mut provenance = recipe.provenance.clone();
         for (slot, inner) in &recipe.slots {
             let filled = match inner.manifest.kind {
-                Kind::Dataset => self.make(inner, None)?.in_slot()?,
+                Kind::Dataset => self.share(inner)?.in_slot()?,
                 _ => self.provenance(inner)?,
             };
             provenance.slots.insert(slot.clone(), filled);
@@ -349,6 +402,10 @@ impl Workbench {
         relative::read(&path)
             .map_err(|error| Error::invalid(format!("model {}: {error}", path.display())))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn empty_slot(user: &str, slot: &SlotManifest) -> Error {

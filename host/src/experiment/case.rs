@@ -86,7 +86,7 @@ impl<'a> Scene<'a> {
     /// [`Error::cancelled`], or a file could not be written. Whatever else fails is part of the record.
     pub fn record(&self, index: u64) -> Result<Record> {
         let begin = Instant::now();
-        let (subject, outcome) = match self.pose(index) {
+        let (subject, outcome) = match self.pose(index, None) {
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             Err(error) => (None, Outcome::Failed { error }),
             Ok(Posed {
@@ -120,16 +120,19 @@ impl<'a> Scene<'a> {
         Ok((sample, study))
     }
 
-    /// Reads a sample and gets the answer about it.
+    /// Reads a sample and gets the answer about it, unless that was `given` before.
     ///
     /// # Errors
     ///
     /// The sample cannot be read or the model cannot answer.
-    pub fn pose(&self, index: u64) -> Result<Posed> {
+    pub fn pose(&self, index: u64, given: Option<&str>) -> Result<Posed> {
         let experiment = &self.plan.experiment;
         let (sample, study) = self.read(index)?;
         let question = with_suffix(&sample.question, self.cell.mode);
-        let answer = self.answer(&sample, &study, &question)?;
+        let answer = match given {
+            Some(answer) => answer.to_owned(),
+            None => self.answer(&sample, &study, &question)?,
+        };
         let verdict = experiment.verdict.read(&answer);
         let subject = Subject {
             image: study.source.digest.clone(),
@@ -327,7 +330,7 @@ fn reader(bench: &Workbench, plan: &Plan, name: &str) -> Result<Client> {
         .map(|(_, config)| config)
         .ok_or_else(|| Error::internal(format!("the plan has no dataset `{name}`")))?;
     let recipe = bench.plan_component(Kind::Dataset, &config.filling())?;
-    Ok(bench.make(&recipe, None)?.client())
+    Ok(bench.share(&recipe)?.client())
 }
 
 /// The annotated region in the working image.

@@ -17,7 +17,7 @@ use super::{
     record::{CaseKey, Record},
     results::{self, in_order},
     sanity, tuning,
-    workers::{Queue, in_parallel},
+    workers::{Crew, Queue},
 };
 use crate::{
     config::Filling,
@@ -57,7 +57,8 @@ pub fn run(bench: &Workbench, plan: &Plan, retry_failed: bool) -> Result<Finishe
     }
     folder.json(results::PLAN, plan)?;
 
-    let tuned = tuning::tune(bench, plan, &folder)?;
+    let mut crew = Crew::new(bench, plan.experiment.workers);
+    let tuned = tuning::tune(bench, &mut crew, plan, &folder)?;
     let stage = Stage {
         bench,
         plan,
@@ -66,8 +67,15 @@ pub fn run(bench: &Workbench, plan: &Plan, retry_failed: bool) -> Result<Finishe
         note: "samples",
         methods: &|cell, model, bench| chosen_methods(bench, plan, &tuned, cell, model),
     };
-    let records = stage.run(&journal, records, retry_failed)?;
-    sanity::check(bench, plan, &tuned, &records.records, &folder)?;
+    let records = stage.run(&mut crew, &journal, records, retry_failed)?;
+    sanity::check(
+        &bench.session,
+        &mut crew,
+        plan,
+        &tuned,
+        &records.records,
+        &folder,
+    )?;
     report::write(&folder, &results::Results::read(folder.path())?)?;
     Ok(records.finished)
 }
@@ -137,6 +145,7 @@ impl Stage<'_> {
     /// Does what the journal lacks.
     pub fn run(
         &self,
+        crew: &mut Crew,
         journal: &Journal<Record>,
         held: Vec<Record>,
         retry_failed: bool,
@@ -161,22 +170,24 @@ impl Stage<'_> {
                 .filter(|(_, case)| !done.contains(case))
                 .map(|(cell, case)| (cell, case.index))
                 .collect();
-            let worker = |bench: &Workbench, queue: &Queue<'_, (&Cell, u64)>| -> Result<()> {
-                let recipe = bench.plan_model(&model.name, Default::default())?;
-                let ready = bench.make(&recipe, None)?;
+            let work = |bench: &Workbench, ready: &Ready, queue: &Queue<'_, (&Cell, u64)>| {
                 let digest = VisionLanguageModel::info(&ready.client())?.digest;
-                check_digest(&made, &model.name, &digest)?;
+                check_digest(
+                    &made.lock().unwrap_or_else(PoisonError::into_inner),
+                    &model.name,
+                    &digest,
+                )?;
                 let mut scenes: BTreeMap<String, Scene<'_>> = BTreeMap::new();
                 while let Some((cell, index)) = queue.next() {
                     let scene = match scenes.entry(cell.slug()) {
                         Entry::Occupied(entry) => entry.into_mut(),
                         Entry::Vacant(entry) => {
-                            let methods = (self.methods)(cell, &ready, bench)?;
+                            let methods = (self.methods)(cell, ready, bench)?;
                             entry.insert(Scene::new(
                                 bench,
                                 self.plan,
                                 cell,
-                                &ready,
+                                ready,
                                 methods,
                                 self.folder,
                             )?)
@@ -198,7 +209,7 @@ impl Stage<'_> {
                 }
                 Ok(())
             };
-            in_parallel(self.bench, self.plan.experiment.workers, &items, worker)?;
+            crew.work(&model.name, &items, work)?;
         }
         let records = in_order(
             self.cells,
@@ -217,9 +228,8 @@ impl Stage<'_> {
 }
 
 /// Results of one model, as its name says, are of the same weights.
-fn check_digest(made: &Mutex<Vec<Record>>, model: &str, digest: &str) -> Result<()> {
-    let made = made.lock().unwrap_or_else(PoisonError::into_inner);
-    let other = made
+pub(super) fn check_digest(records: &[Record], model: &str, digest: &str) -> Result<()> {
+    let other = records
         .iter()
         .find(|r| r.case.model == model && r.model_digest != digest);
     match other {

@@ -3,13 +3,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
+    slice,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use medfocus_plugin_api::{Error, ErrorKind, Result, Task};
+use medfocus_plugin_api::{Error, ErrorKind, Result, Task, VisionLanguageModel};
 
 use super::{
     case::{Posed, Scene},
@@ -18,18 +19,21 @@ use super::{
     plan::{Cell, Plan, Tuned},
     record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
     results,
-    run::{RUN, chosen_methods},
-    workers::{Queue, in_parallel},
+    run::{RUN, check_digest, chosen_methods},
+    workers::{Crew, Queue},
 };
 use crate::{
     attribute::{Explained, explain, with_suffix},
     metrics,
     output::OutDir,
-    plugin::Progress,
+    plugin::{Progress, Session},
     workbench::{Ready, Workbench},
 };
 
-/// What each method said of the originals, so that it is asked once.
+/// A sample that was attributed: its cell and what the journal says of it, the answer among it.
+type Item<'a> = (&'a Cell, &'a Record);
+
+/// What each method said of a model's originals, so that it is asked once.
 type Originals = Mutex<HashMap<(CaseKey, String), Arc<Result<Explained>>>>;
 
 /// Runs the checks that the journal lacks.
@@ -38,7 +42,8 @@ type Originals = Mutex<HashMap<(CaseKey, String), Arc<Result<Explained>>>>;
 ///
 /// Those of a run, and that a model cannot be randomised.
 pub(super) fn check(
-    bench: &Workbench,
+    session: &Session,
+    crew: &mut Crew,
     plan: &Plan,
     tuned: &[Tuned],
     records: &[Record],
@@ -50,14 +55,13 @@ pub(super) fn check(
     let (journal, held) = Journal::open(&folder.path().join(results::SANITY))?;
     let held: Vec<Vec<SanityRecord>> = held;
     let done: HashSet<_> = held.iter().flatten().map(|r| (&r.case, r.change)).collect();
-    let originals = Originals::default();
     for model in &plan.models {
+        let originals = Originals::default();
         for change in changes(sanity) {
-            let items: Vec<(&Cell, u64)> = attributed(plan, records, &model.name, sanity.samples)
+            let items: Vec<Item<'_>> = attributed(plan, records, &model.name, sanity.samples)
                 .filter(|(cell, record)| {
                     !done.contains(&(&record.case, change)) && cell.samples > 1
                 })
-                .map(|(cell, record)| (cell, record.case.index))
                 .collect();
             let check = Check {
                 plan,
@@ -65,12 +69,12 @@ pub(super) fn check(
                 change,
                 journal: &journal,
                 originals: &originals,
-                session: &bench.session,
+                session,
                 done: AtomicU64::default(),
                 total: items.len() as u64,
             };
-            in_parallel(bench, plan.experiment.workers, &items, |bench, queue| {
-                check.work(bench, &model.name, queue)
+            crew.work(&model.name, &items, |bench, ready, queue| {
+                check.work(bench, &model.name, ready, queue)
             })?;
         }
     }
@@ -117,30 +121,37 @@ struct Check<'a> {
     /// A line holds the records of one sample, one a method.
     journal: &'a Journal<Vec<SanityRecord>>,
     originals: &'a Originals,
-    session: &'a crate::plugin::Session,
+    session: &'a Session,
     done: AtomicU64,
     total: u64,
 }
 
 impl Check<'_> {
-    fn work(&self, bench: &Workbench, model: &str, queue: &Queue<'_, (&Cell, u64)>) -> Result<()> {
-        let ready = bench.make(&bench.plan_model(model, Default::default())?, None)?;
+    fn work(
+        &self,
+        bench: &Workbench,
+        model: &str,
+        ready: &Ready,
+        queue: &Queue<'_, Item<'_>>,
+    ) -> Result<()> {
         let noisy = match self.change {
             Change::Weights(layers) => Some(randomised(bench, model, layers)?),
             _ => None,
         };
         let mut scenes: BTreeMap<String, (Scene<'_>, Option<Scene<'_>>)> = BTreeMap::new();
-        while let Some((cell, index)) = queue.next() {
+        let digest = VisionLanguageModel::info(&ready.client())?.digest;
+        while let Some((cell, record)) = queue.next() {
+            check_digest(slice::from_ref(record), model, &digest)?;
             let (original, changed) = match scenes.entry(cell.slug()) {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => {
                     let scene = |model| self.scene(bench, cell, model);
-                    entry.insert((scene(&ready)?, noisy.as_ref().map(scene).transpose()?))
+                    entry.insert((scene(ready)?, noisy.as_ref().map(scene).transpose()?))
                 }
             };
             let changed = changed.as_ref().unwrap_or(original);
             self.journal
-                .append(&self.compare(original, changed, index)?)?;
+                .append(&self.compare(original, changed, record)?)?;
             self.session.show(&Progress {
                 component: RUN,
                 done: self.done.fetch_add(1, Ordering::Relaxed) + 1,
@@ -166,14 +177,15 @@ impl Check<'_> {
         &self,
         original: &Scene<'_>,
         changed: &Scene<'_>,
-        index: u64,
+        record: &Record,
     ) -> Result<Vec<SanityRecord>> {
-        let posed = original.pose(index)?;
-        let task = self.changed_task(original, &posed, index)?;
-        let case = original.cell.case(index);
+        let case = &record.case;
+        let answer = record.subject.as_ref().map(|subject| &*subject.answer);
+        let posed = original.pose(case.index, answer)?;
+        let task = self.changed_task(original, &posed, case.index)?;
         let mut records = Vec::new();
         for ((name, method), (_, other)) in original.methods.iter().zip(&changed.methods) {
-            let before = self.original(&case, name, method, &posed.task)?;
+            let before = self.original(case, name, method, &posed.task)?;
             let outcome = match (&*before, explain(other, &task, &self.plan.boxes)) {
                 (Err(error), _) => failed(error.clone())?,
                 (_, Err(error)) => failed(error)?,

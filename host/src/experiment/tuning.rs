@@ -8,6 +8,7 @@ use super::{
     record::{MethodOutcome, Outcome, Record},
     results,
     run::{Stage, with_params},
+    workers::Crew,
 };
 use crate::{
     metrics::{Direction, METRICS},
@@ -22,7 +23,12 @@ use crate::{
 /// # Errors
 ///
 /// Those of a run.
-pub(super) fn tune(bench: &Workbench, plan: &Plan, folder: &OutDir) -> Result<Vec<Tuned>> {
+pub(super) fn tune(
+    bench: &Workbench,
+    crew: &mut Crew,
+    plan: &Plan,
+    folder: &OutDir,
+) -> Result<Vec<Tuned>> {
     let Some(dataset) = plan.tuning.as_ref().filter(|_| swept(plan)) else {
         return Ok(Vec::new());
     };
@@ -52,7 +58,7 @@ pub(super) fn tune(bench: &Workbench, plan: &Plan, folder: &OutDir) -> Result<Ve
         note: "tuning samples",
         methods: &|cell, model, bench| candidates(bench, plan, cell, model),
     };
-    let records = stage.run(&journal, held, false)?.records;
+    let records = stage.run(crew, &journal, held, false)?.records;
     let tuned: Vec<Tuned> = cells
         .iter()
         .flat_map(|cell| choose(plan, cell, &records))

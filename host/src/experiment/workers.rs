@@ -7,7 +7,7 @@ use std::sync::{
 
 use medfocus_plugin_api::Result;
 
-use crate::workbench::Workbench;
+use crate::workbench::{Ready, Workbench};
 
 /// Items handed out one by one, until they are done or a worker failed.
 pub(super) struct Queue<'a, T> {
@@ -27,34 +27,74 @@ impl<T: Copy> Queue<'_, T> {
     }
 }
 
-/// Lets workers, each with a bench of its own, take items until none is left; the first error stops all.
-pub(super) fn in_parallel<T: Copy + Sync>(
-    bench: &Workbench,
-    workers: usize,
-    items: &[T],
-    work: impl Fn(&Workbench, &Queue<'_, T>) -> Result<()> + Sync,
-) -> Result<()> {
-    if items.is_empty() {
-        return Ok(());
+/// Workers, each with a bench of its own and the model that it worked around last.
+pub(super) struct Crew(Vec<Worker>);
+
+struct Worker {
+    bench: Workbench,
+    model: Option<(String, Ready)>,
+}
+
+impl Worker {
+    /// Its bench and this model, loaded unless it is the last one.
+    fn around(&mut self, name: &str) -> Result<(&Workbench, &Ready)> {
+        let bench = &self.bench;
+        let ready = match self.model.take() {
+            Some((held, ready)) if held == name => ready,
+            other => {
+                // Freed before the next one takes its memory.
+                drop(other);
+                bench.make(&bench.plan_model(name, Default::default())?, None)?
+            }
+        };
+        let (_, ready) = self.model.insert((name.to_owned(), ready));
+        Ok((bench, ready))
     }
-    let queue = Queue {
-        items,
-        next: AtomicU64::new(0),
-    };
-    let failed = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for _ in 0..workers.clamp(1, items.len()) {
-            scope.spawn(|| {
-                if let Err(error) = work(&bench.fork(), &queue) {
-                    queue.close();
-                    let mut first = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    first.get_or_insert(error);
-                }
-            });
+}
+
+impl Crew {
+    /// So many workers, at least one.
+    pub fn new(bench: &Workbench, workers: usize) -> Self {
+        let worker = |_| Worker {
+            bench: bench.fork(),
+            model: None,
+        };
+        Self((0..workers.max(1)).map(worker).collect())
+    }
+
+    /// Lets the workers, each around a `model` of its own, take items until none is left; the first error stops all.
+    /// They keep their models for the next call; other models are freed.
+    pub fn work<T: Copy + Sync>(
+        &mut self,
+        model: &str,
+        items: &[T],
+        work: impl Fn(&Workbench, &Ready, &Queue<'_, T>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let queue = Queue {
+            items,
+            next: AtomicU64::new(0),
+        };
+        for worker in &mut self.0 {
+            worker.model.take_if(|(held, _)| held != model);
         }
-    });
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(()),
+        let failed = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for worker in self.0.iter_mut().take(items.len()) {
+                scope.spawn(|| {
+                    let done = worker
+                        .around(model)
+                        .and_then(|(bench, ready)| work(bench, ready, &queue));
+                    if let Err(error) = done {
+                        queue.close();
+                        let mut first = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                        first.get_or_insert(error);
+                    }
+                });
+            }
+        });
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 }

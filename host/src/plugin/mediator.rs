@@ -91,6 +91,11 @@ impl Session {
         std::mem::take(&mut *lock(&self.0.ledger))
     }
 
+    /// Tells it from every other that is alive.
+    pub fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     fn timed(
         &self,
         slot: &str,
@@ -124,10 +129,14 @@ pub struct Instance {
 
 impl Instance {
     /// Puts a component in a slot.
-    pub fn new(slot: impl Into<String>, component: ComponentBox, session: Session) -> Arc<Self> {
+    pub fn new(
+        slot: impl Into<String>,
+        component: Arc<ComponentBox>,
+        session: Session,
+    ) -> Arc<Self> {
         Arc::new(Self {
             slot: slot.into(),
-            component: Arc::new(component),
+            component,
             session,
         })
     }
@@ -199,6 +208,12 @@ impl Mediator {
                 "this host has no operation `{op}`"
             ))),
         }
+    }
+}
+
+impl Drop for Mediator {
+    fn drop(&mut self) {
+        tracing::debug!(component = self.component, "freed");
     }
 }
 
