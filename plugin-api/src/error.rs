@@ -38,6 +38,9 @@ pub struct Error {
     /// What the user can do, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The parameter it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl Error {
@@ -47,6 +50,7 @@ impl Error {
             kind,
             message: message.into(),
             hint: None,
+            key: None,
         }
     }
 
@@ -84,6 +88,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the parameter that is wrong, so that the host can say where it was set.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
         self
     }
 

@@ -109,14 +109,15 @@ pub fn take<T: FieldType>(values: &mut Map<String, Value>, field: &Field) -> Res
         })?,
     };
     let value: T = serde_json::from_value(value)
-        .map_err(|error| Error::invalid(format!("parameter `{name}`: {error}")))?;
+        .map_err(|error| Error::invalid(format!("parameter `{name}`: {error}")).with_key(name))?;
     if let (Some((low, high)), Some(number)) = (field.range, value.number()) {
         let bound = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
         let range: RangeInclusive<f64> = bound(low)..=bound(high);
         if !range.contains(&number) {
             return Err(Error::invalid(format!(
                 "parameter `{name}` must lie in {low} to {high}, got {number}"
-            )));
+            ))
+            .with_key(name));
         }
     }
     Ok(value)
@@ -140,6 +141,7 @@ pub fn reject_unknown(values: &Map<String, Value>, fields: &[Field]) -> Result<(
         known.join(", ")
     };
     Err(Error::invalid(format!("unknown parameter `{name}`"))
+        .with_key(name)
         .with_hint(format!("its parameters are: {known}")))
 }
 

@@ -56,6 +56,7 @@ impl Component for NormalsReader {
     fn new(params: NormalsParams, context: Context) -> Result<Self> {
         if params.path.is_empty() {
             return Err(Error::invalid("parameter `path` is missing")
+                .with_key("path")
                 .with_hint(format!("it names the folder that holds {SCENE_GRAPHS}")));
         }
         let root = Path::new(&params.path);

@@ -118,12 +118,14 @@ fn parse(names: &str) -> Result<Vec<Finding>> {
         let finding = Finding::from_name(name).ok_or_else(|| {
             let known: Vec<_> = Finding::ALL.iter().map(|f| f.name()).collect();
             Error::invalid(format!("parameter `findings`: the phantom has no `{name}`"))
+                .with_key("findings")
                 .with_hint(format!("its findings are: {}", known.join(", ")))
         })?;
         if findings.contains(&finding) {
-            return Err(Error::invalid(format!(
-                "parameter `findings` names `{name}` twice"
-            )));
+            return Err(
+                Error::invalid(format!("parameter `findings` names `{name}` twice"))
+                    .with_key("findings"),
+            );
         }
         findings.push(finding);
     }

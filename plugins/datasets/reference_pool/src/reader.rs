@@ -37,6 +37,7 @@ impl Component for PoolReader {
     fn new(params: PoolParams, context: Context) -> Result<Self> {
         if params.path.is_empty() {
             return Err(Error::invalid("parameter `path` is missing")
+                .with_key("path")
                 .with_hint("it names the folder of the pool"));
         }
         let folder = Folder::open(Path::new(&params.path))?;

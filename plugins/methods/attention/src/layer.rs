@@ -47,6 +47,7 @@ impl Layer {
                     Error::invalid(format!(
                         "parameter `layer` is {layer}, but the model has {depth} layers"
                     ))
+                    .with_key("layer")
                     .with_hint(format!(
                         "give a number from 0 to {}, or from -{depth} to -1",
                         depth - 1
@@ -60,6 +61,7 @@ impl Layer {
                 return Err(Error::invalid(format!(
                     "parameter `head` is {head}, but the model has {count} heads a layer"
                 ))
+                .with_key("head")
                 .with_hint(format!("give a number from 0 to {}", count - 1)));
             }
         };

@@ -45,6 +45,7 @@ impl Component for MedSam {
     fn new(settings: Settings, context: Context) -> api::Result<Self> {
         if settings.path.is_empty() {
             return Err(api::Error::invalid("parameter `path` is missing")
+                .with_key("path")
                 .with_hint("set it to the folder of a MedSAM or SAM checkpoint"));
         }
         Ok(Self {
