@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -292,11 +292,7 @@ fn an_interrupt_stops_and_the_same_command_goes_on() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let journal = stopped.out().join("journal.jsonl");
-    while std::fs::metadata(&journal).map_or(0, |file| file.len()) == 0 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    written(&mut child, &stopped);
     let interrupt = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
@@ -315,32 +311,50 @@ fn an_interrupt_stops_and_the_same_command_goes_on() {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let whole = Lab::new(12, "toy", METHODS, "", "");
+    let whole = Lab::new(200, "toy", METHODS, "", "");
     assert_eq!(whole.run().code, 0);
-    let full = Lab::new(12, "toy", METHODS, "", "");
-    // Files may grow to 16 blocks of 512 or 1,024 bytes; then every write fails.
-    let limited =
-        run(medfocus_under("trap '' XFSZ; ulimit -f 16", &full).env("TMPDIR", full.folder.path()));
-    assert_eq!(limited.code, 2, "{limited:?}");
-    assert_eq!(limited.err.trim().lines().count(), 1, "{limited:?}");
-    assert!(limited.err.contains("cannot write"), "{limited:?}");
+    let full = Lab::new(200, "toy", METHODS, "", "");
+    // The shell becomes the program, which then gets an error where others would get a signal.
+    let command = full.command("run");
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(medfocus_tests::workspace())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // In the middle of a line no file may grow any more.
+    let length = written(&mut child, &full);
+    let limited = Command::new("prlimit")
+        .arg(format!("--pid={}", child.id()))
+        .arg(format!("--fsize={}", length + 3000))
+        .status();
+    assert!(limited.unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    let failures = said.lines().filter(|line| line.starts_with("medfocus: "));
+    assert_eq!(failures.count(), 1, "{said}");
+    assert!(said.contains("cannot write"), "{said}");
     let ran = full.run();
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(!ran.out.contains("0 samples were there"), "{ran:?}");
+    assert!(ran.out.contains(" samples were there already"), "{ran:?}");
     assert_eq!(full.results(), whole.results());
 }
 
-/// The run of a lab in a shell that was prepared like this.
-fn medfocus_under(preparation: &str, lab: &Lab) -> Command {
-    let run = lab.command("run");
-    let mut shell = Command::new("sh");
-    shell
-        .arg("-c")
-        .arg(format!("{preparation}; exec \"$0\" \"$@\""))
-        .arg(run.get_program())
-        .args(run.get_args())
-        .current_dir(medfocus_tests::workspace());
-    shell
+/// Waits for the first samples in the journal of a running lab; the journal's length.
+fn written(child: &mut Child, lab: &Lab) -> u64 {
+    let journal = lab.out().join("journal.jsonl");
+    loop {
+        let length = std::fs::metadata(&journal).map_or(0, |file| file.len());
+        if length > 0 {
+            return length;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -440,6 +454,34 @@ fn what_cannot_be_is_refused_before_anything_runs() {
         let lab = Lab::new(3, "toy", &["whole_image"], more, rest);
         lab.run().one_sentence(&[words]);
     }
+}
+
+#[test]
+fn a_model_is_known_by_its_digest_wherever_it_lies() {
+    let lab = Lab::new(3, "toy", METHODS, "", "");
+    let models = lab.folder.path().join("models");
+    std::fs::create_dir(&models).unwrap();
+    let lie = |path: &str, more: &str| {
+        let text = format!("component = \"toy\"\nparams = {{ path = {path:?}{more} }}\n");
+        std::fs::write(models.join("small.toml"), text).unwrap();
+        run(lab
+            .command("run")
+            .args(["--set", "experiment.models=[\"small\"]", "--set"])
+            .arg(format!("model_folders=[{models:?}]")))
+    };
+    assert_eq!(lie("here", "").code, 0);
+    let moved = lie("there", "");
+    assert_eq!(moved.code, 0, "{moved:?}");
+    assert!(
+        moved.out.contains("3 samples were there already"),
+        "{moved:?}"
+    );
+    lie("there", ", row = 3").one_sentence(&["differs in model small"]);
+
+    let record: Value =
+        serde_json::from_str(lab.text("journal.jsonl").lines().next().unwrap()).unwrap();
+    assert_eq!(record["computed"]["device"], "cpu");
+    assert_eq!(record["computed"]["dtype"], "f32");
 }
 
 #[test]

@@ -34,9 +34,15 @@ pub struct Workbench {
     pub session: Session,
     /// The process's libtorch.
     pub libtorch: Arc<Libtorch>,
-    loaded: Arc<Mutex<BTreeMap<PathBuf, Library>>>,
+    known: Arc<Mutex<BTreeMap<PathBuf, Known>>>,
     /// What fills slots, as long as anything uses it.
     shared: Arc<Mutex<BTreeMap<String, Weak<ComponentBox>>>>,
+}
+
+/// A plugin as it was first seen.
+struct Known {
+    id: PluginId,
+    library: Option<Library>,
 }
 
 type Slots = BTreeMap<String, Arc<Instance>>;
@@ -106,7 +112,7 @@ impl Workbench {
             registry,
             session: Session::default(),
             libtorch,
-            loaded: Arc::default(),
+            known: Arc::default(),
             shared: Arc::default(),
         }
     }
@@ -118,23 +124,49 @@ impl Workbench {
             registry: self.registry.clone(),
             session: self.session.fork(),
             libtorch: self.libtorch.clone(),
-            loaded: self.loaded.clone(),
+            known: self.known.clone(),
             shared: self.shared.clone(),
         }
+    }
+
+    /// Which build of a plugin this bench works with: the one it saw first.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be read.
+    pub fn identity(&self, plugin: &Inspected) -> Result<PluginId> {
+        let mut known = lock(&self.known);
+        if let Some(known) = known.get(&plugin.path) {
+            return Ok(known.id.clone());
+        }
+        let id = PluginId::of(plugin)?;
+        let seen = Known {
+            id: id.clone(),
+            library: None,
+        };
+        known.insert(plugin.path.clone(), seen);
+        Ok(id)
     }
 
     /// Opens a plugin, once.
     ///
     /// # Errors
     ///
-    /// See [`Library::open`].
+    /// See [`Library::open`]; its file is not the one that [`Workbench::identity`] saw.
     pub fn library(&self, plugin: &Inspected) -> Result<Library> {
-        let mut loaded = lock(&self.loaded);
-        if let Some(library) = loaded.get(&plugin.path) {
+        let mut known = lock(&self.known);
+        let seen = known.get(&plugin.path);
+        if let Some(library) = seen.and_then(|known| known.library.as_ref()) {
             return Ok(library.clone());
         }
-        let library = Library::open(plugin, &self.layers.config.plugins.pins, &self.libtorch)?;
-        loaded.insert(plugin.path.clone(), library.clone());
+        let planned = seen.map(|known| &known.id);
+        let pins = &self.layers.config.plugins.pins;
+        let library = Library::open(plugin, planned, pins, &self.libtorch)?;
+        let opened = Known {
+            id: library.id.clone(),
+            library: Some(library.clone()),
+        };
+        known.insert(plugin.path.clone(), opened);
         Ok(library)
     }
 
@@ -221,7 +253,7 @@ impl Workbench {
         Ok(Recipe {
             provenance: Provenance {
                 component: manifest.name.clone(),
-                plugin: PluginId::of(plugin)?,
+                plugin: self.identity(plugin)?,
                 params: resolve(manifest, &filling.params)?,
                 samples: None,
                 slots: inner

@@ -79,9 +79,9 @@ pub use protocol::{
     editor::{CounterfactualEditor, EditRequest},
     method::{Attribution, AttributionMethod, Mode, ScoredBox, Task},
     model::{
-        AnswerSpan, AttentionKind, Capture, Coordinates, GenerateRequest, Generation, Layout,
-        Memory, ModelInfo, Objective, PixelBaseline, PixelPath, Quantity, ScoreRequest, Scores,
-        Token, Trace, TraceRequest, VisionLanguageModel, Want, Wrt,
+        AnswerSpan, AttentionKind, Batch, Capture, Coordinates, GenerateRequest, Generation,
+        Layout, Memory, ModelInfo, Objective, PixelBaseline, PixelPath, Quantity, ScoreRequest,
+        Scores, Token, Trace, TraceRequest, VisionLanguageModel, Want, Wrt,
     },
     segmenter::{Segment, SegmentRequest, Segmenter},
 };

@@ -10,7 +10,7 @@ use medfocus_plugin_api::{
 use serde_json::{Value, json};
 
 use crate::{
-    plugin::{Inspected, PluginId, inspect},
+    plugin::{Inspected, inspect},
     workbench::Workbench,
 };
 
@@ -106,7 +106,7 @@ fn describe(bench: &Workbench, name: &str, as_json: bool) -> Result<ExitCode> {
         );
     }
     for plugin in found {
-        let id = PluginId::of(plugin)?;
+        let id = bench.identity(plugin)?;
         let whole = plugin.manifest.name == name;
         let components = plugin
             .manifest

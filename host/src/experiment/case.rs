@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use medfocus_plugin_api::{
     AnswerSpan, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode,
-    Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
+    ModelInfo, Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
 };
 use ndarray::{ArrayView1, Ix2};
 
@@ -36,8 +36,8 @@ pub struct Scene<'a> {
     pub reader: Client,
     /// The model.
     pub model: &'a Ready,
-    /// Digest of its weights and settings.
-    pub model_digest: String,
+    /// What the model is.
+    pub model_info: ModelInfo,
     /// The methods, by their names in tables.
     pub methods: Vec<(String, Ready)>,
     /// Where pictures and maps go, if any are wanted.
@@ -70,7 +70,7 @@ impl<'a> Scene<'a> {
     ) -> Result<Self> {
         Ok(Self {
             reader: reader(bench, plan, &cell.dataset)?,
-            model_digest: VisionLanguageModel::info(&model.client())?.digest,
+            model_info: VisionLanguageModel::info(&model.client())?,
             bench,
             plan,
             cell,
@@ -101,7 +101,8 @@ impl<'a> Scene<'a> {
         };
         Ok(Record {
             case: self.cell.case(index),
-            model_digest: self.model_digest.clone(),
+            model_digest: self.model_info.digest.clone(),
+            computed: Some(self.model_info.clone().into()),
             seed: case_seed(self.plan.seed, &self.cell.dataset, index),
             subject,
             outcome,

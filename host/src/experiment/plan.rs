@@ -58,6 +58,15 @@ pub struct PlannedModel {
     pub backend: Provenance,
 }
 
+impl PlannedModel {
+    /// Its backend, wherever the checkpoint lies: which one it is says its digest, once it is loaded.
+    fn wherever(&self) -> Provenance {
+        let mut backend = self.backend.clone();
+        backend.params.remove("path");
+        backend
+    }
+}
+
 /// A method of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedMethod {
@@ -168,7 +177,7 @@ impl Plan {
             );
         }
         for model in &self.models {
-            let same = |m: &&PlannedModel| m.name == model.name && m.backend != model.backend;
+            let same = |m: &&PlannedModel| m.name == model.name && m.wherever() != model.wherever();
             changed.extend(
                 earlier
                     .models

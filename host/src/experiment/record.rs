@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use medfocus_plugin_api::{BBox, Error, Mode, Native};
+use medfocus_plugin_api::{BBox, Batch, Error, Mode, ModelInfo, Native};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,6 +21,28 @@ pub struct CaseKey {
     pub index: u64,
 }
 
+/// What was chosen for a model when it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Computed {
+    /// Device, as `cpu` or `cuda:0`.
+    pub device: String,
+    /// Number format, as `f32` or `bf16`.
+    pub dtype: String,
+    /// Most images at once, where the model says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+}
+
+impl From<ModelInfo> for Computed {
+    fn from(model: ModelInfo) -> Self {
+        Self {
+            device: model.device,
+            dtype: model.dtype,
+            batch: model.batch,
+        }
+    }
+}
+
 /// A sample and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -28,6 +50,9 @@ pub struct Record {
     pub case: CaseKey,
     /// Digest of the model's weights and settings.
     pub model_digest: String,
+    /// How the model computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<Computed>,
     /// Seed of every random choice in it.
     pub seed: u64,
     /// What the image showed and the model said, where it came so far.

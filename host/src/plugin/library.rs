@@ -1,10 +1,21 @@
 //! Opening a plugin: the last checks, then its code runs.
+//!
+//! The file is read once. What was read is hashed, checked against the pins and the plan, and loaded: whatever becomes of
+//! the file meanwhile, a digest in a record is that of the code that ran.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::AsRawFd,
+    path::Path,
+};
 
 use libloading::os::unix::{Library as OsLibrary, RTLD_LOCAL, RTLD_NOW};
 use medfocus_plugin_api::{
     Error, Result,
     abi::{self, ComponentBox, HostBox},
 };
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::inspect::Inspected;
 use crate::{config::Pins, libtorch::Libtorch};
@@ -29,48 +40,68 @@ pub struct PluginId {
 }
 
 impl PluginId {
-    /// Identifies a plugin by its content.
+    /// Identifies a plugin by what its file holds now.
     ///
     /// # Errors
     ///
     /// The file cannot be read.
     pub fn of(plugin: &Inspected) -> Result<Self> {
-        let bytes = std::fs::read(&plugin.path).map_err(|error| {
-            Error::internal(format!(
-                "plugin {} cannot be read: {error}",
-                plugin.path.display()
-            ))
-        })?;
-        Ok(Self {
+        Ok(Self::with(plugin, &read(&plugin.path)?))
+    }
+
+    fn with(plugin: &Inspected, bytes: &[u8]) -> Self {
+        Self {
             name: plugin.manifest.name.clone(),
             version: plugin.manifest.version.clone(),
-            digest: format!("blake3:{}", blake3::hash(&bytes).to_hex()),
-        })
+            digest: format!("blake3:{}", blake3::hash(bytes).to_hex()),
+        }
     }
 }
 
 impl Library {
-    /// Checks the digest against the pins, makes libtorch ready if the plugin links it, and opens
-    /// the library.
+    /// Checks that the plugin is the one that was `planned` with, if any was, and that the pins allow it, makes libtorch
+    /// ready if it links it, and opens the library.
     ///
     /// # Errors
     ///
     /// One sentence on why this plugin is refused; the process goes on without it.
-    pub fn open(plugin: &Inspected, pins: &Pins, libtorch: &Libtorch) -> Result<Self> {
-        let id = PluginId::of(plugin)?;
-        let refuse = |error: Error| error.context(format!("plugin {}", plugin.path.display()));
+    pub fn open(
+        plugin: &Inspected,
+        planned: Option<&PluginId>,
+        pins: &Pins,
+        libtorch: &Libtorch,
+    ) -> Result<Self> {
+        let path = plugin.path.display().to_string();
+        let refuse = |error: Error| error.context(format!("plugin {path}"));
+        let bytes = read(&plugin.path)?;
+        let id = PluginId::with(plugin, &bytes);
+        if let Some(planned) = planned.filter(|planned| **planned != id) {
+            let message = format!(
+                "has changed since the plan was made: its digest was {}, now it is {}",
+                planned.digest, id.digest
+            );
+            return Err(refuse(
+                Error::invalid(message).with_hint("give the command again"),
+            ));
+        }
         pins.check(&id).map_err(refuse)?;
         if let Some(version) = &plugin.manifest.libtorch {
             libtorch.open(version).map_err(refuse)?;
         }
-        // Running a stranger's initialisers is what the pins are there to allow or refuse.
-        let library = unsafe { OsLibrary::open(Some(&plugin.path), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| {
-                refuse(Error::unsupported(format!(
-                    "cannot be opened: {}",
-                    first_line(&error)
-                )))
+        let copy = in_memory(&plugin.path, &bytes).map_err(|error| {
+            refuse(Error::internal(format!(
+                "cannot be copied into memory: {error}"
+            )))
+        })?;
+        let name = format!("/proc/self/fd/{}", copy.as_raw_fd());
+        // SAFETY: running a stranger's initialisers is what the pins are there to allow or refuse.
+        let library =
+            unsafe { OsLibrary::open(Some(&name), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+                let error = first_line(&error).replace(&name, &path);
+                refuse(Error::unsupported(format!("cannot be opened: {error}")))
             })?;
+        // The loader knows the library by this number, and would take the next file that has it for the same library.
+        std::mem::forget(copy);
         let header = unsafe { library.get::<abi::AbiHeaderRef>(abi::ROOT_SYMBOL.as_bytes()) }
             .map(|symbol| *symbol)
             .map_err(|_| {
@@ -114,6 +145,23 @@ impl Library {
             .into_result()
             .map_err(Error::from)
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| {
+        Error::missing(format!("plugin {} cannot be read: {error}", path.display()))
+    })
+}
+
+/// A file of these bytes that no other program can reach; debuggers and `/proc/self/maps` show the plugin's own name.
+fn in_memory(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let name = path.file_name().unwrap_or_default();
+    let make = |flags| memfd_create(name, MemfdFlags::CLOEXEC | flags);
+    // Kernels before 6.3 do not know the flag; later ones may be set to refuse code in files without it.
+    let file = make(MemfdFlags::EXEC).or_else(|_| make(MemfdFlags::empty()))?;
+    let mut file = File::from(file);
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 fn first_line(error: &dyn std::fmt::Display) -> String {

@@ -73,6 +73,18 @@ pub struct ModelInfo {
     /// Working memory, where the backend knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+    /// How many images it computes at once, where the backend says: sums may run in another order with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+}
+
+/// Most images that a model takes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// While scoring.
+    pub score: u32,
+    /// While taking the gradient with respect to pixels.
+    pub pixel_gradient: u32,
 }
 
 /// Working memory of one more image in a batch, in bytes: an estimate, without the weights.

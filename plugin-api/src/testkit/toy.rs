@@ -95,6 +95,7 @@ impl VisionLanguageModel for ToyModel {
             heads: 1,
             hidden: 2,
             memory: None,
+            batch: None,
         })
     }
 

@@ -162,6 +162,7 @@ fn record(model: &str, mode: Mode, index: u64) -> Record {
             index,
         },
         model_digest: digest(model),
+        computed: None,
         seed: 20,
         subject: (index != 9).then(|| subject(mode, index)),
         outcome,

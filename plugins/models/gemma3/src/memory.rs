@@ -4,7 +4,7 @@
 //! and what the images of a batch share, are left out. `tests/memory.rs` holds it against what a
 //! process really takes; it is meant to be right within a factor of two.
 
-use medfocus_plugin_api::Memory;
+use medfocus_plugin_api::{self as api, Memory};
 use medfocus_torch::tch::{Device, Kind};
 
 use crate::config::Config;
@@ -20,10 +20,9 @@ const WIDE: i64 = 4;
 const MOST_ON_CPU: u64 = 8;
 /// Most images at once elsewhere.
 const MOST: u64 = 32;
-/// The share of the free memory that a batch may take is one in so many.
-const SHARE: u64 = 4;
-/// Memory taken to be free where nobody says: on CUDA, which `tch` does not ask.
-const FREE: u64 = 8 << 30;
+/// Bytes that a batch may take. A constant, since another batch adds in another order: what a model says must not depend
+/// on the memory that happens to be free.
+const BUDGET: u64 = 2 << 30;
 
 /// Working memory of one more image, computed in this number format.
 pub fn estimate(config: &Config, kind: Kind) -> Memory {
@@ -72,22 +71,26 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// As many as a quarter of the free memory of this device holds, within limits.
-    ///
-    /// The memory of a CUDA device is taken to be free to 8 GiB.
+    /// As many as [2 GiB](BUDGET) hold, within the limits of this device.
     pub fn fitting(each: Memory, device: Device) -> Self {
-        let (free, most) = match device {
-            Device::Cpu => (free_memory().unwrap_or(FREE), MOST_ON_CPU),
-            _ => (FREE, MOST),
+        let most = match device {
+            Device::Cpu => MOST_ON_CPU,
+            _ => MOST,
         };
-        Self::within(each, free / SHARE, most)
-    }
-
-    fn within(each: Memory, bytes: u64, most: u64) -> Self {
-        let images = |each: u64| (bytes / each.max(1)).clamp(1, most) as usize;
+        let images = |each: u64| (BUDGET / each.max(1)).clamp(1, most) as usize;
         Self {
             score: images(each.score),
             pixel_gradient: images(each.pixel_gradient),
+        }
+    }
+}
+
+impl From<Batch> for api::Batch {
+    fn from(batch: Batch) -> Self {
+        let images = |images| u32::try_from(images).unwrap_or(u32::MAX);
+        Self {
+            score: images(batch.score),
+            pixel_gradient: images(batch.pixel_gradient),
         }
     }
 }
@@ -100,14 +103,4 @@ impl From<usize> for Batch {
             pixel_gradient: images.max(1),
         }
     }
-}
-
-/// Bytes that Linux says can be had without swapping.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kibibytes << 10)
 }

@@ -27,7 +27,8 @@ medfocus_plugin_api::params! {
         pub device: String = "auto";
         /// Number format: `auto` (f32 on the CPU, bf16 on CUDA), `f32` or `bf16`.
         pub dtype: String = "auto";
-        /// Most images that go through the network at once; 0: chosen from the memory that is free.
+        /// Most images that go through the network at once; 0: as many as 2 GiB of working memory hold, at most 8 on
+        /// the CPU and 32 elsewhere, whatever else the machine is doing.
         pub batch: usize = 0, in 0..=4096;
         /// Decoder layers, counted from the top, whose weights are replaced by noise, for sanity
         /// checks (Adebayo et al., NeurIPS 2018, cascading randomisation).
@@ -60,6 +61,7 @@ impl Component for Gemma3Plugin {
     fn new(settings: Settings, context: Context) -> api::Result<Self> {
         if settings.path.is_empty() {
             return Err(api::Error::invalid("parameter `path` is missing")
+                .with_key("path")
                 .with_hint("set it to the folder of a Gemma 3 or MedGemma checkpoint"));
         }
         Ok(load(&settings, context)?)
@@ -90,7 +92,13 @@ fn load(settings: &Settings, context: Context) -> Result<Gemma3Plugin> {
     }
     let backend = Backend::with_model(Gemma3::new(config, &weights)?, folder, batch)?;
     Ok(Gemma3Plugin {
-        info: describe(&backend, digest(settings, device, kind)?, device, kind)?,
+        info: describe(
+            &backend,
+            digest(settings, device, kind)?,
+            device,
+            kind,
+            batch,
+        )?,
         backend: Mutex::new(backend),
         context,
     })
@@ -131,7 +139,13 @@ impl VisionLanguageModel for Gemma3Plugin {
     }
 }
 
-fn describe(backend: &Backend, digest: String, device: Device, kind: Kind) -> Result<ModelInfo> {
+fn describe(
+    backend: &Backend,
+    digest: String,
+    device: Device,
+    kind: Kind,
+    batch: Batch,
+) -> Result<ModelInfo> {
     let config = backend.model().config();
     let shapes = Gemma3::parameters(config)?;
     let (side, grid) = (config.vision.image_size as u32, config.grid_side() as u32);
@@ -161,6 +175,7 @@ fn describe(backend: &Backend, digest: String, device: Device, kind: Kind) -> Re
         heads: config.text.heads as u32,
         hidden: config.text.hidden_size as u32,
         memory: Some(memory::estimate(config, kind)),
+        batch: Some(batch.into()),
     })
 }
 

@@ -141,14 +141,18 @@ fn the_released_model_fits_a_workstation() {
 }
 
 #[test]
-fn the_batch_follows_the_memory_within_limits() {
+fn the_batch_follows_the_shapes_alone_within_limits() {
     let each = |bytes: u64| Memory {
         score: bytes,
         pixel_gradient: 4 * bytes,
     };
     assert_eq!(Batch::fitting(each(1), Device::Cpu), Batch::from(8));
     assert_eq!(Batch::fitting(each(1 << 60), Device::Cpu), Batch::from(1));
-    // A quarter of the 8 GiB that are taken to be free.
+    // 2 GiB, however much is free.
+    let cpu = Batch::fitting(each(1 << 28), Device::Cpu);
+    assert_eq!((cpu.score, cpu.pixel_gradient), (8, 2));
+    let large = Batch::fitting(each(1 << 30), Device::Cpu);
+    assert_eq!((large.score, large.pixel_gradient), (2, 1));
     let cuda = Batch::fitting(each(1 << 28), Device::Cuda(0));
     assert_eq!((cuda.score, cuda.pixel_gradient), (8, 2));
     assert_eq!(Batch::from(0), Batch::from(1));
