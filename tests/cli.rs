@@ -140,7 +140,11 @@ fn wrong_input_gets_one_sentence_and_code_2() {
     );
     fails(
         &["--method", "occlusion", "--set", "method.clels=4"],
-        &["unknown parameter `clels`", "`cells`"],
+        &[
+            "unknown parameter `clels`",
+            "--set method.clels=4",
+            "`cells`",
+        ],
     );
     fails(
         &["--method", "occlusion", "--set", "boxes.quantile=high"],

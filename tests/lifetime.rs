@@ -110,3 +110,29 @@ fn a_run_shares_what_fills_slots_and_frees_all_it_made() {
     };
     assert_eq!(names(made), names(freed), "all that was made is freed");
 }
+
+#[test]
+fn a_wrong_parameter_of_the_method_costs_no_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(medfocus()
+        .args([
+            "attribute",
+            "--model",
+            "toy=nowhere",
+            "--method",
+            "occlusion",
+        ])
+        .args(["--question", "Where?", "--set", "cells=0", "--plugins"])
+        .arg(outside_plugin())
+        .arg("--plugins")
+        .arg(built().join("plugins"))
+        .arg("--image")
+        .arg(bright_cell(folder.path(), 2, 5))
+        .arg("--out")
+        .arg(folder.path().join("out"))
+        .env("MEDFOCUS_LOG", "medfocus=debug")
+        .env("NO_COLOR", "1"));
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("must lie in"), "{ran:?}");
+    assert_eq!(events(&ran.err, "made"), []);
+}

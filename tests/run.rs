@@ -447,6 +447,22 @@ fn what_cannot_be_is_refused_before_anything_runs() {
         ),
         (
             "",
+            "[[experiment.methods]]\ncomponent = \"occlusion\"\nparams = { cells = 0 }\n",
+            "method `occlusion`: parameter `cells` must lie in",
+        ),
+        (
+            "misfits = \"skip\"",
+            "[[experiment.methods]]\ncomponent = \"occlusion\"\nparams = { clels = 4 }\n",
+            "did you mean `cells`?",
+        ),
+        (
+            "",
+            "[[experiment.methods]]\ncomponent = \"occlusion\"\nsweep = { cells = [4, 0] }\n\
+             [experiment.tuning.dataset]\ncomponent = \"phantom\"\nparams = { split = \"train\" }\n",
+            "sweep: method `occlusion`: parameter `cells` must lie in",
+        ),
+        (
+            "",
             "[[experiment.methods]]\ncomponent = \"anatomy_prior\"\n",
             "slots.tuning.component",
         ),

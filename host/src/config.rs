@@ -12,8 +12,9 @@ use figment::{
     providers::{Env, Serialized},
     value::{Dict, Map, Value},
 };
-use medfocus_plugin_api::{Error, Result};
+use medfocus_plugin_api::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::{boxes::BoxRule, experiment::config::Experiment, plugin::PluginId};
 
@@ -215,14 +216,24 @@ impl Layers {
         .filter(|_| !metadata.name.contains("defaults") && !metadata.name.contains("Config"))
     }
 
-    /// Adds to an error about a parameter where the parameter was set.
-    pub fn explain(&self, section: &str, mut error: Error) -> Error {
+    /// Adds to an error about a parameter where the parameter was set, if it was in the section of components of this
+    /// kind.
+    pub fn explain(&self, kind: Kind, params: &JsonMap<String, Json>, mut error: Error) -> Error {
+        let section = match kind {
+            Kind::Method => &self.config.method,
+            Kind::Model => &self.config.model,
+            Kind::Dataset => &self.config.dataset,
+            _ => return error,
+        };
+        let set = |key: &&String| {
+            let here = section.get(*key).map(serde_json::to_value);
+            here.and_then(Result::ok).as_ref() == params.get(*key)
+        };
         let source = error
-            .message
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .find_map(|name| self.source(&format!("{section}.{name}")));
+            .key
+            .as_ref()
+            .filter(set)
+            .and_then(|key| self.source(&format!("{}.{key}", kind.name())));
         if let Some(source) = source {
             error.message += &format!(" (set in {source})");
         }

@@ -1,8 +1,8 @@
 //! The MedFocus host: finds plugins, lets them work together, and keeps the record.
 //!
 //! The way of one attribution through this crate: [`config`] says what is wanted, [`plugin`] finds
-//! and opens it, [`workbench`] makes the components and fills their slots, [`study`] reads the
-//! image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`evidence`]
+//! and opens it, [`workbench`] makes the components and fills their slots, [`params`] refuses what they cannot take, [`study`]
+//! reads the image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`evidence`]
 //! reads what a method says of concepts, [`overlay`] draws them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
 //! [`pool`] builds and checks the references of MedFocus. [`cli`] is the command line over all this.
@@ -17,6 +17,7 @@ pub mod libtorch;
 pub mod metrics;
 pub mod output;
 pub mod overlay;
+pub mod params;
 pub mod plugin;
 pub mod pool;
 pub mod report;

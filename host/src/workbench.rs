@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     config::{Filling, Layers, relative},
     libtorch::Libtorch,
+    params,
     plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session, nearest},
 };
 
@@ -207,22 +208,30 @@ impl Workbench {
     ///
     /// There is no such model, or it cannot be loaded.
     pub fn model(&self, text: &str, device: Option<&str>) -> Result<Ready> {
-        let device = device.map(|device| ("device".to_owned(), device.into()));
-        self.make(&self.plan_model(text, device.into_iter().collect())?, None)
+        self.make(&self.plan_model(text, on(device))?, None)
     }
 
-    /// Makes a method around a model, its parameters from the config's `method` section.
+    /// The method of `--method` for a model; the config's `method` section are its parameters.
     ///
     /// # Errors
     ///
-    /// Those of [`Workbench::plan_method`] and [`Workbench::make`].
-    pub fn method(&self, name: &str, model: &Ready) -> Result<Ready> {
+    /// Those of [`Workbench::plan_method`].
+    pub fn plan_own_method(&self, name: &str, model: &ComponentManifest) -> Result<Recipe> {
         let filling = Filling {
             component: name.to_owned(),
             params: self.layers.config.method.clone(),
             slots: BTreeMap::new(),
         };
-        self.make(&self.plan_method(&filling, &model.manifest)?, Some(model))
+        self.plan_method(&filling, model)
+    }
+
+    /// Makes the method of `--method` around a model.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Workbench::plan_method`] and [`Workbench::make`].
+    pub fn method(&self, name: &str, model: &Ready) -> Result<Ready> {
+        self.make(&self.plan_own_method(name, &model.manifest)?, Some(model))
     }
 
     /// Finds a component and what fills its slots: the model that is given, then what the config names.
@@ -249,12 +258,15 @@ impl Workbench {
                 return Err(empty_slot(user, slot));
             }
         }
+        let given = json_params(&filling.params)?;
+        let params = params::resolve(manifest, &given)
+            .map_err(|error| self.wrong(manifest, &given, error))?;
         let inner = slots.iter();
         Ok(Recipe {
             provenance: Provenance {
                 component: manifest.name.clone(),
                 plugin: self.identity(plugin)?,
-                params: resolve(manifest, &filling.params)?,
+                params,
                 samples: None,
                 slots: inner
                     .map(|(name, recipe)| (name.clone(), recipe.provenance.clone()))
@@ -366,16 +378,26 @@ impl Workbench {
 
     fn create(&self, recipe: &Recipe, slots: Slots) -> Result<ComponentBox> {
         let name = &recipe.manifest.name;
-        let kind = recipe.manifest.kind.name();
         let library = self.library(&recipe.plugin)?;
         let host = Mediator::boxed(name, slots, self.session.clone());
-        let params = Value::Object(recipe.provenance.params.clone());
+        let params = &recipe.provenance.params;
         let component = library
-            .create(name, &params, host)
-            .map_err(|error| error.context(format!("{kind} `{name}`")))
-            .map_err(|error| self.layers.explain(kind, error))?;
+            .create(name, &Value::Object(params.clone()), host)
+            .map_err(|error| self.wrong(&recipe.manifest, params, error))?;
         tracing::debug!(component = name, "made");
         Ok(component)
+    }
+
+    /// An error of a component with its name and, where it is about a parameter, where that was set.
+    fn wrong(
+        &self,
+        component: &ComponentManifest,
+        params: &Map<String, Value>,
+        error: Error,
+    ) -> Error {
+        let kind = component.kind;
+        let error = error.context(format!("{} `{}`", kind.name(), component.name));
+        self.layers.explain(kind, params, error)
     }
 
     fn ready(
@@ -440,6 +462,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The parameters that `--device` sets.
+pub fn on(device: Option<&str>) -> Dict {
+    let device = device.map(|device| ("device".to_owned(), device.into()));
+    device.into_iter().collect()
+}
+
+/// Parameters of a config as JSON.
+fn json_params(params: &Dict) -> Result<Map<String, Value>> {
+    let value = |(name, value): (&String, _)| match serde_json::to_value(value) {
+        Ok(value) => Ok((name.clone(), value)),
+        Err(error) => {
+            Err(Error::invalid(format!("parameter `{name}` is not JSON: {error}")).with_key(name))
+        }
+    };
+    params.iter().map(value).collect()
+}
+
 fn empty_slot(user: &str, slot: &SlotManifest) -> Error {
     Error::missing(format!(
         "`{user}` needs {} in its slot `{}`, which is empty",
@@ -476,20 +515,4 @@ fn fits(user: &str, slot: &SlotManifest, component: &ComponentManifest) -> Resul
         "`{user}` needs a model that can {}, which `{name}` cannot",
         lacking.join(" and ")
     )))
-}
-
-/// The manifest's defaults under the config's values.
-fn resolve(manifest: &ComponentManifest, given: &Dict) -> Result<Map<String, Value>> {
-    let mut params = Map::new();
-    if let Some(properties) = manifest.params["properties"].as_object() {
-        for (name, property) in properties {
-            params.insert(name.clone(), property["default"].clone());
-        }
-    }
-    for (name, value) in given {
-        let value = serde_json::to_value(value)
-            .map_err(|error| Error::invalid(format!("parameter `{name}` is not JSON: {error}")))?;
-        params.insert(name.clone(), value);
-    }
-    Ok(params)
 }

@@ -13,7 +13,7 @@ use crate::{
     output::OutDir,
     overlay::{self, NativeBox, Overlay},
     study::Study,
-    workbench::Workbench,
+    workbench::{Workbench, on},
 };
 
 #[derive(Args)]
@@ -67,15 +67,14 @@ impl From<ModeArg> for Mode {
 impl Attribute {
     pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
         // What needs no model is checked before one is loaded.
-        bench
-            .registry
-            .find(medfocus_plugin_api::Kind::Method, &self.method)?;
+        let model = bench.plan_model(&self.model, on(self.device.as_deref()))?;
+        let method = bench.plan_own_method(&self.method, &model.manifest)?;
         let study = Study::read(&self.image)?;
         let out = OutDir::create(&self.out)?;
         terminal::attend(&bench.session);
 
-        let model = bench.model(&self.model, self.device.as_deref())?;
-        let method = bench.method(&self.method, &model)?;
+        let model = bench.make(&model, None)?;
+        let method = bench.make(&method, Some(&model))?;
         let query = Query {
             study: &study,
             question: &self.question,

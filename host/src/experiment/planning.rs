@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use medfocus_plugin_api::{DatasetReader, Error, Kind, Result};
+use medfocus_plugin_api::{DatasetReader, Error, Kind, Result, manifest::ComponentManifest};
 use serde_json::{Map, Value, json};
 
 use super::{
     config::{DatasetConfig, Experiment, Grid, MethodConfig, Misfits},
     plan::{Cell, Misfit, Plan, PlannedDataset, PlannedMethod, PlannedModel, slug},
+    run::with_params,
     variants,
 };
 use crate::{
@@ -61,11 +62,14 @@ impl Plan {
                     let name = method.label();
                     match bench.plan_method(&method.filling(), &backend.manifest) {
                         Ok(recipe) => {
+                            check_candidates(bench, method, &backend.manifest)?;
                             cell.methods.push(name.to_owned());
                             if methods.iter().all(|m: &PlannedMethod| m.name != name) {
                                 methods.push(planned_method(bench, method, &recipe)?);
                             }
                         }
+                        // A wrong parameter is no misfit.
+                        Err(error) if error.key.is_some() => return Err(error),
                         Err(error) if experiment.misfits == Misfits::Skip => {
                             cell.misfits.push(Misfit {
                                 method: name.to_owned(),
@@ -241,6 +245,22 @@ fn planned_method(
         method: bench.provenance(recipe)?,
         candidates: method.candidates(),
     })
+}
+
+/// Every value that may be chosen is one that the method takes.
+fn check_candidates(
+    bench: &Workbench,
+    method: &MethodConfig,
+    model: &ComponentManifest,
+) -> Result<()> {
+    for candidate in method.candidates() {
+        let mut filling = method.filling();
+        with_params(&mut filling, &candidate)?;
+        bench
+            .plan_method(&filling, model)
+            .map_err(|error| error.context("sweep"))?;
+    }
+    Ok(())
 }
 
 /// Which dataset meets which model.
