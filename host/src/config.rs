@@ -1,6 +1,9 @@
 //! The config: defaults, a file, `MEDFOCUS_*`, `--set`, in this order, the later over the earlier.
 
+mod filling;
 pub(crate) mod relative;
+
+pub use filling::Filling;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +19,7 @@ use medfocus_plugin_api::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::{boxes::BoxRule, experiment::config::Experiment, plugin::PluginId};
+use crate::{boxes::BoxRule, experiment::config::Experiment, plugin::Pins};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,55 +61,12 @@ pub struct Plugins {
     pub pins: Pins,
 }
 
-/// Digests by plugin name. Where there are any, nothing else is loaded.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Pins(BTreeMap<String, String>);
-
-impl Pins {
-    /// Whether this build of a plugin may be loaded.
-    ///
-    /// # Errors
-    ///
-    /// There are pins, and the plugin's is missing or differs.
-    pub fn check(&self, plugin: &PluginId) -> Result<()> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        match self.0.get(&plugin.name) {
-            Some(pin) if *pin == plugin.digest => Ok(()),
-            Some(pin) => Err(Error::invalid(format!(
-                "has digest {}, the config pins {pin}; restore the file or change `plugins.pins.{}`",
-                plugin.digest, plugin.name
-            ))),
-            None => Err(Error::invalid(format!(
-                "is not pinned; to allow it set `plugins.pins.{}` to {}",
-                plugin.name, plugin.digest
-            ))),
-        }
-    }
-}
-
 /// Where libtorch is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LibtorchConfig {
     /// Folder whose `lib` holds `libtorch_cpu.so`; found by itself if nothing.
     pub dir: Option<PathBuf>,
-}
-
-/// A component and its parameters.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Filling {
-    /// Its name.
-    pub component: String,
-    /// Its parameters.
-    #[serde(default)]
-    pub params: Dict,
-    /// What fills its slots, over the config's `slots`; the component `none` leaves one empty.
-    #[serde(default)]
-    pub slots: BTreeMap<String, Filling>,
 }
 
 /// How answers are made.

@@ -1,10 +1,26 @@
 //! A component's parameters, checked against its manifest before any of its code runs: a wrong one should not cost the
 //! loading of a model.
 
+use figment::value::Dict;
 use medfocus_plugin_api::{Error, Result, manifest::ComponentManifest};
 use serde_json::{Map, Value};
 
 use crate::plugin::nearest;
+
+/// Parameters of a config as JSON.
+///
+/// # Errors
+///
+/// A value is none of JSON's.
+pub fn of_config(params: &Dict) -> Result<Map<String, Value>> {
+    let value = |(name, value): (&String, _)| match serde_json::to_value(value) {
+        Ok(value) => Ok((name.clone(), value)),
+        Err(error) => {
+            Err(Error::invalid(format!("parameter `{name}` is not JSON: {error}")).with_key(name))
+        }
+    };
+    params.iter().map(value).collect()
+}
 
 /// The manifest's defaults under the `given` values.
 ///

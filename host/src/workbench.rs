@@ -1,5 +1,7 @@
 //! Components by name, made from the config, with their slots filled.
 
+mod fit;
+
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -8,9 +10,7 @@ use std::{
 
 use figment::value::Dict;
 use medfocus_plugin_api::{
-    Ability, Client, DatasetReader, Error, Kind, Result,
-    abi::ComponentBox,
-    manifest::{ComponentManifest, SlotManifest},
+    Client, DatasetReader, Error, Kind, Result, abi::ComponentBox, manifest::ComponentManifest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -247,18 +247,18 @@ impl Workbench {
         let mut slots = BTreeMap::new();
         for slot in &manifest.slots {
             if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
-                fits(user, slot, model)?;
+                fit::check(user, slot, model)?;
             } else if let Some(filling) = self.slot_filling(filling, &slot.name) {
                 let recipe = self
                     .recipe(slot.kind, filling, None)
                     .map_err(|error| error.context(format!("slot `{}` of `{user}`", slot.name)))?;
-                fits(user, slot, &recipe.manifest)?;
+                fit::check(user, slot, &recipe.manifest)?;
                 slots.insert(slot.name.clone(), recipe);
             } else if slot.required {
-                return Err(empty_slot(user, slot));
+                return Err(fit::empty(user, slot));
             }
         }
-        let given = json_params(&filling.params)?;
+        let given = params::of_config(&filling.params)?;
         let params = params::resolve(manifest, &given)
             .map_err(|error| self.wrong(manifest, &given, error))?;
         let inner = slots.iter();
@@ -466,53 +466,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn on(device: Option<&str>) -> Dict {
     let device = device.map(|device| ("device".to_owned(), device.into()));
     device.into_iter().collect()
-}
-
-/// Parameters of a config as JSON.
-fn json_params(params: &Dict) -> Result<Map<String, Value>> {
-    let value = |(name, value): (&String, _)| match serde_json::to_value(value) {
-        Ok(value) => Ok((name.clone(), value)),
-        Err(error) => {
-            Err(Error::invalid(format!("parameter `{name}` is not JSON: {error}")).with_key(name))
-        }
-    };
-    params.iter().map(value).collect()
-}
-
-fn empty_slot(user: &str, slot: &SlotManifest) -> Error {
-    Error::missing(format!(
-        "`{user}` needs {} in its slot `{}`, which is empty",
-        slot.kind.with_article(),
-        slot.name
-    ))
-    .with_hint(format!(
-        "name one in the config under `slots.{}.component`",
-        slot.name
-    ))
-}
-
-/// Whether a component fits a slot.
-fn fits(user: &str, slot: &SlotManifest, component: &ComponentManifest) -> Result<()> {
-    let name = &component.name;
-    if component.kind != slot.kind {
-        return Err(Error::invalid(format!(
-            "`{user}` needs {} in its slot `{}`; `{name}` is {}",
-            slot.kind.with_article(),
-            slot.name,
-            component.kind.with_article()
-        )));
-    }
-    let lacking: Vec<_> = slot
-        .abilities
-        .iter()
-        .filter(|ability| !component.abilities.contains(ability))
-        .map(|ability: &Ability| ability.name())
-        .collect();
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!(
-        "`{user}` needs a model that can {}, which `{name}` cannot",
-        lacking.join(" and ")
-    )))
 }

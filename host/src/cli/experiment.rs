@@ -79,7 +79,9 @@ impl RunCommand {
             }
         })?;
         let folder = plan.folder();
-        println!("{}", report::summary(&Results::read(&folder)?));
+        let results = Results::read(&folder)?;
+        report::write(&OutDir::create(&folder)?, &results)?;
+        println!("{}", report::summary(&results));
         if finished.resumed > 0 {
             println!("{} samples were there already.", finished.resumed);
         }

@@ -9,10 +9,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
-use crate::{
-    experiment::run::RUN,
-    plugin::{Progress, Session},
-};
+use crate::plugin::{Progress, Session};
 
 /// Logs to standard error; `MEDFOCUS_LOG` says how much, as `debug` or `medfocus=trace`.
 pub fn start_logging() {
@@ -78,7 +75,7 @@ fn report_run(began: &Mutex<Began>, progress: &Progress<'_>) {
         total,
         note,
     } = *progress;
-    if component != RUN || total < 20 || done == 0 {
+    if component != Progress::RUN || total < 20 || done == 0 {
         return;
     }
     let mut began = began.lock().unwrap_or_else(PoisonError::into_inner);

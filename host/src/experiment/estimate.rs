@@ -4,9 +4,9 @@ use medfocus_plugin_api::{ModelInfo, Result, VisionLanguageModel};
 
 use super::{
     case::Scene,
+    cast::chosen_methods,
     plan::{Cell, Plan},
     record::{MethodResult, Outcome},
-    run::chosen_methods,
 };
 use crate::workbench::{Ready, Workbench};
 

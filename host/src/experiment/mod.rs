@@ -2,11 +2,12 @@
 //!
 //! [`config`] says what is wanted, `planning` works out the [`plan`], what that comes down to before anything runs, with
 //! `variants` of a method as methods of their own, [`estimate`] says what it costs,
-//! [`tuning`] chooses swept parameters on a split of its own, [`run`] lets `workers` take each sample through [`case`]
-//! and write a [`record`] to the [`journal`], [`sanity`] checks that attributions depend on what they should,
-//! [`results`] reads it all back.
+//! [`tuning`] chooses swept parameters on a split of its own, [`run`] leads through the [`stage`]s, in which `workers`
+//! take each sample through [`case`] with a `cast` of methods and write a [`record`] to the [`journal`], [`sanity`] checks
+//! that attributions depend on what they should, [`results`] reads it all back.
 
 pub mod case;
+mod cast;
 pub mod config;
 pub mod estimate;
 pub mod journal;
@@ -16,6 +17,7 @@ pub mod record;
 pub mod results;
 pub mod run;
 pub mod sanity;
+pub mod stage;
 pub mod tuning;
 mod variants;
 mod workers;

@@ -6,9 +6,9 @@ use medfocus_plugin_api::{DatasetReader, Error, Kind, Result, manifest::Componen
 use serde_json::{Map, Value, json};
 
 use super::{
+    cast::with_params,
     config::{DatasetConfig, Experiment, Grid, MethodConfig, Misfits},
     plan::{Cell, Misfit, Plan, PlannedDataset, PlannedMethod, PlannedModel, slug},
-    run::with_params,
     variants,
 };
 use crate::{

@@ -14,12 +14,13 @@ use medfocus_plugin_api::{Error, ErrorKind, Result, Task, VisionLanguageModel};
 
 use super::{
     case::{Posed, Scene},
+    cast::chosen_methods,
     config::Sanity,
     journal::Journal,
     plan::{Cell, Plan, Tuned},
     record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
     results,
-    run::{RUN, check_digest, chosen_methods},
+    stage::check_digest,
     workers::{Crew, Queue},
 };
 use crate::{
@@ -153,7 +154,7 @@ impl Check<'_> {
             self.journal
                 .append(&self.compare(original, changed, record)?)?;
             self.session.show(&Progress {
-                component: RUN,
+                component: Progress::RUN,
                 done: self.done.fetch_add(1, Ordering::Relaxed) + 1,
                 total: self.total,
                 note: "sanity checks",

@@ -3,11 +3,12 @@
 use medfocus_plugin_api::{Error, Result};
 
 use super::{
+    cast::with_params,
     journal::Journal,
     plan::{Cell, Plan, Tuned},
     record::{MethodOutcome, Outcome, Record},
     results,
-    run::{Stage, with_params},
+    stage::Stage,
     workers::Crew,
 };
 use crate::{

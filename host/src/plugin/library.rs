@@ -17,8 +17,12 @@ use medfocus_plugin_api::{
 };
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::inspect::Inspected;
-use crate::{config::Pins, libtorch::Libtorch};
+use super::{
+    identity::{PluginId, read},
+    inspect::Inspected,
+    pins::Pins,
+};
+use crate::libtorch::Libtorch;
 
 /// A plugin whose code is in the process. It is never closed: its types and threads live on.
 #[derive(Clone)]
@@ -26,36 +30,6 @@ pub struct Library {
     root: abi::RootRef,
     /// What was loaded.
     pub id: PluginId,
-}
-
-/// Which build of a plugin made a result.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct PluginId {
-    /// Crate name.
-    pub name: String,
-    /// Crate version.
-    pub version: String,
-    /// `blake3:` and the hex digest of the library file.
-    pub digest: String,
-}
-
-impl PluginId {
-    /// Identifies a plugin by what its file holds now.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub fn of(plugin: &Inspected) -> Result<Self> {
-        Ok(Self::with(plugin, &read(&plugin.path)?))
-    }
-
-    fn with(plugin: &Inspected, bytes: &[u8]) -> Self {
-        Self {
-            name: plugin.manifest.name.clone(),
-            version: plugin.manifest.version.clone(),
-            digest: format!("blake3:{}", blake3::hash(bytes).to_hex()),
-        }
-    }
 }
 
 impl Library {
@@ -145,12 +119,6 @@ impl Library {
             .into_result()
             .map_err(Error::from)
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        Error::missing(format!("plugin {} cannot be read: {error}", path.display()))
-    })
 }
 
 /// A file of these bytes that no other program can reach; debuggers and `/proc/self/maps` show the plugin's own name.

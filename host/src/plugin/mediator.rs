@@ -55,6 +55,11 @@ pub struct Progress<'a> {
     pub note: &'a str,
 }
 
+impl Progress<'_> {
+    /// The component of a run's own progress.
+    pub const RUN: &'static str = "run";
+}
+
 impl Session {
     /// A session that is cancelled with this one, shows no progress and counts for itself.
     pub fn fork(&self) -> Self {
