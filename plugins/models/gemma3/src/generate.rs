@@ -4,9 +4,10 @@ use medfocus_plugin_api::{GenerateRequest, Generation};
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Kind, Tensor};
 
+use crate::Result;
 use crate::backend::{Backend, Watch};
 use crate::cache::Cache;
-use crate::{Error, Result};
+use crate::objective::check_numbers;
 
 impl Backend {
     /// Answers greedily: at each step the most probable token, until an end token or the limit.
@@ -51,12 +52,11 @@ impl Backend {
 /// The most probable token and its log-probability, of logits `[1, 1, vocabulary]`.
 fn most_probable(logits: &Tensor) -> Result<(i64, f32)> {
     let log_probs = logits.f_flatten(0, -1)?.f_log_softmax(-1, Kind::Float)?;
+    check_numbers(
+        &log_probs.f_amax([0i64].as_slice(), false)?,
+        "log-probabilities",
+    )?;
     let token = log_probs.f_argmax(-1, false)?.f_int64_value(&[])?;
     let log_prob = log_probs.f_double_value(&[token])?;
-    if log_prob.is_nan() {
-        return Err(Error::Request(
-            "the model's logits are not numbers: its weights are damaged, or the number format is too narrow".to_owned(),
-        ));
-    }
     Ok((token, log_prob as f32))
 }

@@ -6,7 +6,7 @@ use medfocus_torch::interop;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 
 use crate::backend::{Backend, Watch};
-use crate::objective::Scored;
+use crate::objective::{Scored, check_numbers};
 use crate::prompt::Answered;
 use crate::{Error, Result};
 
@@ -48,6 +48,7 @@ impl Backend {
             let finished =
                 decoder.run(&self.model.embed(&answered.ids, &features)?, &pass, None)?;
             let scored = Scored::new(decoder, &finished, answered)?;
+            check_numbers(&scored.answer, "log-probabilities")?;
             rows.push(
                 scored
                     .answer

@@ -12,7 +12,7 @@ use medfocus_torch::interop;
 use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::backend::{Backend, Watch};
-use crate::objective::{Scored, Target};
+use crate::objective::{Scored, Target, check_numbers};
 use crate::prompt::Answered;
 use crate::pullback::TowerRun;
 use crate::tape::{Place, Plan, Tape};
@@ -71,6 +71,7 @@ impl Backend {
                 let tensor = captured
                     .get(&want)
                     .ok_or_else(|| Error::Request(format!("{want} was not captured")))?;
+                check_numbers(tensor, &format!("values of {want}"))?;
                 Ok(Capture {
                     want,
                     tensor: interop::export(tensor)?,
@@ -180,7 +181,9 @@ impl Backend {
             &sequence.pass,
             features,
         )?;
-        Scored::new(self.model.decoder(), &finished, sequence.answered)
+        let scored = Scored::new(self.model.decoder(), &finished, sequence.answered)?;
+        check_numbers(&scored.answer, "log-probabilities")?;
+        Ok(scored)
     }
 
     /// The objective's gradient at each of these inputs `[batch, 3, side, side]`.

@@ -10,6 +10,7 @@ use medfocus_plugin_api::{
     AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, Objective,
     ScoreRequest, TraceRequest, VisionLanguageModel,
 };
+use medfocus_torch::tch::Tensor;
 
 fn settings(name: &str) -> Settings {
     Settings {
@@ -162,5 +163,64 @@ fn settings_that_cannot_work_are_refused_in_one_sentence() {
     assert!(format.to_string().contains("\"fp4\""), "{format}");
     for error in [missing, nowhere, device, format] {
         assert!(!error.to_string().contains('\n'));
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_said_of_the_models_output() {
+    let damaged = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder("small")).unwrap().flatten() {
+        std::fs::copy(file.path(), damaged.path().join(file.file_name())).unwrap();
+    }
+    let path = damaged.path().join("model.safetensors");
+    let tensors = Tensor::read_safetensors(&path).unwrap();
+    let (_, norm) = tensors
+        .iter()
+        .find(|(name, _)| name == "language_model.model.norm.weight")
+        .unwrap();
+    let _ = norm.get(0).fill_(f64::NAN);
+    Tensor::write_safetensors(&tensors, &path).unwrap();
+
+    let plugin = Gemma3Plugin::new(
+        Settings {
+            path: damaged.path().display().to_string(),
+            ..settings("small")
+        },
+        Context::new(host()),
+    )
+    .unwrap();
+    let fixture = Fixture::load("small");
+    let (question, answer) = (fixture.question().to_owned(), "yes".to_owned());
+    let generated = plugin.generate(&GenerateRequest {
+        image: fixture.image(0),
+        question: question.clone(),
+        max_new_tokens: 3,
+    });
+    let scored = plugin.score(&ScoreRequest {
+        images: fixture.images(),
+        question: question.clone(),
+        answer: answer.clone(),
+        span: AnswerSpan::Answer,
+    });
+    let traced = plugin.trace(&TraceRequest {
+        image: fixture.image(0),
+        question,
+        answer,
+        span: AnswerSpan::Answer,
+        wants: vec!["gradient:pixels".parse().unwrap()],
+        objective: Objective::default(),
+        path: None,
+    });
+    for error in [
+        generated.unwrap_err(),
+        scored.unwrap_err(),
+        traced.unwrap_err(),
+    ] {
+        let text = error.to_string();
+        assert!(
+            text.contains("the model's log-probabilities are not numbers (NaN"),
+            "{text}"
+        );
+        assert!(!text.contains('\n'), "{text}");
     }
 }
