@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use medfocus_plugin_api::{Mode, Result};
 use ndarray::Ix3;
 
@@ -37,31 +40,14 @@ pub struct Attribute {
     #[arg(long, value_name = "NAME")]
     finding: Option<String>,
     /// How to ask for the answer: a suffix to the question
-    #[arg(long, value_enum, default_value_t = ModeArg::Direct)]
-    mode: ModeArg,
+    #[arg(long, value_parser = mode(), default_value = Mode::Direct.name())]
+    mode: Mode,
     /// cpu or cuda:N [default: the model's own choice]
     #[arg(long)]
     device: Option<String>,
     /// Folder for attribution.json, overlay.png and the heat maps
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum ModeArg {
-    Direct,
-    Reasoning,
-    Open,
-}
-
-impl From<ModeArg> for Mode {
-    fn from(mode: ModeArg) -> Self {
-        match mode {
-            ModeArg::Direct => Self::Direct,
-            ModeArg::Reasoning => Self::Reasoning,
-            ModeArg::Open => Self::Open,
-        }
-    }
 }
 
 impl Attribute {
@@ -79,7 +65,7 @@ impl Attribute {
             study: &study,
             question: &self.question,
             answer: self.answer.as_deref(),
-            mode: self.mode.into(),
+            mode: self.mode,
             finding: self.finding.as_deref(),
         };
         let outcome = attribute::attribute(bench, &model, &method, &query)?;
@@ -152,4 +138,13 @@ fn summarise(record: &Record) {
         .map_or(0, |calls| calls.tensors);
     let seconds: f64 = record.seconds.values().sum();
     println!("  cost      {images} images scored, {seconds:.2} s");
+}
+
+/// Reads a mode by its name.
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    let names = PossibleValuesParser::new(Mode::ALL.map(Mode::name));
+    names.map(|name| {
+        let mode = Mode::ALL.into_iter().find(|mode| mode.name() == name);
+        mode.unwrap_or_default()
+    })
 }

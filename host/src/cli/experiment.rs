@@ -125,7 +125,7 @@ fn describe(plan: &Plan) -> String {
             cell.samples,
             cell.dataset,
             cell.model,
-            super::mode_name(cell.mode),
+            cell.mode.name(),
             cell.methods.len()
         ));
         for misfit in &cell.misfits {
@@ -189,7 +189,7 @@ fn cost(plan: &Plan, estimates: &[Estimate]) -> String {
         lines.push(format!(
             "  {}  {}: {:.1} min on one worker, {:.1} MiB of records ({} parameters on {} in {}{})",
             estimate.cell.dataset,
-            super::mode_name(estimate.cell.mode),
+            estimate.cell.mode.name(),
             estimate.seconds / 60.0,
             mib(estimate.bytes),
             model.parameters,

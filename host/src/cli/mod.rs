@@ -138,15 +138,6 @@ impl Common {
     }
 }
 
-/// A mode as configs name it.
-fn mode_name(mode: medfocus_plugin_api::Mode) -> &'static str {
-    match mode {
-        medfocus_plugin_api::Mode::Direct => "direct",
-        medfocus_plugin_api::Mode::Reasoning => "reasoning",
-        medfocus_plugin_api::Mode::Open => "open",
-    }
-}
-
 /// Where a file is to be written: its folder, made if need be, and its name.
 fn place(file: &Path) -> Result<(OutDir, String)> {
     let name = file.file_name().and_then(|name| name.to_str());

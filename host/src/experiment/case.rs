@@ -138,6 +138,7 @@ impl<'a> Scene<'a> {
         let subject = Subject {
             image: study.source.digest.clone(),
             size: (study.source.width, study.source.height),
+            patient: sample.patient.clone(),
             finding: sample.finding.clone(),
             present: sample.present,
             truth: sample.boxes.clone(),

@@ -212,6 +212,15 @@ impl Plan {
         own.or(common.filter(|_| !method.control))
             .filter(|reference| *reference != method.name)
     }
+
+    /// The place of a method in every list of a report: in the order of the plan, but the controls last.
+    pub fn place(&self, method: &str) -> (bool, usize) {
+        let mut methods = self.methods.iter();
+        let at = methods.position(|planned| planned.name == method);
+        let at = at.unwrap_or(self.methods.len());
+        let planned = self.methods.get(at);
+        (planned.is_some_and(|planned| planned.control), at)
+    }
 }
 
 impl Cell {
@@ -232,13 +241,8 @@ impl Cell {
 
     /// Its name in folders.
     pub fn slug(&self) -> String {
-        let mode = json!(self.mode);
-        slug(&format!(
-            "{}-{}-{}",
-            self.dataset,
-            self.model,
-            mode.as_str().unwrap_or_default()
-        ))
+        let mode = self.mode.name();
+        slug(&format!("{}-{}-{mode}", self.dataset, self.model))
     }
 }
 

@@ -90,6 +90,9 @@ pub struct Subject {
     pub image: String,
     /// Columns and rows of the image as it was read.
     pub size: (u32, u32),
+    /// The patient, by a name that only tells patients apart: samples of one are not independent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient: Option<String>,
     /// What the question asks about.
     pub finding: String,
     /// Whether it is there, where known.

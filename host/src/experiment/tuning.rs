@@ -1,5 +1,7 @@
 //! Choosing swept parameters on a split of their own, before any test sample is seen.
 
+use std::collections::BTreeMap;
+
 use medfocus_plugin_api::{Error, Result};
 
 use super::{
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// Scores every candidate of every swept method on the tuning split, for each model and mode, and chooses the one
-/// with the best mean; the first of equals. Writes `tuned.json`.
+/// with the best mean over the samples that all of them scored; the first of equals. Writes `tuned.json`.
 ///
 /// # Errors
 ///
@@ -60,10 +62,11 @@ pub(super) fn tune(
         methods: &|cell, model, bench| candidates(bench, plan, cell, model),
     };
     let records = stage.run(crew, &journal, held, false)?.records;
-    let tuned: Vec<Tuned> = cells
+    let tuned: Vec<Vec<Tuned>> = cells
         .iter()
-        .flat_map(|cell| choose(plan, cell, &records))
-        .collect();
+        .map(|cell| choose(plan, cell, &records))
+        .collect::<Result<_>>()?;
+    let tuned = tuned.concat();
     folder.json(results::TUNED, &tuned)?;
     Ok(tuned)
 }
@@ -126,60 +129,135 @@ fn candidates(
 }
 
 /// The winners of one model and mode.
-fn choose(plan: &Plan, cell: &Cell, records: &[Record]) -> Vec<Tuned> {
+///
+/// # Errors
+///
+/// No two candidates can be compared.
+fn choose(plan: &Plan, cell: &Cell, records: &[Record]) -> Result<Vec<Tuned>> {
     let metric = plan
         .experiment
         .tuning
         .as_ref()
         .map_or("", |tuning| &tuning.metric);
+    let records: Vec<&Record> = records
+        .iter()
+        .filter(|record| record.case.model == cell.model && record.case.mode == cell.mode)
+        .collect();
     let swept = plan
         .methods
         .iter()
-        .filter(|method| !method.candidates.is_empty());
+        .filter(|method| !method.candidates.is_empty())
+        .filter(|method| cell.methods.contains(&method.name));
     swept
-        .filter(|method| cell.methods.contains(&method.name))
         .map(|method| {
-            let scored = method.candidates.iter().enumerate();
-            let candidates: Vec<_> = scored
-                .map(|(number, params)| {
-                    let values = values(records, cell, &label(&method.name, number), metric);
-                    (params.clone(), mean(&values))
-                })
-                .collect();
-            let mut best = 0;
-            for (number, (_, mean)) in candidates.iter().enumerate() {
-                if mean.unwrap_or(f64::MIN) > candidates[best].1.unwrap_or(f64::MIN) {
-                    best = number;
-                }
-            }
-            Tuned {
+            let scores = (0..method.candidates.len())
+                .map(|number| scores(&records, &label(&method.name, number), metric))
+                .collect::<Vec<_>>();
+            let means = means(&scores);
+            let best = (0..means.len())
+                .filter_map(|number| Some((number, means[number]?)))
+                .reduce(|best, next| if next.1 > best.1 { next } else { best });
+            let Some((best, _)) = best else {
+                return Err(nothing_to_choose(cell, &method.name, metric, &records));
+            };
+            Ok(Tuned {
                 model: cell.model.clone(),
                 mode: cell.mode,
                 method: method.name.clone(),
-                params: candidates[best].0.clone(),
-                candidates,
-            }
+                params: method.candidates[best].clone(),
+                candidates: method.candidates.iter().cloned().zip(means).collect(),
+            })
         })
         .collect()
 }
 
-fn values(records: &[Record], cell: &Cell, method: &str, metric: &str) -> Vec<f64> {
-    let records = records
+/// The values of a candidate by sample.
+fn scores(records: &[&Record], candidate: &str, metric: &str) -> BTreeMap<u64, f64> {
+    let value = |record: &&Record| {
+        let Outcome::Attributed { results } = &record.outcome else {
+            return None;
+        };
+        let result = results.iter().find(|result| result.method == candidate)?;
+        let MethodOutcome::Scored { metrics, .. } = &result.outcome else {
+            return None;
+        };
+        Some((record.case.index, *metrics.get(metric)?))
+    };
+    records.iter().filter_map(value).collect()
+}
+
+/// The mean of each candidate over the samples that all of them scored, so that none wins by failing where it is hard;
+/// nothing for a candidate that scored none, which the others do not wait for, or if no sample is common.
+fn means(scores: &[BTreeMap<u64, f64>]) -> Vec<Option<f64>> {
+    let alive = || scores.iter().filter(|scores| !scores.is_empty());
+    let common: Vec<u64> = alive()
+        .next()
+        .into_iter()
+        .flat_map(|first| first.keys().copied())
+        .filter(|sample| alive().all(|scores| scores.contains_key(sample)))
+        .collect();
+    let mean = |scores: &BTreeMap<u64, f64>| {
+        let sum: f64 = common.iter().map(|sample| scores[sample]).sum();
+        sum / common.len() as f64
+    };
+    scores
         .iter()
-        .filter(|record| record.case.model == cell.model && record.case.mode == cell.mode);
-    let results = records.flat_map(|record| match &record.outcome {
-        Outcome::Attributed { results } => results.as_slice(),
-        _ => &[],
-    });
-    results
-        .filter(|result| result.method == method)
-        .filter_map(|result| match &result.outcome {
-            MethodOutcome::Scored { metrics, .. } => metrics.get(metric).copied(),
-            MethodOutcome::Failed { .. } => None,
-        })
+        .map(|scores| (!scores.is_empty() && !common.is_empty()).then(|| mean(scores)))
         .collect()
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+/// Why no candidate of a method was chosen.
+fn nothing_to_choose(cell: &Cell, method: &str, metric: &str, records: &[&Record]) -> Error {
+    let asked = || {
+        let results = records.iter().flat_map(|record| match &record.outcome {
+            Outcome::Attributed { results } => results.as_slice(),
+            Outcome::Excluded { .. } | Outcome::Failed { .. } => &[],
+        });
+        results.filter(|result| {
+            let number = result.method.strip_prefix(method);
+            number.is_some_and(|number| number.starts_with('#'))
+        })
+    };
+    let failed = asked().find_map(|result| match &result.outcome {
+        MethodOutcome::Failed { error } => Some(error),
+        MethodOutcome::Scored { .. } => None,
+    });
+    let why = match failed {
+        _ if asked().next().is_none() => "no tuning sample was explained".to_owned(),
+        Some(error) => {
+            format!("no tuning sample was scored by all candidates; the first failure: {error}")
+        }
+        None => format!("no candidate has a value of `{metric}` on any tuning sample"),
+    };
+    let (model, mode) = (&cell.model, cell.mode.name());
+    Error::invalid(format!(
+        "the parameters of `{method}` cannot be chosen for {model}, {mode}: {why}"
+    ))
+    .with_hint("see `experiment.tuning`: another split or more samples, or give the parameters one value each")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(values: &[(u64, f64)]) -> BTreeMap<u64, f64> {
+        values.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_candidate_that_fails_on_hard_samples_does_not_win_by_it() {
+        // Sample 2 is hard: who scored it has the lower mean over its own samples, and yet is better on each.
+        let careless = scores(&[(0, 0.6), (1, 0.6)]);
+        let careful = scores(&[(0, 0.7), (1, 0.7), (2, 0.1)]);
+        let broken = scores(&[]);
+        let means = means(&[careless, careful, broken]);
+        assert_eq!(means, [Some(0.6), Some(0.7), None]);
+    }
+
+    #[test]
+    fn without_a_common_sample_there_is_no_mean() {
+        let (first, second) = (scores(&[(0, 0.6)]), scores(&[(1, 0.7)]));
+        assert_eq!(means(&[first, second]), [None, None]);
+        assert_eq!(means(&[scores(&[]), scores(&[])]), [None, None]);
+    }
 }

@@ -1,6 +1,5 @@
 //! The sanity checks: how alike two results of a method are when something it should depend on was changed.
 
-use super::row;
 use crate::{
     experiment::{
         record::{Change, SanityOutcome},
@@ -32,7 +31,7 @@ pub struct Check {
 pub fn checks(results: &Results) -> Vec<Check> {
     let place = |model: &str, method: &str| {
         let model = results.plan.models.iter().position(|m| m.name == model);
-        (model, row::place(&results.plan, method))
+        (model, results.plan.place(method))
     };
     let mut keys: Vec<(&str, &str, Change)> = results
         .sanity

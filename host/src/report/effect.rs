@@ -2,11 +2,12 @@
 
 use super::{
     measure::Measure,
-    row::{MethodResults, Row, corrected},
-    table::Group,
-    text::{count, list, signed},
+    scores::{MethodResults, corrected},
 };
-use crate::statistics::{Bootstrap, Comparison};
+use crate::{
+    experiment::plan::PlannedMethod,
+    statistics::{Bootstrap, Comparison},
+};
 
 /// How the differences are to be read.
 pub const READING: &str = "Each method less the one it is compared with, on the samples that both scored, in percent, with \
@@ -71,9 +72,10 @@ impl Verdict {
     }
 }
 
-/// The effect of each row; `results` and `references`, the places of what rows are compared with, stand in their order.
+/// The effect of each method; `results` and `references`, the places of what they are compared with, stand in their
+/// order.
 pub fn effects(
-    rows: &[Row],
+    methods: &[&PlannedMethod],
     results: &[MethodResults<'_>],
     references: &[Option<usize>],
     measures: &[Measure],
@@ -94,70 +96,11 @@ pub fn effects(
             let other = references[at]?;
             let pairs = results[at].pairs(&results[other], measures.first()?);
             Some(Effect {
-                reference: rows[other].method.clone(),
+                reference: methods[other].name.clone(),
                 iou: iou?,
                 f1: f1?,
                 changed: pairs.filter(|(_, ours, theirs)| ours != theirs).count(),
             })
-        })
-        .collect()
-}
-
-/// The rows that are compared, by what they are compared with, in the order of the rows; of each the largest difference of
-/// IoU first.
-pub fn by_reference(group: &Group) -> Vec<(&str, Vec<(&Row, &Effect)>)> {
-    let mut references: Vec<(&str, Vec<(&Row, &Effect)>)> = Vec::new();
-    for row in &group.rows {
-        let Some(effect) = &row.effect else {
-            continue;
-        };
-        match references
-            .iter_mut()
-            .find(|(name, _)| *name == effect.reference)
-        {
-            Some((_, rows)) => rows.push((row, effect)),
-            None => references.push((&effect.reference, vec![(row, effect)])),
-        }
-    }
-    for (_, rows) in &mut references {
-        let size = |effect: &Effect| effect.iou.difference.mean.abs();
-        rows.sort_by(|(_, a), (_, b)| size(b).total_cmp(&size(a)));
-    }
-    references
-}
-
-/// For each method that others are compared with, which of them differ.
-pub fn sentences(group: &Group) -> Vec<String> {
-    by_reference(group)
-        .into_iter()
-        .map(|(reference, rows)| {
-            let named = |verdict: Verdict| -> Vec<String> {
-                let rows = rows
-                    .iter()
-                    .filter(|(_, effect)| effect.verdict() == verdict);
-                rows.map(|(row, effect)| {
-                    format!("{} ({})", row.method, signed(effect.iou.difference.mean))
-                })
-                .collect()
-            };
-            let parts = [Verdict::Differs, Verdict::MayDiffer].map(|verdict| {
-                let names = named(verdict);
-                let verb = match (verdict, names.len()) {
-                    (_, 0) => return None,
-                    (Verdict::Differs, 1) => "differs",
-                    (Verdict::Differs, _) => "differ",
-                    _ => "may differ",
-                };
-                Some(format!("{} {verb}", list(&names)))
-            });
-            let parts: Vec<String> = parts.into_iter().flatten().collect();
-            let found = if parts.is_empty() {
-                "none is seen to differ".to_owned()
-            } else {
-                parts.join("; ")
-            };
-            let methods = count(rows.len() as u64, "method");
-            format!("Of {methods} compared with {reference}, by IoU: {found}.")
         })
         .collect()
 }

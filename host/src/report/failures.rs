@@ -95,7 +95,7 @@ impl Failure {
     pub fn place(&self) -> String {
         let mut place = vec![
             self.dataset.clone(),
-            text::mode(self.mode).to_owned(),
+            self.mode.name().to_owned(),
             self.model.clone(),
         ];
         place.extend(self.method.clone());

@@ -1,9 +1,6 @@
 //! How well each method finds the region of each finding.
 
-use super::{
-    measure::Measure,
-    row::{MethodResults, Row},
-};
+use super::{measure::Measure, row::Row, scores::MethodResults};
 use crate::{
     experiment::record::{Outcome, Record},
     statistics::{Bootstrap, Summary},

@@ -1,6 +1,7 @@
 //! The sentences that say what a table shows.
 
 use super::{
+    effect::{Effect, Verdict},
     row::{Row, best},
     table::{Accounting, Group, Table},
     text::{count, interval, list, number, p_value, signed},
@@ -82,6 +83,65 @@ fn against_control(row: &Row) -> String {
     )
 }
 
+/// The rows that are compared, by what they are compared with, in the order of the rows; of each the largest difference of
+/// IoU first.
+pub fn by_reference(group: &Group) -> Vec<(&str, Vec<(&Row, &Effect)>)> {
+    let mut references: Vec<(&str, Vec<(&Row, &Effect)>)> = Vec::new();
+    for row in &group.rows {
+        let Some(effect) = &row.effect else {
+            continue;
+        };
+        match references
+            .iter_mut()
+            .find(|(name, _)| *name == effect.reference)
+        {
+            Some((_, rows)) => rows.push((row, effect)),
+            None => references.push((&effect.reference, vec![(row, effect)])),
+        }
+    }
+    for (_, rows) in &mut references {
+        let size = |effect: &Effect| effect.iou.difference.mean.abs();
+        rows.sort_by(|(_, a), (_, b)| size(b).total_cmp(&size(a)));
+    }
+    references
+}
+
+/// For each method that others are compared with, which of them differ.
+pub fn effects(group: &Group) -> Vec<String> {
+    by_reference(group)
+        .into_iter()
+        .map(|(reference, rows)| {
+            let named = |verdict: Verdict| -> Vec<String> {
+                let rows = rows
+                    .iter()
+                    .filter(|(_, effect)| effect.verdict() == verdict);
+                rows.map(|(row, effect)| {
+                    format!("{} ({})", row.method, signed(effect.iou.difference.mean))
+                })
+                .collect()
+            };
+            let parts = [Verdict::Differs, Verdict::MayDiffer].map(|verdict| {
+                let names = named(verdict);
+                let verb = match (verdict, names.len()) {
+                    (_, 0) => return None,
+                    (Verdict::Differs, 1) => "differs",
+                    (Verdict::Differs, _) => "differ",
+                    _ => "may differ",
+                };
+                Some(format!("{} {verb}", list(&names)))
+            });
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            let found = if parts.is_empty() {
+                "none is seen to differ".to_owned()
+            } else {
+                parts.join("; ")
+            };
+            let methods = count(rows.len() as u64, "method");
+            format!("Of {methods} compared with {reference}, by IoU: {found}.")
+        })
+        .collect()
+}
+
 /// What became of the samples.
 pub fn accounting(accounting: &Accounting) -> String {
     let parts: Vec<String> = accounting
@@ -91,10 +151,11 @@ pub fn accounting(accounting: &Accounting) -> String {
         .map(|(what, n)| format!("{n} {what}"))
         .collect();
     let planned = count(accounting.planned, "sample");
+    let whose = clusters(accounting).map_or(String::new(), |whose| format!("; {whose}"));
     if parts.is_empty() {
         format!("{planned} planned")
     } else {
-        format!("{planned}: {}", list(&parts))
+        format!("{planned}: {}{whose}", list(&parts))
     }
 }
 
@@ -110,6 +171,17 @@ impl Accounting {
             ("not run yet", self.planned.saturating_sub(self.recorded)),
         ]
     }
+}
+
+/// What the explained samples are of: patients, and images where the dataset does not say whose they are.
+pub fn clusters(accounting: &Accounting) -> Option<String> {
+    let parts = [
+        (accounting.patients, "patient"),
+        (accounting.images, "image"),
+    ];
+    let parts = parts.into_iter().filter(|(n, _)| *n > 0);
+    let parts: Vec<String> = parts.map(|(n, noun)| count(n, noun)).collect();
+    (!parts.is_empty()).then(|| format!("the explained are of {}", list(&parts)))
 }
 
 /// A warning where samples of the plan have no record.

@@ -8,6 +8,7 @@ mod gallery;
 mod methods;
 mod provenance;
 mod sections;
+mod text;
 pub(super) mod words;
 
 use std::path::Path;

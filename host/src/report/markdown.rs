@@ -66,7 +66,7 @@ pub const NOTICE: &str = "Research software, not a medical device: not for diagn
 
 /// How numbers are to be read.
 pub const READING: &str = "Means over the samples that a method answered, with 95 % bootstrap intervals that resample \
-                           whole images; a sample on which a method failed counts as failed and is in none of its means.";
+                           whole patients, or whole images where the dataset does not say whose they are; a sample on which a method failed counts as failed and is in none of its means.";
 
 /// What sanity checks tell.
 pub const CHECKS: &str = "The same method was asked again after something it should depend on had changed: the \
@@ -77,10 +77,10 @@ fn section(table: &Table, section: &Section) -> String {
     let mut text = format!(
         "\n## {}, {}\n\n{}\n\n{READING}\n",
         escape(&section.dataset),
-        text::mode(section.mode),
+        section.mode.name(),
         escape(&headline::finding(section.leading()))
     );
-    for sentence in effect::sentences(section.leading()) {
+    for sentence in headline::effects(section.leading()) {
         let _ = write!(text, "\n{}\n", escape(&sentence));
     }
     for group in &section.groups {
@@ -192,7 +192,7 @@ fn compared(comparison: &Comparison) -> String {
 
 /// What each method does beside the one it is compared with; nothing if none is compared.
 fn effects(group: &Group) -> String {
-    let references = effect::by_reference(group);
+    let references = headline::by_reference(group);
     if references.is_empty() {
         return String::new();
     }
@@ -293,7 +293,7 @@ fn tuned(tuned: &[Tuned]) -> String {
     let rows = tuned.iter().map(|choice| {
         vec![
             escape(&choice.model),
-            text::mode(choice.mode).to_owned(),
+            choice.mode.name().to_owned(),
             escape(&choice.method),
             escape(&text::params(&choice.params)),
             choice.candidates.len().to_string(),

@@ -17,6 +17,7 @@ mod parquet;
 mod pictures;
 mod reach;
 mod row;
+mod scores;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -58,7 +59,7 @@ pub fn summary(results: &Results) -> String {
     let table = Table::new(results, 0);
     let sections = table.sections.iter().map(|section| {
         let group = section.leading();
-        let title = format!("{}, {}", section.dataset, text::mode(section.mode));
+        let title = format!("{}, {}", section.dataset, section.mode.name());
         let accounting = headline::accounting(&group.accounting);
         let mut lines = vec![format!("{title}: {accounting}")];
         let names = group.rows.iter().map(|row| row.method.len());

@@ -82,7 +82,7 @@ fn columns(results: &Results) -> Vec<Column> {
         }),
         text_column("model", all, |line| Some(line.record.case.model.clone())),
         text_column("mode", all, |line| {
-            Some(text::mode(line.record.case.mode).to_owned())
+            Some(line.record.case.mode.name().to_owned())
         }),
         integer("index", all, |line| Some(line.record.case.index)),
         text_column("finding", all, |line| {

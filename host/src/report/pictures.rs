@@ -5,7 +5,6 @@ use std::{fs, path::Path};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
 
-use super::row;
 use crate::experiment::{
     plan::{Cell, Plan, slug},
     record::{MethodResult, Outcome, Record, Subject},
@@ -89,7 +88,7 @@ fn exhibit<'a>(plan: &Plan, cell: &Cell, record: &'a Record, folder: &Path) -> O
         Some((result, picture))
     });
     let mut results: Vec<_> = results.collect();
-    results.sort_by_key(|(result, _)| row::place(plan, &result.method));
+    results.sort_by_key(|(result, _)| plan.place(&result.method));
     Some(Exhibit {
         record,
         subject: record.subject.as_ref()?,

@@ -3,13 +3,14 @@
 use super::{
     effect::{self, Effect},
     measure::Measure,
+    scores::{MethodResults, corrected},
 };
 use crate::{
     experiment::{
         plan::{Plan, PlannedMethod},
-        record::{MethodOutcome, MethodResult, Outcome, Record},
+        record::Record,
     },
-    statistics::{Bootstrap, Comparison, Summary, holm},
+    statistics::{Bootstrap, Comparison, Summary},
 };
 
 /// A line of a table.
@@ -44,50 +45,14 @@ pub struct Gain {
     pub comparison: Comparison,
 }
 
-/// A sample by dataset and index: what several models were asked is one cluster.
-pub type Cluster<'a> = (&'a str, u64);
-
-/// A method's result of each record of a group, if it has one.
-pub struct MethodResults<'a>(Vec<(Cluster<'a>, Option<&'a MethodResult>)>);
-
-impl<'a> MethodResults<'a> {
-    /// A method's results, aligned with the records.
-    pub fn of(method: &str, records: &[&'a Record]) -> Self {
-        let result = |record: &'a Record| match &record.outcome {
-            Outcome::Attributed { results } => results.iter().find(|r| r.method == method),
-            Outcome::Excluded { .. } | Outcome::Failed { .. } => None,
-        };
-        let results = records.iter().map(|record| {
-            let cluster = (record.case.dataset.as_str(), record.case.index);
-            (cluster, result(record))
-        });
-        Self(results.collect())
-    }
-
-    /// The values of a measure where it applies.
-    pub fn values(&self, measure: &Measure) -> impl Iterator<Item = (Cluster<'a>, f64)> {
-        let values = self.0.iter();
-        values.filter_map(|(cluster, result)| Some((*cluster, measure.of((*result)?)?)))
-    }
-
-    /// Both methods' values where both have one.
-    pub fn pairs(
-        &self,
-        other: &Self,
-        measure: &Measure,
-    ) -> impl Iterator<Item = (Cluster<'a>, f64, f64)> {
-        let pairs = self.0.iter().zip(&other.0);
-        pairs.filter_map(|((cluster, ours), (_, theirs))| {
-            Some((*cluster, measure.of((*ours)?)?, measure.of((*theirs)?)?))
-        })
-    }
-
-    fn row(&self, method: &PlannedMethod, measures: &[Measure], bootstrap: Bootstrap) -> Row {
-        let results = self.0.iter().filter_map(|(_, result)| *result);
-        let attempted = results.clone().count();
-        let failed = results
-            .filter(|result| matches!(result.outcome, MethodOutcome::Failed { .. }))
-            .count();
+impl Row {
+    fn new(
+        method: &PlannedMethod,
+        results: &MethodResults<'_>,
+        measures: &[Measure],
+        bootstrap: Bootstrap,
+    ) -> Self {
+        let (attempted, failed) = results.counts();
         let values = measures.iter().map(|measure| {
             let resamples = if measure.has_interval() {
                 bootstrap.resamples
@@ -98,9 +63,9 @@ impl<'a> MethodResults<'a> {
                 resamples,
                 ..bootstrap
             }
-            .summary(self.values(measure))
+            .summary(results.values(measure))
         });
-        Row {
+        Self {
             method: method.name.clone(),
             control: method.control,
             attempted,
@@ -112,19 +77,6 @@ impl<'a> MethodResults<'a> {
             without: Vec::new(),
         }
     }
-}
-
-/// The place of a method in every list of a report: in the order of the plan, but the controls last.
-pub fn place(plan: &Plan, method: &str) -> (bool, usize) {
-    let at = plan
-        .methods
-        .iter()
-        .position(|planned| planned.name == method);
-    let at = at.unwrap_or(plan.methods.len());
-    (
-        plan.methods.get(at).is_some_and(|planned| planned.control),
-        at,
-    )
 }
 
 /// A row for each method, in their order. The first measure is the one that gains are in.
@@ -142,7 +94,7 @@ pub fn rows(
     let mut rows: Vec<Row> = methods
         .iter()
         .zip(&results)
-        .map(|(method, results)| results.row(method, measures, bootstrap))
+        .map(|(method, results)| Row::new(method, results, measures, bootstrap))
         .collect();
     if let (Some(best), [measure, ..]) = (best(&rows, |row| row.control), measures) {
         let gains: Vec<Option<Comparison>> = rows
@@ -166,7 +118,7 @@ pub fn rows(
         rows.iter().position(|row| row.method == name)
     });
     let references: Vec<Option<usize>> = references.collect();
-    let effects = effect::effects(&rows, &results, &references, measures, bootstrap);
+    let effects = effect::effects(methods, &results, &references, measures, bootstrap);
     for (row, effect) in rows.iter_mut().zip(effects) {
         row.effect = effect;
     }
@@ -180,18 +132,4 @@ pub fn best(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> Option<usize> {
     means
         .reduce(|best, next| if next.1 > best.1 { next } else { best })
         .map(|(at, _)| at)
-}
-
-/// The comparisons with their p values corrected for their number.
-pub fn corrected(mut comparisons: Vec<Option<Comparison>>) -> Vec<Option<Comparison>> {
-    let mut tested: Vec<&mut f64> = comparisons
-        .iter_mut()
-        .flatten()
-        .filter_map(|comparison| comparison.p.as_mut())
-        .collect();
-    let p_values: Vec<f64> = tested.iter().map(|p| **p).collect();
-    for (p, corrected) in tested.iter_mut().zip(holm(&p_values)) {
-        **p = corrected;
-    }
-    comparisons
 }

@@ -1,5 +1,7 @@
 //! All numbers of a report, computed once: what every format prints.
 
+use std::collections::BTreeSet;
+
 use medfocus_plugin_api::Mode;
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
     measure::{Measure, measures},
     reach::Reach,
     row::{self, Row},
+    scores::Cluster,
 };
 use crate::{
     experiment::{
@@ -80,6 +83,10 @@ pub struct Accounting {
     pub failed: u64,
     /// That the methods were asked about.
     pub explained: u64,
+    /// Patients of these, drawn as a whole.
+    pub patients: u64,
+    /// Images of these whose patient is not known, drawn as a whole.
+    pub images: u64,
 }
 
 impl Accounting {
@@ -89,6 +96,16 @@ impl Accounting {
             recorded: records.len() as u64,
             ..Self::default()
         };
+        let clusters = Cluster::of(records).into_iter().zip(records);
+        let explained = clusters
+            .filter(|(_, record)| matches!(record.outcome, Outcome::Attributed { .. }))
+            .map(|(cluster, _)| cluster);
+        for cluster in BTreeSet::from_iter(explained) {
+            match cluster {
+                Cluster::Patient(_) => accounting.patients += 1,
+                Cluster::Image(_) | Cluster::Sample(_) => accounting.images += 1,
+            }
+        }
         for record in records {
             *match &record.outcome {
                 Outcome::Attributed { .. } => &mut accounting.explained,
@@ -180,7 +197,7 @@ impl Make<'_> {
         let mut methods: Vec<&PlannedMethod> = methods
             .filter(|method| cells.iter().any(|cell| fits(&method.name, cell)))
             .collect();
-        methods.sort_by_key(|method| row::place(&self.results.plan, &method.name));
+        methods.sort_by_key(|method| self.results.plan.place(&method.name));
         let mut rows = row::rows(
             &self.results.plan,
             &methods,

@@ -1,6 +1,5 @@
 //! Names and numbers as every format of a report prints them.
 
-use medfocus_plugin_api::Mode;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -71,15 +70,6 @@ pub fn params(params: &Map<String, Value>) -> String {
         .iter()
         .map(|(name, value)| format!("{name} = {value}"));
     pairs.collect::<Vec<_>>().join(", ")
-}
-
-/// How a mode is called.
-pub const fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Direct => "direct",
-        Mode::Reasoning => "reasoning",
-        Mode::Open => "open",
-    }
 }
 
 /// What a sanity check changes.

@@ -70,7 +70,7 @@ pub fn columns(measures: &[Measure]) -> Vec<Column> {
             Some(line.section.dataset.clone())
         }),
         column("mode", "how the question asks to be answered", |line| {
-            Some(text::mode(line.section.mode).to_owned())
+            Some(line.section.mode.name().to_owned())
         }),
         column("model", "model; `all` for all of them pooled", |line| {
             Some(line.group.model.clone().unwrap_or_else(|| "all".to_owned()))
@@ -121,6 +121,12 @@ pub fn columns(measures: &[Measure]) -> Vec<Column> {
             "samples that the methods were asked about",
             |a| a.accounting.explained,
         ),
+        group(
+            "clusters",
+            "patients of these samples, and images whose patient is not known: intervals resample them as a whole",
+            |a| a.accounting.patients + a.accounting.images,
+        ),
+        group("patients", "of these, patients", |a| a.accounting.patients),
         row(
             "attempted",
             "of these, samples that the method was asked about",

@@ -39,6 +39,18 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Reasoning, Self::Open];
+
+    /// Its name in configs, records and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Reasoning => "reasoning",
+            Self::Open => "open",
+        }
+    }
+
     /// What is appended to a question (paper, section 5.1).
     pub const fn suffix(self) -> &'static str {
         match self {

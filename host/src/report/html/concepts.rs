@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::sections::breakable;
+use super::text::breakable;
 use crate::report::{
     concepts::{Concepts, READING},
     reach::{self, Reach},

@@ -7,7 +7,8 @@ use super::{
     methods::{compared, ends, name},
 };
 use crate::report::{
-    effect::{Effect, READING, Verdict, by_reference},
+    effect::{Effect, READING, Verdict},
+    headline::by_reference,
     row::Row,
     table::Group,
 };

@@ -13,7 +13,7 @@ use crate::{
     report::{
         pictures::{Exhibit, Gallery},
         table::Table,
-        text::{self, count, number},
+        text::{count, number},
     },
 };
 
@@ -49,7 +49,7 @@ fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
         article.sample {
             h3 {
                 (subject.finding)
-                span.mode { (case.dataset) ", " (text::mode(mode)) ", " (case.model) ", sample " (case.index) }
+                span.mode { (case.dataset) ", " (mode.name()) ", " (case.model) ", sample " (case.index) }
             }
             dl.dialogue {
                 dt { "Question" } dd { (subject.question) }

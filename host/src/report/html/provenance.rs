@@ -37,7 +37,7 @@ pub fn tuned(results: &Results) -> Markup {
                                 tr.best[*params == choice.params] {
                                     th scope="row" { (choice.method) }
                                     td { (choice.model) }
-                                    td { (text::mode(choice.mode)) }
+                                    td { (choice.mode.name()) }
                                     td { code { (text::params(params)) }
                                         @if *params == choice.params { span.tag { "chosen" } } }
                                     td.num { @if let Some(mean) = mean { (number(*mean)) } @else { "never scored" } }

@@ -5,12 +5,13 @@ use maud::{Markup, html};
 use super::{
     concepts, effects,
     methods::{self, name, rows, value},
+    text::breakable,
 };
 use crate::{
     experiment::record::Change,
     report::{
         checks::Check,
-        effect, headline,
+        headline,
         markdown::CHECKS,
         row::Row,
         table::{Accounting, Group, Section, Table},
@@ -23,9 +24,9 @@ pub fn section(table: &Table, section: &Section) -> Markup {
     let leading = section.leading();
     html! {
         article {
-            h3 { (section.dataset) span.mode { (text::mode(section.mode)) } }
+            h3 { (section.dataset) span.mode { (section.mode.name()) } }
             p.finding { (headline::finding(leading)) }
-            @for sentence in effect::sentences(leading) { p.finding { (sentence) } }
+            @for sentence in headline::effects(leading) { p.finding { (sentence) } }
             (group(table, section, leading))
             @if !leading.findings.is_empty() {
                 h4 { "IoU by finding" }
@@ -46,7 +47,7 @@ pub fn section(table: &Table, section: &Section) -> Markup {
 
 fn group(table: &Table, section: &Section, group: &Group) -> Markup {
     let model = group.model.as_deref().unwrap_or("all models");
-    let whose = format!("{}, {}, {model}", section.dataset, text::mode(section.mode));
+    let whose = format!("{}, {}, {model}", section.dataset, section.mode.name());
     html! {
         (accounting(&group.accounting))
         (methods::agreement(table, group, &whose))
@@ -72,6 +73,7 @@ fn accounting(accounting: &Accounting) -> Markup {
                 @for (at, (what, n)) in accounting.parts().iter().enumerate().filter(|(_, (_, n))| *n > 0) {
                     span { i class={ "part-" (at) } {} (n) " " (what) }
                 }
+                @if let Some(whose) = headline::clusters(accounting) { span { (whose) } }
             }
         }
     }
@@ -89,7 +91,7 @@ fn findings(section: &Section, group: &Group) -> Markup {
     };
     html! {
         div.wide {
-            table.heat aria-label={ "IoU by finding: " (section.dataset) ", " (text::mode(section.mode)) } {
+            table.heat aria-label={ "IoU by finding: " (section.dataset) ", " (section.mode.name()) } {
                 thead {
                     tr {
                         th scope="col" { "Finding" }
@@ -116,16 +118,6 @@ fn findings(section: &Section, group: &Group) -> Markup {
                     }
                 }
             }
-        }
-    }
-}
-
-/// A name that may go on in the next line after each underscore.
-pub fn breakable(name: &str) -> Markup {
-    html! {
-        @for (at, part) in name.split('_').enumerate() {
-            @if at > 0 { "_" wbr; }
-            (part)
         }
     }
 }
@@ -230,7 +222,7 @@ pub fn failures(table: &Table) -> Markup {
                     tbody {
                         @for failure in &table.failures {
                             tr {
-                                td { (failure.dataset) ", " (text::mode(failure.mode)) ", " (failure.model)
+                                td { (failure.dataset) ", " (failure.mode.name()) ", " (failure.model)
                                     @if let Some(change) = failure.change {
                                         ", sanity check: " (altered(change))
                                     }
@@ -272,7 +264,7 @@ pub fn cost(table: &Table) -> Markup {
                     @for section in &table.sections {
                         tbody {
                             tr.head { th colspan=(1 + places.len()) scope="rowgroup" {
-                                (section.dataset) ", " (text::mode(section.mode))
+                                (section.dataset) ", " (section.mode.name())
                             } }
                             @for controls in [false, true] {
                                 @for (_, row) in rows(section.leading(), controls) {

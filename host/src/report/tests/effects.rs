@@ -10,7 +10,8 @@ use crate::{
         results::Results,
     },
     report::{
-        effect::{Effect, Verdict, by_reference, sentences},
+        effect::{Effect, Verdict},
+        headline::{by_reference, effects as sentences},
         table::{Group, Table},
         text::{number, p_value, signed},
     },

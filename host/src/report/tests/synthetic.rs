@@ -175,6 +175,7 @@ fn subject(mode: Mode, index: u64) -> Subject {
     Subject {
         image: digest(&format!("image {index}")),
         size: (224, 224),
+        patient: None,
         finding: finding.to_owned(),
         present: Some(true),
         truth: vec![BBox::new(120, 110, 180, 170).unwrap()],

@@ -74,6 +74,8 @@ fn every_planned_sample_is_accounted_for() {
         unannotated: 1,
         failed: 1,
         explained: EXPLAINED,
+        patients: 0,
+        images: EXPLAINED,
     };
     let [direct, reasoning] = table.sections.as_slice() else {
         panic!("{:?}", table.sections);
