@@ -463,6 +463,13 @@ fn what_cannot_be_is_refused_before_anything_runs() {
         ),
         (
             "",
+            "[[experiment.methods]]\ncomponent = \"occlusion\"\nsweep = { tokens = ['90..91', '91..92'] }\n\
+             [experiment.tuning.dataset]\ncomponent = \"phantom\"\nparams = { split = \"train\" }\n\
+             samples = 2\n",
+            "the parameters of `occlusion` cannot be chosen for toy=nowhere, direct: no tuning sample was scored by all",
+        ),
+        (
+            "",
             "[[experiment.methods]]\ncomponent = \"anatomy_prior\"\n",
             "slots.tuning.component",
         ),
