@@ -1,6 +1,6 @@
 //! One sample of a cell: image, answer, verdict, then every method on the same task.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use medfocus_plugin_api::{
     AnswerSpan, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     attribute::{self, Explained, explain, with_suffix},
     evidence::{self, Weighed},
-    metrics::{self, curves},
+    metrics::{self, Judged, METRICS, curves},
     output::OutDir,
     overlay::{self, Thumbnail},
     study::Study,
@@ -232,49 +232,40 @@ impl<'a> Scene<'a> {
 
     fn score(&self, index: u64, posed: &Posed, found: Explained) -> Result<MethodOutcome> {
         let native: Vec<_> = found.boxes.iter().filter_map(|b| b.native).collect();
-        let overlap = metrics::overlap(&native, &posed.subject.truth);
-        let mut values = BTreeMap::from([
-            ("iou".to_owned(), overlap.iou),
-            ("precision".to_owned(), overlap.precision),
-            ("recall".to_owned(), overlap.recall),
-            ("f1".to_owned(), overlap.f1),
-        ]);
-        if let Some(heat) = &found.heat {
-            let truth = working_truth(posed);
-            let mut put = |name: &str, value: Option<f64>| {
-                values.extend(value.map(|value| (name.to_owned(), value)));
-            };
-            put("pointing_game", metrics::pointing_game(heat, &truth));
-            put("auprc", metrics::auprc(heat, &truth));
-            let curves = &self.plan.experiment.curves;
-            if let Some(curves) = curves.as_ref().filter(|curves| index < curves.samples) {
-                let (deletion, insertion) = match self.curves(&posed.task, heat, curves.steps) {
-                    Ok(areas) => areas,
-                    Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
-                    Err(error) => return Ok(MethodOutcome::Failed { error }),
-                };
-                put("deletion_auc", deletion);
-                put("insertion_auc", insertion);
-            }
-        }
+        let wanted = self.plan.experiment.curves.as_ref();
+        let wanted = wanted.filter(|curves| index < curves.samples);
+        let curves = match (&found.heat, wanted) {
+            (Some(heat), Some(curves)) => match self.curves(&posed.task, heat, curves.steps) {
+                Ok(curves) => Some(curves),
+                Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+                Err(error) => return Ok(MethodOutcome::Failed { error }),
+            },
+            _ => None,
+        };
+        let judged = Judged {
+            overlap: metrics::overlap(&native, &posed.subject.truth),
+            heat: found.heat.as_ref(),
+            truth: &working_truth(posed),
+            curves,
+        };
+        let values = METRICS.iter().filter_map(|(metric, compute)| {
+            let value = compute(&judged)?;
+            Some((metric.name.to_owned(), value))
+        });
+        let metrics = values.collect();
         Ok(MethodOutcome::Scored {
             boxes: found.boxes,
-            metrics: values,
+            metrics,
             fallback: evidence::fell_back(&found.evidence),
             evidence: found.evidence,
             warnings: found.warnings,
         })
     }
 
-    /// Areas under the deletion and the insertion curve of the answer's mean token probability, to and from black.
-    fn curves(
-        &self,
-        task: &Task,
-        heat: &HeatMap,
-        steps: usize,
-    ) -> Result<(Option<f64>, Option<f64>)> {
+    /// The deletion and the insertion curve of the answer's mean token probability, to and from black.
+    fn curves(&self, task: &Task, heat: &HeatMap, steps: usize) -> Result<[Vec<f64>; 2]> {
         let black = task.image.with_filled(&task.letterbox.content(), 0);
-        let area = |from: &GrayImage, to: &GrayImage| -> Result<Option<f64>> {
+        let curve = |from: &GrayImage, to: &GrayImage| -> Result<Vec<f64>> {
             let scores = self.model.client().score(&ScoreRequest {
                 images: curves::images(heat, from, to, steps)?.collect(),
                 question: task.question.clone(),
@@ -286,11 +277,9 @@ impl<'a> Scene<'a> {
                 let sum: f64 = tokens.iter().map(|&l| f64::from(l).exp()).sum();
                 sum / tokens.len() as f64
             };
-            Ok(curves::auc(
-                &log_probs.rows().into_iter().map(mean).collect::<Vec<_>>(),
-            ))
+            Ok(log_probs.rows().into_iter().map(mean).collect())
         };
-        Ok((area(&task.image, &black)?, area(&black, &task.image)?))
+        Ok([curve(&task.image, &black)?, curve(&black, &task.image)?])
     }
 
     fn draw(&self, pictures: &OutDir, name: &str, posed: &Posed, found: &Explained) -> Result<()> {

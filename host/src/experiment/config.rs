@@ -6,7 +6,7 @@ use figment::value::{Dict, Value};
 use medfocus_plugin_api::Mode;
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Filling, verdict::Parser};
+use crate::{config::Filling, metrics::IOU, verdict::Parser};
 
 /// Datasets x models x methods x modes, and how they are judged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -246,7 +246,7 @@ fn max_failures() -> u64 {
 }
 
 fn iou() -> String {
-    "iou".to_owned()
+    IOU.name.to_owned()
 }
 
 fn steps() -> usize {

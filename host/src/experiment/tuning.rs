@@ -78,9 +78,8 @@ pub(super) fn tune(
 /// There is no such metric of an attribution, or lower is better.
 pub(super) fn check_metric(name: &str) -> Result<()> {
     let known = || {
-        METRICS
-            .iter()
-            .filter(|m| m.direction == Direction::HigherIsBetter)
+        let metrics = METRICS.iter().map(|(metric, _)| metric);
+        metrics.filter(|metric| metric.direction == Direction::HigherIsBetter)
     };
     if known().any(|metric| metric.name == name) {
         return Ok(());

@@ -1,8 +1,9 @@
 //! What a result is worth: regions and heat maps against the annotated truth, and faithfulness.
 //!
-//! [`METRICS`] lists every metric by the name that records and tables use.
+//! [`METRICS`] lists every metric with the function that computes it. A metric of its own is an entry there: records,
+//! tables, tuning and the report take it from the list.
 
-use serde::Serialize;
+use medfocus_plugin_api::{BBox, HeatMap, Working};
 
 pub mod curves;
 mod overlap;
@@ -13,8 +14,8 @@ pub use overlap::{Overlap, overlap, union_area};
 pub use pointing::pointing_game;
 pub use ranking::{auprc, rank_correlation};
 
-/// What a metric measures, for tables.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// A column of numbers about results.
+#[derive(Clone, Copy, Debug)]
 pub struct Metric {
     /// Its name in records.
     pub name: &'static str,
@@ -24,33 +25,31 @@ pub struct Metric {
     pub category: Category,
     /// Which values are good.
     pub direction: Direction,
-    /// The least and the greatest value of a sample; infinity becomes `null` in JSON.
-    pub range: (f64, f64),
     /// Whether tables show it in percent.
     pub percent: bool,
-    /// What it is computed from.
-    pub needs: Needs,
+    /// Whether only methods that give a heat map have it.
+    pub needs_heat: bool,
     /// Where it is defined.
     pub source: &'static str,
 }
 
 /// What a metric is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
-    /// Whether the evidence lies where it is annotated.
-    Localisation,
+    /// Whether the found region is the annotated one.
+    Agreement,
+    /// Whether the heat lies where it is annotated.
+    Pointing,
     /// Whether the model depends on the evidence.
     Faithfulness,
-    /// Whether the evidence depends on the model, the question and the image.
-    Randomisation,
-    /// What a result takes, and how often there is none.
+    /// How often there is no evidence.
+    Absence,
+    /// What a result takes.
     Cost,
 }
 
 /// Which values are good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Large ones.
     HigherIsBetter,
@@ -58,146 +57,117 @@ pub enum Direction {
     LowerIsBetter,
 }
 
-/// What a metric is computed from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Needs {
-    /// The boxes, which every result has.
-    Boxes,
-    /// The heat map, which not every method gives.
-    Heat,
-    /// Only that the method was asked.
-    Run,
+/// All that is known of a method's result for a sample.
+#[derive(Clone, Debug)]
+pub struct Judged<'a> {
+    /// How the found region overlaps the annotated one, in the native image.
+    pub overlap: Overlap,
+    /// The heat map, if the method gives one.
+    pub heat: Option<&'a HeatMap>,
+    /// The annotated region in the working image, the heat map's frame.
+    pub truth: &'a [BBox<Working>],
+    /// The answer's mean token probability at each step of deletion and insertion, where they were asked for.
+    pub curves: Option<[Vec<f64>; 2]>,
 }
 
-/// The metric of this name.
-pub fn metric(name: &str) -> Option<&'static Metric> {
-    METRICS.iter().find(|metric| metric.name == name)
-}
+/// A metric and how it is computed: nothing where it does not apply.
+pub type Computed = (Metric, fn(&Judged<'_>) -> Option<f64>);
 
-/// Every metric, in the order of tables.
-pub const METRICS: &[Metric] = &[
-    region(
-        "iou",
-        "IoU",
-        "Jaccard index of the two regions (Everingham et al., IJCV 2010)",
+/// Jaccard's index of the regions, which tables compare methods by.
+pub const IOU: Metric = region(
+    "iou",
+    "IoU",
+    "Jaccard index of the two regions (Everingham et al., IJCV 2010)",
+);
+
+/// Dice's coefficient of the regions.
+pub const F1: Metric = region(
+    "f1",
+    "F1",
+    "harmonic mean of precision and recall: Dice's coefficient of the two regions",
+);
+
+/// Every metric of a result, in the order of tables.
+pub const METRICS: &[Computed] = &[
+    (IOU, |judged| Some(judged.overlap.iou)),
+    (F1, |judged| Some(judged.overlap.f1)),
+    (
+        region(
+            "precision",
+            "Precision",
+            "share of the found region that is annotated",
+        ),
+        |judged| Some(judged.overlap.precision),
     ),
-    region(
-        "f1",
-        "F1",
-        "harmonic mean of precision and recall: Dice's coefficient of the two regions",
+    (
+        region(
+            "recall",
+            "Recall",
+            "share of the annotated region that is found",
+        ),
+        |judged| Some(judged.overlap.recall),
     ),
-    region(
-        "precision",
-        "Precision",
-        "share of the found region that is annotated",
-    ),
-    region(
-        "recall",
-        "Recall",
-        "share of the annotated region that is found",
-    ),
-    Metric {
-        needs: Needs::Heat,
-        ..region(
+    (
+        heat(
             "pointing_game",
             "Pointing game",
             "how often the hottest pixel lies in the annotated region (Zhang et al., IJCV 2018, without tolerance)",
-        )
-    },
-    Metric {
-        needs: Needs::Heat,
-        ..region(
+        ),
+        |judged| pointing_game(judged.heat?, judged.truth),
+    ),
+    (
+        heat(
             "auprc",
             "AUPRC",
             "area under precision and recall of the pixels, hottest first (Davis and Goadrich, ICML 2006)",
-        )
-    },
-    Metric {
-        direction: Direction::LowerIsBetter,
-        ..curve(
-            "deletion_auc",
-            "Deletion AUC",
-            "mean probability of the answer's tokens while the hottest pixels turn black (Petsiuk et al., BMVC 2018)",
-        )
-    },
-    curve(
-        "insertion_auc",
-        "Insertion AUC",
-        "the same while the hottest pixels come back on black (Petsiuk et al., BMVC 2018)",
+        ),
+        |judged| auprc(judged.heat?, judged.truth),
     ),
-    Metric {
-        name: "rank_correlation",
-        title: "Rank correlation",
-        category: Category::Randomisation,
-        direction: Direction::LowerIsBetter,
-        range: (-1.0, 1.0),
-        percent: false,
-        needs: Needs::Heat,
-        source: "Spearman's correlation of two maps (Adebayo et al., NeurIPS 2018)",
-    },
-    Metric {
-        category: Category::Randomisation,
-        direction: Direction::LowerIsBetter,
-        ..region(
-            "region_iou",
-            "Region IoU",
-            "Jaccard index of two results' regions (after Adebayo et al., NeurIPS 2018)",
-        )
-    },
-    Metric {
-        percent: true,
-        range: (0.0, 1.0),
-        ..cost("empty", "Empty", "share of results without evidence")
-    },
-    Metric {
-        percent: true,
-        range: (0.0, 1.0),
-        ..cost(
-            "fallback",
-            "Fallback",
-            "share of results that stand for the whole image",
-        )
-    },
-    cost("seconds", "Seconds", "wall-clock time of a result"),
-    cost("model_calls", "Model calls", "model calls of a result"),
+    (
+        Metric {
+            direction: Direction::LowerIsBetter,
+            ..curve(
+                "deletion_auc",
+                "Deletion AUC",
+                "mean probability of the answer's tokens while the hottest pixels turn black (Petsiuk et al., BMVC 2018)",
+            )
+        },
+        |judged| curves::auc(&judged.curves.as_ref()?[0]),
+    ),
+    (
+        curve(
+            "insertion_auc",
+            "Insertion AUC",
+            "the same while the hottest pixels come back on black (Petsiuk et al., BMVC 2018)",
+        ),
+        |judged| curves::auc(&judged.curves.as_ref()?[1]),
+    ),
 ];
 
 const fn region(name: &'static str, title: &'static str, source: &'static str) -> Metric {
     Metric {
         name,
         title,
-        category: Category::Localisation,
+        category: Category::Agreement,
         direction: Direction::HigherIsBetter,
-        range: (0.0, 1.0),
         percent: true,
-        needs: Needs::Boxes,
+        needs_heat: false,
         source,
+    }
+}
+
+const fn heat(name: &'static str, title: &'static str, source: &'static str) -> Metric {
+    Metric {
+        category: Category::Pointing,
+        needs_heat: true,
+        ..region(name, title, source)
     }
 }
 
 const fn curve(name: &'static str, title: &'static str, source: &'static str) -> Metric {
     Metric {
-        name,
-        title,
         category: Category::Faithfulness,
-        direction: Direction::HigherIsBetter,
-        range: (0.0, 1.0),
         percent: false,
-        needs: Needs::Heat,
-        source,
-    }
-}
-
-const fn cost(name: &'static str, title: &'static str, source: &'static str) -> Metric {
-    Metric {
-        name,
-        title,
-        category: Category::Cost,
-        direction: Direction::LowerIsBetter,
-        range: (0.0, f64::INFINITY),
-        percent: false,
-        needs: Needs::Run,
-        source,
+        ..heat(name, title, source)
     }
 }

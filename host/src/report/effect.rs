@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     experiment::plan::PlannedMethod,
+    metrics::{F1, IOU, Metric},
     statistics::{Bootstrap, Comparison},
 };
 
@@ -81,15 +82,15 @@ pub fn effects(
     measures: &[Measure],
     bootstrap: Bootstrap,
 ) -> Vec<Option<Effect>> {
-    let compared = |measure: &str| {
-        let measure = measures.iter().find(|m| m.metric.name == measure);
+    let compared = |metric: Metric| {
+        let measure = measures.iter().find(|m| m.metric.name == metric.name);
         let all = results.iter().zip(references).map(|(ours, other)| {
             let pairs = ours.pairs(&results[(*other)?], measure?);
             bootstrap.compare(pairs)
         });
         corrected(all.collect())
     };
-    let (ious, f1s) = (compared("iou"), compared("f1"));
+    let (ious, f1s) = (compared(IOU), compared(F1));
     let effects = ious.into_iter().zip(f1s).enumerate();
     effects
         .map(|(at, (iou, f1))| {

@@ -2,7 +2,7 @@
 
 use crate::{
     experiment::record::{MethodOutcome, MethodResult},
-    metrics::{Category, Direction, METRICS, Metric, Needs},
+    metrics::{Category, Direction, METRICS, Metric},
 };
 
 /// A column of the tables.
@@ -16,76 +16,99 @@ pub struct Measure {
 /// Where its value is found in a result.
 #[derive(Clone, Copy, Debug)]
 enum Read {
-    Metric,
-    Empty,
-    Fallback,
-    Seconds,
-    ModelCalls,
-    Images,
+    /// Among the metrics that were recorded.
+    Recorded,
+    /// It follows from what else was recorded.
+    From(fn(&MethodResult) -> f64),
 }
 
-/// Tensors sent with the operation that scores images.
-const IMAGES: Metric = Metric {
-    name: "images",
-    title: "Images",
-    category: Category::Cost,
-    direction: Direction::LowerIsBetter,
-    range: (0.0, f64::INFINITY),
-    percent: false,
-    needs: Needs::Run,
-    source: "images the model scored for a result",
-};
+/// What a result takes, and how often there is none.
+const TAKEN: [(Metric, fn(&MethodResult) -> f64); 5] = [
+    (
+        share("empty", "Empty", "share of results without evidence"),
+        |result| {
+            let outcome = &result.outcome;
+            f64::from(matches!(outcome, MethodOutcome::Scored { boxes, .. } if boxes.is_empty()))
+        },
+    ),
+    (
+        share(
+            "fallback",
+            "Fallback",
+            "share of results that stand for the whole image",
+        ),
+        |result| {
+            let outcome = &result.outcome;
+            f64::from(matches!(
+                outcome,
+                MethodOutcome::Scored { fallback: true, .. }
+            ))
+        },
+    ),
+    (
+        cost("seconds", "Seconds", "wall-clock time of a result"),
+        |result| result.seconds,
+    ),
+    (
+        cost("model_calls", "Model calls", "model calls of a result"),
+        |result| model_calls(result) as f64,
+    ),
+    (
+        cost("images", "Images", "images the model scored for a result"),
+        |result| images(result) as f64,
+    ),
+];
 
-/// All columns in their order: those of [`METRICS`] that a single result has, and the images scored.
+const fn cost(name: &'static str, title: &'static str, source: &'static str) -> Metric {
+    Metric {
+        name,
+        title,
+        category: Category::Cost,
+        direction: Direction::LowerIsBetter,
+        percent: false,
+        needs_heat: false,
+        source,
+    }
+}
+
+const fn share(name: &'static str, title: &'static str, source: &'static str) -> Metric {
+    Metric {
+        category: Category::Absence,
+        percent: true,
+        ..cost(name, title, source)
+    }
+}
+
+/// All columns in their order: the recorded metrics, then what a result takes.
 pub fn measures() -> Vec<Measure> {
-    let metrics = METRICS.iter().filter_map(|metric| {
-        let read = match (metric.category, metric.name) {
-            (Category::Randomisation, _) => return None,
-            (_, "empty") => Read::Empty,
-            (_, "fallback") => Read::Fallback,
-            (_, "seconds") => Read::Seconds,
-            (_, "model_calls") => Read::ModelCalls,
-            _ => Read::Metric,
-        };
-        Some(Measure {
-            metric: *metric,
-            read,
-        })
+    let recorded = METRICS.iter().map(|(metric, _)| Measure {
+        metric: *metric,
+        read: Read::Recorded,
     });
-    let images = Measure {
-        metric: IMAGES,
-        read: Read::Images,
-    };
-    metrics.chain([images]).collect()
+    let taken = TAKEN.iter().map(|(metric, of)| Measure {
+        metric: *metric,
+        read: Read::From(*of),
+    });
+    recorded.chain(taken).collect()
 }
 
 impl Measure {
     /// Its value in a result on the scale of tables: percent are 0 to 100. Nothing if the method failed or the measure
     /// does not apply.
     pub fn of(&self, result: &MethodResult) -> Option<f64> {
-        let MethodOutcome::Scored {
-            boxes,
-            metrics,
-            fallback,
-            ..
-        } = &result.outcome
-        else {
+        let MethodOutcome::Scored { metrics, .. } = &result.outcome else {
             return None;
         };
         let value = match self.read {
-            Read::Metric => metrics.get(self.metric.name).copied()?,
-            Read::Empty => f64::from(boxes.is_empty()),
-            Read::Fallback => f64::from(*fallback),
-            Read::Seconds => result.seconds,
-            Read::ModelCalls => model_calls(result) as f64,
-            Read::Images => images(result) as f64,
+            Read::Recorded => metrics.get(self.metric.name).copied()?,
+            Read::From(of) => of(result),
         };
         Some(value * self.scale()).filter(|value| value.is_finite())
     }
 
     /// Whether tables give an interval: not for shares and costs.
     pub fn has_interval(&self) -> bool {
-        self.metric.category != Category::Cost
+        !matches!(self.metric.category, Category::Absence | Category::Cost)
     }
 
     /// What a value is multiplied with.
@@ -104,9 +127,10 @@ impl Measure {
             Direction::HigherIsBetter => "higher is better",
             Direction::LowerIsBetter => "lower is better",
         };
-        let needs = match self.metric.needs {
-            Needs::Heat => "; only methods that give a heat map",
-            Needs::Boxes | Needs::Run => "",
+        let needs = if self.metric.needs_heat {
+            "; only methods that give a heat map"
+        } else {
+            ""
         };
         format!("{}{unit}; {good}{needs}", self.metric.source)
     }
@@ -137,9 +161,5 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert!(
-            !names.contains(&"rank_correlation"),
-            "it is no property of one result"
-        );
     }
 }

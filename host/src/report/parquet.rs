@@ -21,7 +21,7 @@ use crate::{
         record::{MethodOutcome, MethodResult, Outcome, Record},
         results::Results,
     },
-    metrics::{Category, METRICS},
+    metrics::METRICS,
 };
 
 /// Writes the file.
@@ -93,13 +93,11 @@ fn columns(results: &Results) -> Vec<Column> {
         text_column("status", all, |line| Some(line.status().to_owned())),
         text_column("exclusion", all, |line| line.exclusion()),
     ];
-    let metrics = METRICS.iter().filter(|metric| {
-        matches!(
-            metric.category,
-            Category::Localisation | Category::Faithfulness
-        )
-    });
-    columns.extend(metrics.map(|metric| real(metric.name, all, |line| line.metric(metric.name))));
+    columns.extend(
+        METRICS
+            .iter()
+            .map(|(metric, _)| real(metric.name, all, |line| line.metric(metric.name))),
+    );
     columns.extend([
         text_column("boxes", all, |line| line.boxes()),
         truth("empty", all, |line| match &line.result?.outcome {

@@ -63,5 +63,8 @@ fn ious(method: &str, record: &Record) -> Option<(f64, f64)> {
         let native = Vec::from_iter(boxes.filter_map(|bbox| letterbox.to_native(bbox)));
         (!native.is_empty()).then(|| metrics::overlap(&native, &subject.truth).iou)
     });
-    Some((*metrics.get("iou")?, overlaps.flatten().reduce(f64::max)?))
+    Some((
+        *metrics.get(metrics::IOU.name)?,
+        overlaps.flatten().reduce(f64::max)?,
+    ))
 }

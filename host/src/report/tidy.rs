@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     experiment::plan::Misfit,
+    metrics::{F1, IOU, Metric},
     statistics::{Comparison, Summary},
 };
 
@@ -187,15 +188,16 @@ fn effect() -> Vec<Column> {
         Some(row.effect.as_ref()?.verdict().words().to_owned())
     });
     let mut columns = vec![reference];
-    columns.extend(change("iou", "IoU", |effect| &effect.iou));
-    columns.extend(change("f1", "F1", |effect| &effect.f1));
+    columns.extend(change(IOU, |effect| &effect.iou));
+    columns.extend(change(F1, |effect| &effect.f1));
     columns.extend([changed, verdict]);
     columns
 }
 
 /// A measure less the reference's.
-fn change(measure: &str, title: &str, of: fn(&Effect) -> &Comparison) -> Vec<Column> {
-    let name = format!("{measure}_change");
+fn change(metric: Metric, of: fn(&Effect) -> &Comparison) -> Vec<Column> {
+    let Metric { name, title, .. } = metric;
+    let name = format!("{name}_change");
     let about = format!("{title} less the reference's on the samples that both scored, in percent");
     let title = format!("change of {title}");
     let mut columns = summary(&name, &about, &title, true, move |row| {

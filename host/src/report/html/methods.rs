@@ -18,15 +18,9 @@ use crate::{
 /// How the regions agree: IoU, the gain over the best control, and their kin. `whose` is for readers who hear the page.
 pub fn agreement(table: &Table, group: &Group, whose: &str) -> Markup {
     let places = group.measured(&table.measures);
-    let kin = |at: &usize| {
-        matches!(
-            table.measures[*at].metric.name,
-            "f1" | "precision" | "recall"
-        )
-    };
     let columns: Vec<Column<'_>> = places
         .iter()
-        .filter(|at| **at == 0 || kin(at))
+        .filter(|at| table.measures[**at].metric.category == Category::Agreement)
         .map(|&at| Column::new(table, group, at, if at == 0 { 112.0 } else { 44.0 }))
         .collect();
     let gains = group.rows.iter().filter_map(|row| row.gain.as_ref());
@@ -74,10 +68,8 @@ pub fn beyond(table: &Table, group: &Group, whose: &str) -> Markup {
     let columns: Vec<Column<'_>> = places
         .into_iter()
         .filter(|&at| {
-            let metric = table.measures[at].metric;
-            let share = matches!(metric.name, "empty" | "fallback");
-            let agreement = matches!(metric.name, "iou" | "f1" | "precision" | "recall");
-            share || (metric.category != Category::Cost && !agreement)
+            let category = table.measures[at].metric.category;
+            !matches!(category, Category::Agreement | Category::Cost)
         })
         .map(|at| Column::new(table, group, at, 44.0))
         .collect();

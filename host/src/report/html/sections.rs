@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     experiment::record::Change,
+    metrics::Category,
     report::{
         checks::Check,
         headline,
@@ -242,12 +243,7 @@ pub fn failures(table: &Table) -> Markup {
 /// What a result takes.
 pub fn cost(table: &Table) -> Markup {
     let places: Vec<usize> = (0..table.measures.len())
-        .filter(|&at| {
-            matches!(
-                table.measures[at].metric.name,
-                "model_calls" | "images" | "seconds"
-            )
-        })
+        .filter(|&at| table.measures[at].metric.category == Category::Cost)
         .collect();
     html! {
         section #cost {
