@@ -117,7 +117,7 @@ fn png(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
     let pixels = decoded(path, bytes)?;
     // The header comes first: after signature, length, name and size the bits and the type, 0 for grey.
     match bytes.get(24..26) {
-        Some([..=8, 0]) => Ok(pixels.mapv(|pixel| pixel != 0)),
+        Some([0..=8, 0]) => Ok(pixels.mapv(|pixel| pixel != 0)),
         _ => Err(refused("8-bit grey image")),
     }
 }

@@ -9,8 +9,11 @@ use medfocus_torch::settings;
 use medfocus_torch::tch::Tensor;
 use serde::Deserialize;
 
-use crate::transformer::LAYER_DOWNSAMPLE_RATE;
 use crate::{Error, Result};
+
+/// How much narrower attention between tokens and image is in the layers: the class's default, which the
+/// reference uses whatever the configuration says. Only the final attention follows `attention_downsample_rate`.
+pub const LAYER_DOWNSAMPLE_RATE: i64 = 2;
 
 /// The resolved configuration.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,15 +5,11 @@ use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
-use crate::config::DecoderConfig;
+use crate::config::{DecoderConfig, LAYER_DOWNSAMPLE_RATE};
 use crate::layers::Mlp;
 
 /// Epsilon of the last norm, which is torch's own and not the configuration's.
 const FINAL_NORM_EPS: f64 = 1e-5;
-
-/// How much narrower attention between tokens and image is in the layers: the class's default, which the
-/// reference uses whatever the configuration says. Only the final attention follows `attention_downsample_rate`.
-pub const LAYER_DOWNSAMPLE_RATE: i64 = 2;
 
 /// The two-way transformer.
 #[derive(Debug)]

@@ -19,6 +19,7 @@
 mod architecture;
 mod batch;
 mod corpus;
+mod dense;
 mod evaluate;
 mod initial;
 mod language;
@@ -43,7 +44,7 @@ use serde_json::json;
 use self::batch::Batch;
 use self::language::Plan;
 use self::sample::Purpose;
-use self::tower::DenseHead;
+use self::dense::DenseHead;
 use self::worker::Worker;
 use crate::checkpoint::{self, Format, RECORD, Staging};
 use crate::feed::FIRST_TEST_SEED;

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::questions::Phrases;
 use super::sample::{Purpose, Sample, draw};
-use super::tower::DenseHead;
+use super::dense::DenseHead;
 use crate::feed::Feed;
 
 /// The network over the common parameters, and a stream of images of its own.
