@@ -33,6 +33,27 @@ pub struct Masks {
 impl Masks {
     /// What mask `m` keeps of each pixel: (224, 224), 0 hidden to 1 kept.
     pub fn mask(&self, m: usize) -> Array2<f32> {
+        let (grid, mut random) = self.draw(m);
+        match self.kind {
+            MaskKind::Cells => Cells::new(self.cells).paint(grid.view()),
+            MaskKind::Petsiuk => {
+                // One cell more than fits, so that any shift by less than a cell stays inside.
+                let (side, working) = (self.cells as usize, WORKING_SIDE as usize);
+                let cell = working.div_ceil(side);
+                let large = heat::upsample(grid.view(), (side + 1) * cell, (side + 1) * cell);
+                let [y, x] = [(); 2].map(|()| (unit(&mut random) * cell as f64) as usize);
+                large.slice_move(s![y..y + working, x..x + working])
+            }
+        }
+    }
+
+    /// The cells that mask `m` is made of: (cells, cells), 0 hidden or 1 kept.
+    pub fn grid(&self, m: usize) -> Array2<f32> {
+        self.draw(m).0
+    }
+
+    /// The cells, and where their random numbers go on.
+    fn draw(&self, m: usize) -> (Array2<f32>, ChaCha8Rng) {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
         // Streams of one key are independent.
@@ -46,17 +67,7 @@ impl Masks {
                 0.0
             }
         });
-        match self.kind {
-            MaskKind::Cells => Cells::new(self.cells).paint(grid.view()),
-            MaskKind::Petsiuk => {
-                // One cell more than fits, so that any shift by less than a cell stays inside.
-                let working = WORKING_SIDE as usize;
-                let cell = working.div_ceil(side);
-                let large = heat::upsample(grid.view(), (side + 1) * cell, (side + 1) * cell);
-                let [y, x] = [(); 2].map(|()| (unit(&mut random) * cell as f64) as usize);
-                large.slice_move(s![y..y + working, x..x + working])
-            }
-        }
+        (grid, random)
     }
 }
 
