@@ -15,7 +15,7 @@ pub use align::{Alignment, Contrast, align};
 pub use both_lungs::{BothLungs, BothLungsParams};
 pub use intervention::{Candidate, Delta, Drop, Effects, Intervention};
 pub use localise::{Anatomy, Match, Region, Transfer, Transported, localise, rank};
-pub use medfocus::{CompositeBoxes, MedFocus, MedFocusParams, PUBLISHED};
+pub use medfocus::{CompositeBoxes, MedFocus, MedFocusParams};
 pub use pool::{Features, Pool, Reference, doubt, likeness};
 pub use replacement::Replacement;
 pub use warp::{Displacement, Line, Scaling, Warp};

@@ -25,6 +25,9 @@ choices! {
         Barycentric = "barycentric",
         /// Cells that together receive the fraction `quantile` of the mask's mass, heaviest first.
         Mass = "mass",
+        /// The same cells, each standing for the one pixel nearest to its corner, as in the published code: for a step of 4
+        /// pixels, regions end 3 pixels early.
+        Published = "published",
         /// Pixels of the mask as it lies in the reference: no transport, a control.
         Copy = "copy",
     }
@@ -185,8 +188,12 @@ pub fn localise(
             }
             Transfer::Affine => Scaling::of(&plan()?, to_itself.as_ref()).warp(),
             Transfer::Barycentric => Displacement::barycentric(&plan()?, to_itself.as_ref()).warp(),
-            Transfer::Mass => {
-                let carried = by_mass(reference, &plan()?, params.quantile);
+            Transfer::Mass | Transfer::Published => {
+                let cells = by_mass(reference, &plan()?, params.quantile);
+                let carried = match params.transfer {
+                    Transfer::Published => corners(&cells),
+                    _ => filled(&cells),
+                };
                 votes.add(reference, carried.view());
                 continue;
             }
@@ -204,7 +211,7 @@ pub fn localise(
     })
 }
 
-/// The concepts of each pixel as bits: those of whose mass its cell is among the heaviest receivers.
+/// The concepts of each cell as bits: those of whose mass it is among the heaviest receivers.
 fn by_mass(reference: &Reference, plan: &Plan, quantile: f64) -> Array2<u16> {
     let mut concepts = Array2::<u16>::zeros(plan.dim());
     for (c, shares) in reference.cells.iter().enumerate() {
@@ -213,14 +220,35 @@ fn by_mass(reference: &Reference, plan: &Plan, quantile: f64) -> Array2<u16> {
             concepts.zip_mut_with(&kept, |bits, &kept| *bits |= u16::from(kept) << c);
         }
     }
-    let (rows, columns) = plan.dim();
+    concepts
+}
+
+/// Each pixel's bits are those of the cell in which its centre lies.
+fn filled(cells: &Array2<u16>) -> Array2<u16> {
     let cell = |pixel: usize, cells: usize, pixels: usize| (2 * pixel + 1) * cells / (2 * pixels);
+    let (rows, columns) = cells.dim();
     Array2::from_shape_fn(WORKING_DIM, |(y, x)| {
-        concepts[(
+        cells[(
             cell(y, rows, WORKING_DIM.0),
             cell(x, columns, WORKING_DIM.1),
         )]
     })
+}
+
+/// Each cell's bits lie on one pixel, that nearest to its upper left corner; the others have none.
+fn corners(cells: &Array2<u16>) -> Array2<u16> {
+    let corner =
+        |cell: usize, cells: usize, pixels: usize| (2 * cell * pixels + cells) / (2 * cells);
+    let (rows, columns) = cells.dim();
+    let mut pixels = Array2::zeros(WORKING_DIM);
+    for ((row, column), &bits) in cells.indexed_iter() {
+        let (y, x) = (
+            corner(row, rows, WORKING_DIM.0),
+            corner(column, columns, WORKING_DIM.1),
+        );
+        pixels[(y, x)] = bits;
+    }
+    pixels
 }
 
 /// The references' votes on the concepts of each pixel.

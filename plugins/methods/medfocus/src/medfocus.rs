@@ -30,7 +30,7 @@ choices! {
 }
 
 params! {
-    /// Parameters of [`MedFocus`]; [`PUBLISHED`] are the published code's.
+    /// Parameters of [`MedFocus`]; the published code's are in `configs/paper/published.toml`.
     pub struct MedFocusParams {
         /// Images of the pool to read, from its first.
         pub pool_size: u32 = 16, in 1..=10000;
@@ -64,7 +64,7 @@ params! {
         pub debias: bool = true;
         /// References that vote, the first of the ranking.
         pub references: u32 = 5, in 1..=10000;
-        /// Of what a mask sends, the fraction that its region must receive, if `transfer` is `mass`.
+        /// Of what a mask sends, the fraction that its region must receive, if `transfer` is `mass` or `published`.
         pub quantile: f64 = 0.75, in 0.01..=1;
         /// Whether single concepts are also taken out in pairs.
         pub composites: bool = true;
@@ -95,14 +95,6 @@ params! {
         pub batch: usize = 16, in 1..=4096;
     }
 }
-
-/// The parameters of the published code.
-pub const PUBLISHED: &str = r#"{
-    "intensity": "range", "grid": 56, "sampling": "published", "support": 4000, "eps": 0.05, "lambda": 0.1, "entropy": "counting", "tolerance": 1e-6,
-    "iterations": 500, "transfer": "mass", "references": 1, "quantile": 0.75, "composite_boxes": "hull",
-    "intervention": "box", "replacement": "zero", "drop": "clipped", "delta": "sum", "share": 1, "tau": 0.75,
-    "answer_span": "turn"
-}"#;
 
 impl MedFocusParams {
     /// The transport that carries masks over.

@@ -3,17 +3,17 @@
 //! `MEDFOCUS_REAL=FOLDER` adds real chests: `FOLDER/images/NAME.png` and `FOLDER/masks/NAME/left_lung.png` and its kin.
 
 mod common;
+mod published;
 
 use std::{path::Path, time::Instant};
 
 use common::{TEST, displaced, phantom};
 use medfocus_attribution::{CONCEPTS, letterbox, mask_to_working};
 use medfocus_imaging::{decode, working};
-use medfocus_method_medfocus::{
-    Features, MedFocusParams, PUBLISHED, Pool, Reference, Region, localise,
-};
+use medfocus_method_medfocus::{Features, MedFocusParams, Pool, Reference, Region, localise};
 use medfocus_plugin_api::{BBox, GrayImage, Mask, Params, Sample, SampleKey, Working};
 use ndarray::Array2;
+use published::published;
 use serde_json::{Value, json};
 
 /// Targets and the references they are compared with.
@@ -147,9 +147,8 @@ fn groups() -> Vec<Group> {
 #[test]
 #[ignore = "takes minutes"]
 fn sweep() {
-    let published: Value = serde_json::from_str(PUBLISHED).unwrap();
     let mut settings = vec![
-        published,
+        published(),
         json!({"transfer": "copy"}),
         json!({}),
         json!({"intensity": "range"}),
