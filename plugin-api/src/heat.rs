@@ -27,8 +27,7 @@ impl HeatMap {
     }
 
     /// The map of a (gh, gw) grid of cells: bilinear to the working image (pixel centres aligned,
-    /// edges replicated), then min-max normalised, `(h - min) / (max - min + 1e-8)`; a constant
-    /// grid becomes zeros.
+    /// edges replicated), then [normalised](normalise); a constant grid becomes zeros.
     ///
     /// # Errors
     ///
@@ -79,14 +78,20 @@ impl<'de> Deserialize<'de> for HeatMap {
     }
 }
 
-/// Min-max normalisation in place: `(h - min) / (max - min + 1e-8)`.
+/// Min-max normalisation in place, `(h - min) / (max - min + 1e-8)` of values divided by the largest magnitude among them:
+/// a faint map, as of an answer that is certain, becomes as clear as a strong one. Equal values become zeros.
 pub fn normalise(values: &mut Array2<f32>) {
     let (min, max) = values
         .iter()
         .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| {
             (low.min(v), high.max(v))
         });
-    values.mapv_inplace(|v| (v - min) / (max - min + 1e-8));
+    // The division cancels from the quotient but for the 1e-8.
+    let span = max - min + 1e-8 * max.abs().max(min.abs());
+    values.mapv_inplace(|v| match v - min {
+        0.0 => 0.0,
+        above => above / span,
+    });
 }
 
 /// Bilinear interpolation with pixel centres aligned (`align_corners = false`), edges replicated.
@@ -137,11 +142,31 @@ mod tests {
     }
 
     #[test]
+    fn a_faint_grid_is_as_clear_as_a_strong_one() {
+        let strong = HeatMap::from_grid(array![[0.25, 0.5], [0.125, 1.0]].view()).unwrap();
+        assert_eq!(strong.view()[(0, 0)], (0.25 - 0.125) / 0.875);
+        for scale in [2f32.powi(-40), 2f32.powi(-90), 2f32.powi(60)] {
+            let grid = array![[0.25, 0.5], [0.125, 1.0]].mapv(|v: f32| v * scale);
+            let scaled = HeatMap::from_grid(grid.view()).unwrap();
+            assert_eq!(scaled.view(), strong.view(), "{scale}");
+        }
+        let none = HeatMap::from_grid(Array2::zeros((2, 2)).view()).unwrap();
+        assert!(none.is_zero());
+        // What is not negative after all: -3, -2, -1.
+        let mut below = array![[-3.0, -2.0, -1.0]];
+        normalise(&mut below);
+        assert_eq!(below, array![[0.0, 0.5, 1.0]]);
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         let side = WORKING_SIDE as usize;
         assert!(HeatMap::from_array(Array2::from_elem((side, side), f32::NAN)).is_err());
         assert!(HeatMap::from_array(Array2::from_elem((side, side), -1.0)).is_err());
         assert!(HeatMap::from_array(Array2::zeros((side, 10))).is_err());
-        assert!(HeatMap::from_grid(array![[f32::INFINITY, 0.0]].view()).is_err());
+        for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            assert!(HeatMap::from_grid(array![[bad, 0.0]].view()).is_err());
+            assert!(HeatMap::from_grid(array![[bad]].view()).is_err());
+        }
     }
 }

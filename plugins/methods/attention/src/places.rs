@@ -92,16 +92,13 @@ impl Places {
         self.image.iter().map(mean).collect()
     }
 
-    /// The heat map of the image tokens' values (gh gw), none of them negative. They are divided by their maximum
-    /// first, so that a faint map, as of an answer that is certain, is normalised as well as any other.
+    /// The heat map of the image tokens' values (gh gw).
     ///
     /// # Errors
     ///
     /// [`Error::invalid`] if a value is not finite or there is not one for each token.
     pub fn heat(&self, columns: &Array1<f64>) -> Result<HeatMap> {
-        let most = columns.fold(0.0, |most: f64, &value| most.max(value));
-        let scale = if most > 0.0 { most } else { 1.0 };
-        let values = columns.iter().map(|value| (value / scale) as f32).collect();
+        let values = columns.iter().map(|&value| value as f32).collect();
         let grid = Array2::from_shape_vec(self.grid, values)
             .map_err(|error| Error::invalid(format!("a map does not fill the grid: {error}")))?;
         HeatMap::from_grid(grid.view())
@@ -166,7 +163,8 @@ mod tests {
         let places = Places::new(&layout(), Rows::Predicting).unwrap();
         let strong = places.heat(&array![0.25, 0.5]).unwrap();
         let faint = places.heat(&array![0.25e-12, 0.5e-12]).unwrap();
-        assert_eq!(strong.view(), faint.view());
+        let apart = (&strong.view() - &faint.view()).mapv(f32::abs);
+        assert!(apart.iter().all(|&difference| difference < 1e-6));
         assert!((strong.view()[(223, 0)] - 1.0).abs() < 1e-6);
         assert!(places.heat(&array![0.0, 0.0]).unwrap().is_zero());
         assert!(places.heat(&array![0.1, 0.1]).unwrap().is_zero());

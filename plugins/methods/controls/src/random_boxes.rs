@@ -1,12 +1,10 @@
 //! Boxes anywhere as evidence.
 
-use medfocus_attribution::{Once, content, letterbox, read_samples};
+use medfocus_attribution::{Draws, Once, content, letterbox, read_samples};
 use medfocus_plugin_api::{
     Attribution, AttributionMethod, BBox, Component, Context, Kind, Result, ScoredBox, Slot, Task,
     Working, params,
 };
-use rand::{RngExt, SeedableRng, seq::IndexedRandom};
-use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, json};
 
 use crate::share::size;
@@ -55,12 +53,13 @@ impl AttributionMethod for RandomBoxes {
     /// Boxes of score 1; evidence: their `shares` as asked for.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
         let image = content(task)?;
-        let mut random = ChaCha8Rng::seed_from_u64(task.seed);
-        random.set_stream(task.sample.as_ref().map_or(0, |sample| sample.index));
+        let stream = task.sample.as_ref().map_or(0, |sample| sample.index);
+        let mut draws = Draws::new(task.seed, stream);
         let mut warnings = Vec::new();
         let shares = if self.context.filled("tuning") {
             let annotations = self.annotations.get(|| self.read())?;
-            annotations.choose(&mut random).cloned().unwrap_or_else(|| {
+            let drawn = draws.below(annotations.len() as u32) as usize;
+            annotations.get(drawn).cloned().unwrap_or_else(|| {
                 warnings.push("no sample in slot `tuning` is annotated: there are no boxes".into());
                 Vec::new()
             })
@@ -70,7 +69,7 @@ impl AttributionMethod for RandomBoxes {
         };
         let boxes = shares.iter().map(|&share| {
             Ok(ScoredBox {
-                bbox: place(&image, share, &mut random)?,
+                bbox: place(&image, share, &mut draws)?,
                 score: 1.0,
                 label: None,
             })
@@ -100,10 +99,10 @@ impl RandomBoxes {
     }
 }
 
-fn place(image: &BBox<Working>, share: f64, random: &mut ChaCha8Rng) -> Result<BBox<Working>> {
+fn place(image: &BBox<Working>, share: f64, draws: &mut Draws) -> Result<BBox<Working>> {
     let (width, height) = size(image, share);
     let [left, top, ..] = image.corners();
-    let x = left + random.random_range(0..=image.width() - width);
-    let y = top + random.random_range(0..=image.height() - height);
+    let x = left + draws.below(image.width() - width + 1);
+    let y = top + draws.below(image.height() - height + 1);
     BBox::new(x, y, x + width, y + height)
 }

@@ -150,10 +150,7 @@ fn chunk(model: &ModelInfo, memory_mib: u32) -> usize {
 /// The heat of attributions (3, H, W).
 fn map(attributions: &Array3<f64>) -> Result<HeatMap> {
     let heat = attributions.mapv(f64::abs).sum_axis(Axis(0));
-    // One pixel of many adds so little that the 1e-8 of the normalisation would show.
-    let largest = heat.fold(0.0, |largest, &v| f64::max(largest, v));
-    let unit = if largest > 0.0 { largest } else { 1.0 };
-    normalised(to_working((heat / unit).view()))
+    normalised(to_working(heat.view()))
 }
 
 /// How far the attributions are from adding up to the target's change, and a warning if that is far.

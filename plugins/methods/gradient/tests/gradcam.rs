@@ -99,6 +99,17 @@ fn the_1e_8_of_grad_cam_plus_plus_dampens_small_gradients() {
 }
 
 #[test]
+fn a_certain_answers_map_is_as_clear_as_a_doubtful_ones() {
+    // The gradient of a log-probability is as small as what is left to be sure of.
+    let doubtful = two_channels(array![[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]]);
+    let certain = two_channels(array![[1e-9, 0.0], [0.0, 0.5e-9], [0.0, 0.0]]);
+    let heat = |model| explain::<GradCam>(model, json!({}), &task()).unwrap().heat;
+    let (doubtful, certain) = (heat(doubtful).unwrap(), heat(certain).unwrap());
+    assert_near(&certain, &doubtful);
+    assert_eq!(certain.view()[(0, 0)], 1.0);
+}
+
+#[test]
 fn evidence_against_the_answer_is_cut_off() {
     let model = ToyModel {
         weights: array![[-1.0, -3.0, -0.5], [-0.25, -0.5, -2.0]],

@@ -35,7 +35,7 @@ fn bench(c: &mut Criterion) {
         group.bench_function(format!("percentile_{side}"), |b| {
             b.iter(|| black_box(cost_percentile(from.view(), to.view(), 0.9)))
         });
-        let sinkhorn = MedFocusParams::default().sinkhorn();
+        let sinkhorn = MedFocusParams::default().localisation().transport;
         group.bench_function(format!("solve_{side}"), |b| {
             b.iter(|| black_box(sinkhorn.solve(&source, &target).unwrap().cost()))
         });
@@ -58,23 +58,24 @@ fn bench(c: &mut Criterion) {
         ("paper_grid", json!({"grid": 56})),
     ] {
         let params = MedFocusParams::from_json(settings.as_object().unwrap().clone()).unwrap();
-        let references = (0..16).map(|seed| Reference::of(&phantom(seed, true), &params).unwrap());
+        let (looks, how) = (params.looks(), params.localisation());
+        let references = (0..16).map(|seed| Reference::of(&phantom(seed, true), &looks).unwrap());
         let pool = Pool {
             references: references.collect(),
         };
         group.bench_function(name, |b| {
             b.iter(|| {
-                let features = Features::of(&target.image, &content, &params).unwrap();
-                black_box(localise(&features, &content, &pool, None, &params).unwrap())
+                let features = Features::of(&target.image, &content, &looks).unwrap();
+                black_box(localise(&features, &content, &pool, None, &how).unwrap())
             })
         });
         if name == "default" {
-            let features = Features::of(&target.image, &content, &params).unwrap();
+            let features = Features::of(&target.image, &content, &looks).unwrap();
             group.bench_function("features", |b| {
-                b.iter(|| black_box(Features::of(&target.image, &content, &params).unwrap()))
+                b.iter(|| black_box(Features::of(&target.image, &content, &looks).unwrap()))
             });
             group.bench_function("rank_16", |b| {
-                b.iter(|| black_box(rank(&features, &pool.references, None, &params).unwrap()))
+                b.iter(|| black_box(rank(&features, &pool.references, None, &how).unwrap()))
             });
         }
     }

@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             )?)?)
         };
         let params = serde_json::from_value(task["params"].clone())?;
-        let sinkhorn = MedFocusParams::from_json(params)?.sinkhorn();
+        let sinkhorn = MedFocusParams::from_json(params)?.localisation().transport;
         let report = solve(&sinkhorn, &measure("source")?, &measure("target")?)?;
         println!("{report}");
     }

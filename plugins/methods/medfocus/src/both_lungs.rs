@@ -9,9 +9,11 @@ use ndarray::Array2;
 use serde_json::{Map, json};
 
 use crate::{
-    localise::{Transfer, localise},
+    localise::{Localisation, Transfer, localise},
     medfocus::MedFocusParams,
-    pool::{self, Features, Pool},
+    pool::{self, Pool},
+    reference::{Features, Looks},
+    reliability::{doubt, likeness},
     transport::Intensity,
 };
 
@@ -36,7 +38,9 @@ params! {
 /// `pool` holds a dataset whose samples bear masks `left lung` and `right lung`; it is read once, at the first task.
 pub struct BothLungs {
     context: Context,
-    params: MedFocusParams,
+    pool_size: u32,
+    looks: Looks,
+    how: Localisation,
     pool: Once<Pool>,
 }
 
@@ -47,16 +51,19 @@ impl Component for BothLungs {
     type Params = BothLungsParams;
 
     fn new(params: BothLungsParams, context: Context) -> Result<Self> {
-        let params = MedFocusParams {
-            pool_size: params.pool_size,
-            intensity: params.intensity,
-            transfer: params.transfer,
-            references: params.references,
-            ..MedFocusParams::default()
-        };
+        let ours = MedFocusParams::default();
         Ok(Self {
             context,
-            params,
+            pool_size: params.pool_size,
+            looks: Looks {
+                intensity: params.intensity,
+                ..ours.looks()
+            },
+            how: Localisation {
+                transfer: params.transfer,
+                references: params.references as usize,
+                ..ours.localisation()
+            },
             pool: Once::default(),
         })
     }
@@ -71,8 +78,8 @@ impl AttributionMethod for BothLungs {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
         let image = content(task)?;
         let pool = self.pool.get(|| self.read())?;
-        let features = Features::of(&task.image, &image, &self.params)?;
-        let anatomy = localise(&features, &image, pool, task.sample.as_ref(), &self.params)?;
+        let features = Features::of(&task.image, &image, &self.looks)?;
+        let anatomy = localise(&features, &image, pool, task.sample.as_ref(), &self.how)?;
         let mut boxes = Vec::new();
         let mut lungs = Array2::from_elem(WORKING_DIM, false);
         for (name, region) in CONCEPTS.iter().zip(&anatomy.regions) {
@@ -86,11 +93,11 @@ impl AttributionMethod for BothLungs {
             });
             lungs.zip_mut_with(&region.inside, |lungs, inside| *lungs |= inside);
         }
-        let voters = anatomy.ranking.iter().take(self.params.references as usize);
+        let voters = anatomy.ranking.iter().take(self.how.references);
         let voters: Vec<_> = voters
             .map(|voter| pool.references[voter.reference].key.index)
             .collect();
-        let doubt = pool::doubt(pool::likeness(&anatomy.ranking));
+        let doubt = doubt(likeness(&anatomy.ranking));
         Ok(Attribution {
             boxes: Some(boxes),
             mask: Some(Mask::from_array(lungs.view())?),
@@ -106,7 +113,7 @@ impl AttributionMethod for BothLungs {
 
 impl BothLungs {
     fn read(&self) -> Result<Pool> {
-        let pool = Pool::read(&self.context, &self.params)?;
+        let pool = Pool::read(&self.context, self.pool_size, &self.looks)?;
         for (name, c) in CONCEPTS.iter().zip(0..) {
             let shown = |r: &crate::Reference| r.cells[c].is_some();
             if LUNGS.contains(name) && !pool.references.iter().any(shown) {

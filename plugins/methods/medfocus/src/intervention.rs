@@ -6,7 +6,7 @@ use medfocus_attribution::{COMPOSITES, CONCEPTS};
 use medfocus_plugin_api::{GrayImage, Result, choices};
 use ndarray::{Array2, ArrayView2, Zip, s};
 
-use crate::localise::Region;
+use crate::region::Region;
 
 choices! {
     /// Which pixels of a concept are replaced.

@@ -2,13 +2,14 @@
 
 use medfocus_attribution::{CONCEPTS, WORKING_DIM};
 use medfocus_plugin_api::{BBox, Error, Result, SampleKey, WORKING_SIDE, Working, choices};
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 
 use crate::{
     align::{Alignment, align},
-    medfocus::MedFocusParams,
-    pool::{Features, Pool, Reference},
-    transport::{Convergence, Plan, heaviest},
+    pool::Pool,
+    reference::{Features, Reference},
+    region::Region,
+    transport::{Convergence, Plan, Sinkhorn, heaviest},
     warp::{Displacement, Scaling},
 };
 
@@ -25,45 +26,29 @@ choices! {
         Barycentric = "barycentric",
         /// Cells that together receive the fraction `quantile` of the mask's mass, heaviest first.
         Mass = "mass",
+        /// The same cells, each standing for the one pixel nearest to its corner, as in the published code: for a step of 4
+        /// pixels, regions end 3 pixels early.
+        Published = "published",
         /// Pixels of the mask as it lies in the reference: no transport, a control.
         Copy = "copy",
     }
 }
 
-/// A concept in the working image.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Region {
-    /// Its pixels; some.
-    pub inside: Array2<bool>,
-    /// The smallest box that holds them.
-    pub bbox: BBox<Working>,
-}
-
-impl Region {
-    /// The region of these pixels of an image inside a box of it; nothing if there are none.
-    ///
-    /// # Panics
-    ///
-    /// If the box ends to the right of the image.
-    pub fn within(mut inside: Array2<bool>, content: &BBox<Working>) -> Option<Self> {
-        let (mut left, mut right, mut top, mut bottom) = (u32::MAX, 0, u32::MAX, 0);
-        let [x1, y1, x2, y2] = content.corners();
-        for (y, mut row) in (0..).zip(inside.rows_mut()) {
-            if !(y1..y2).contains(&y) {
-                row.fill(false);
-            }
-            row.slice_mut(s![..x1 as usize]).fill(false);
-            row.slice_mut(s![x2 as usize..]).fill(false);
-            let first = row.iter().position(|&pixel| pixel);
-            let last = row.iter().rposition(|&pixel| pixel);
-            if let (Some(first), Some(last)) = (first, last) {
-                (left, right) = (left.min(first as u32), right.max(last as u32 + 1));
-                (top, bottom) = (top.min(y), y + 1);
-            }
-        }
-        let bbox = BBox::new(left, top, right, bottom).ok()?;
-        Some(Self { inside, bbox })
-    }
+/// How concepts are localised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Localisation {
+    /// The transport that references are aligned from, or ranked by if masks are not [aligned](Transfer::Aligned).
+    pub selection: Sinkhorn,
+    /// The transport that carries masks over, if they are not aligned.
+    pub transport: Sinkhorn,
+    /// How masks are carried over.
+    pub transfer: Transfer,
+    /// Whether the barycentric map is freed of the entropy's pull.
+    pub debias: bool,
+    /// References that vote.
+    pub references: usize,
+    /// Of what a mask sends, the fraction that its region must receive, if it goes by mass.
+    pub quantile: f64,
 }
 
 /// What is reported of a transport.
@@ -78,8 +63,8 @@ pub struct Transported {
 }
 
 impl Transported {
-    fn of(plan: &Plan, cells: usize) -> Self {
-        let side = f64::from(WORKING_SIDE) / cells as f64;
+    fn of(plan: &Plan) -> Self {
+        let side = f64::from(WORKING_SIDE) / plan.dim().0 as f64;
         Self {
             cost: plan.cost() * side.powi(2),
             mass: plan.mass(),
@@ -120,19 +105,20 @@ pub fn rank(
     target: &Features,
     references: &[Reference],
     own: Option<&SampleKey>,
-    params: &MedFocusParams,
+    how: &Localisation,
 ) -> Result<Vec<Match>> {
-    let sinkhorn = params.selection();
+    let itself = || how.selection.solve(&target.coarse, &target.coarse);
+    let to_itself = how.debias.then(itself).transpose()?;
     let others = references.iter().enumerate();
     let mut ranking = others
         .filter(|(_, reference)| Some(&reference.key) != own)
         .map(|(i, reference)| {
             let source = &reference.features;
-            let plan = sinkhorn.solve(&source.coarse, &target.coarse)?;
-            let guess = Scaling::of(&plan, params.debias.then_some(&target.to_itself));
+            let plan = how.selection.solve(&source.coarse, &target.coarse)?;
+            let guess = Scaling::of(&plan, to_itself.as_ref());
             Ok(Match {
                 reference: i,
-                transport: Transported::of(&plan, params.selection_grid),
+                transport: Transported::of(&plan),
                 alignment: align(&source.contrast, &target.contrast, &guess),
             })
         })
@@ -143,7 +129,7 @@ pub fn rank(
                 .with_hint("fill the slot `pool` with other images"),
         );
     }
-    ranking.sort_by(|a, b| match params.transfer {
+    ranking.sort_by(|a, b| match how.transfer {
         Transfer::Aligned => b.alignment.likeness.total_cmp(&a.alignment.likeness),
         _ => a.transport.cost.total_cmp(&b.transport.cost),
     });
@@ -160,24 +146,25 @@ pub fn localise(
     content: &BBox<Working>,
     pool: &Pool,
     own: Option<&SampleKey>,
-    params: &MedFocusParams,
+    how: &Localisation,
 ) -> Result<Anatomy> {
-    let ranking = rank(target, &pool.references, own, params)?;
-    let sinkhorn = params.sinkhorn();
-    let maps = matches!(params.transfer, Transfer::Affine | Transfer::Barycentric);
-    let to_itself = (maps && params.debias)
-        .then(|| sinkhorn.solve(&target.fine, &target.fine))
+    let ranking = rank(target, &pool.references, own, how)?;
+    let maps = matches!(how.transfer, Transfer::Affine | Transfer::Barycentric);
+    let to_itself = (maps && how.debias)
+        .then(|| how.transport.solve(&target.fine, &target.fine))
         .transpose()?;
     let mut votes = Votes::default();
     let mut transports = Vec::new();
-    for chosen in ranking.iter().take(params.references as usize) {
+    for chosen in ranking.iter().take(how.references) {
         let reference = &pool.references[chosen.reference];
         let mut plan = || -> Result<Plan> {
-            let plan = sinkhorn.solve(&reference.features.fine, &target.fine)?;
-            transports.push(Transported::of(&plan, params.grid));
+            let plan = how
+                .transport
+                .solve(&reference.features.fine, &target.fine)?;
+            transports.push(Transported::of(&plan));
             Ok(plan)
         };
-        let warp = match params.transfer {
+        let warp = match how.transfer {
             Transfer::Aligned => {
                 transports.push(chosen.transport);
                 let (from, to) = (&reference.features.contrast, &target.contrast);
@@ -185,8 +172,12 @@ pub fn localise(
             }
             Transfer::Affine => Scaling::of(&plan()?, to_itself.as_ref()).warp(),
             Transfer::Barycentric => Displacement::barycentric(&plan()?, to_itself.as_ref()).warp(),
-            Transfer::Mass => {
-                let carried = by_mass(reference, &plan()?, params.quantile);
+            Transfer::Mass | Transfer::Published => {
+                let cells = by_mass(reference, &plan()?, how.quantile);
+                let carried = match how.transfer {
+                    Transfer::Published => corners(&cells),
+                    _ => filled(&cells),
+                };
                 votes.add(reference, carried.view());
                 continue;
             }
@@ -204,7 +195,7 @@ pub fn localise(
     })
 }
 
-/// The concepts of each pixel as bits: those of whose mass its cell is among the heaviest receivers.
+/// The concepts of each cell as bits: those of whose mass it is among the heaviest receivers.
 fn by_mass(reference: &Reference, plan: &Plan, quantile: f64) -> Array2<u16> {
     let mut concepts = Array2::<u16>::zeros(plan.dim());
     for (c, shares) in reference.cells.iter().enumerate() {
@@ -213,14 +204,35 @@ fn by_mass(reference: &Reference, plan: &Plan, quantile: f64) -> Array2<u16> {
             concepts.zip_mut_with(&kept, |bits, &kept| *bits |= u16::from(kept) << c);
         }
     }
-    let (rows, columns) = plan.dim();
+    concepts
+}
+
+/// Each pixel's bits are those of the cell in which its centre lies.
+fn filled(cells: &Array2<u16>) -> Array2<u16> {
     let cell = |pixel: usize, cells: usize, pixels: usize| (2 * pixel + 1) * cells / (2 * pixels);
+    let (rows, columns) = cells.dim();
     Array2::from_shape_fn(WORKING_DIM, |(y, x)| {
-        concepts[(
+        cells[(
             cell(y, rows, WORKING_DIM.0),
             cell(x, columns, WORKING_DIM.1),
         )]
     })
+}
+
+/// Each cell's bits lie on one pixel, that nearest to its upper left corner; the others have none.
+fn corners(cells: &Array2<u16>) -> Array2<u16> {
+    let corner =
+        |cell: usize, cells: usize, pixels: usize| (2 * cell * pixels + cells) / (2 * cells);
+    let (rows, columns) = cells.dim();
+    let mut pixels = Array2::zeros(WORKING_DIM);
+    for ((row, column), &bits) in cells.indexed_iter() {
+        let (y, x) = (
+            corner(row, rows, WORKING_DIM.0),
+            corner(column, columns, WORKING_DIM.1),
+        );
+        pixels[(y, x)] = bits;
+    }
+    pixels
 }
 
 /// The references' votes on the concepts of each pixel.
@@ -284,7 +296,6 @@ impl Votes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
 
     fn region_of(votes: &[[u16; 5]]) -> Vec<usize> {
         let mut all = Votes::default();
@@ -314,23 +325,5 @@ mod tests {
         );
         assert!(region_of(&[]).is_empty());
         assert!(region_of(&[[0; 5], [0; 5]]).is_empty());
-    }
-
-    #[test]
-    fn a_region_is_cut_to_the_content() {
-        let pixels = array![
-            [true, true, true, true],
-            [false, false, true, false],
-            [false, true, false, true]
-        ];
-        let of = |corners: [u32; 4]| {
-            let [x1, y1, x2, y2] = corners;
-            Region::within(pixels.clone(), &BBox::new(x1, y1, x2, y2).unwrap())
-        };
-        assert_eq!(of([0, 0, 4, 3]).unwrap().bbox.corners(), [0, 0, 4, 3]);
-        let cut = of([0, 1, 3, 3]).unwrap();
-        assert_eq!(cut.bbox.corners(), [1, 1, 3, 3]);
-        assert_eq!(cut.inside.iter().filter(|inside| **inside).count(), 2);
-        assert_eq!(of([0, 1, 2, 2]), None);
     }
 }

@@ -5,18 +5,22 @@ use medfocus_attribution::{
     CONCEPTS, Once, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised, token_heat,
 };
 use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, BBox, Component, Context, Error, HeatMap, Kind, Mask,
-    Result, ScoredBox, SegmentRequest, Segmenter, Slot, Task, Working, choices, params,
+    Ability, Attribution, AttributionMethod, BBox, Component, Context, HeatMap, Kind, Mask, Result,
+    ScoredBox, Slot, Task, Working, choices, params,
 };
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
 
 use crate::{
     intervention::{Candidate, Delta, Drop, Effects, Intervention, candidates, paint, replaced},
-    localise::{Anatomy, Region, Transfer, localise},
-    pool::{self, Features, Pool},
-    replacement::{self, Replacement, Source},
-    transport::{Entropy, Intensity, Sampling, Sinkhorn},
+    localise::{Anatomy, Localisation, Transfer, localise},
+    pool::{self, Pool},
+    reference::{Features, Looks},
+    refine::Refinement,
+    region::Region,
+    reliability::{doubt, likeness},
+    replacement::{self, Editing, Replacement, Source},
+    transport::{Entropy, Intensity, Sampling, Sinkhorn, Support},
 };
 
 choices! {
@@ -30,7 +34,7 @@ choices! {
 }
 
 params! {
-    /// Parameters of [`MedFocus`]; [`PUBLISHED`] are the published code's.
+    /// Parameters of [`MedFocus`]; the published code's are in `configs/paper/published.toml`.
     pub struct MedFocusParams {
         /// Images of the pool to read, from its first.
         pub pool_size: u32 = 16, in 1..=10000;
@@ -64,8 +68,10 @@ params! {
         pub debias: bool = true;
         /// References that vote, the first of the ranking.
         pub references: u32 = 5, in 1..=10000;
-        /// Of what a mask sends, the fraction that its region must receive, if `transfer` is `mass`.
+        /// Of what a mask sends, the fraction that its region must receive, if `transfer` is `mass` or `published`.
         pub quantile: f64 = 0.75, in 0.01..=1;
+        /// A segmenter's mask takes a region's place if the intersection of their boxes is at least this share of the union; 0 takes every mask that is not empty.
+        pub agreement: f64 = 0.4, in 0..=1;
         /// Whether single concepts are also taken out in pairs.
         pub composites: bool = true;
         /// What the evidence of a pair is.
@@ -96,31 +102,49 @@ params! {
     }
 }
 
-/// The parameters of the published code.
-pub const PUBLISHED: &str = r#"{
-    "intensity": "range", "grid": 56, "sampling": "published", "support": 4000, "eps": 0.05, "lambda": 0.1, "entropy": "counting", "tolerance": 1e-6,
-    "iterations": 500, "transfer": "mass", "references": 1, "quantile": 0.75, "composite_boxes": "hull",
-    "intervention": "box", "replacement": "zero", "drop": "clipped", "delta": "sum", "share": 1, "tau": 0.75,
-    "answer_span": "turn"
-}"#;
-
 impl MedFocusParams {
-    /// The transport that carries masks over.
-    pub fn sinkhorn(&self) -> Sinkhorn {
-        Sinkhorn {
+    /// How images are looked at.
+    pub fn looks(&self) -> Looks {
+        Looks {
+            intensity: self.intensity,
+            sampling: self.sampling,
+            support: Support {
+                threshold: self.threshold,
+                limit: self.support,
+            },
+            coarse: self.selection_grid,
+            fine: self.grid,
+        }
+    }
+
+    /// How concepts are localised.
+    pub fn localisation(&self) -> Localisation {
+        let transport = Sinkhorn {
             eps: self.eps,
             lambda: self.lambda,
             entropy: self.entropy,
             tolerance: self.tolerance,
             iterations: self.iterations,
+        };
+        Localisation {
+            selection: Sinkhorn {
+                lambda: self.selection_lambda,
+                ..transport
+            },
+            transport,
+            transfer: self.transfer,
+            debias: self.debias,
+            references: self.references as usize,
+            quantile: self.quantile,
         }
     }
 
-    /// The transport that references are aligned from, or ranked by if `transfer` is not `aligned`.
-    pub fn selection(&self) -> Sinkhorn {
-        Sinkhorn {
-            lambda: self.selection_lambda,
-            ..self.sinkhorn()
+    /// How concepts are replaced.
+    fn editing(&self) -> Editing<'_> {
+        Editing {
+            replacement: self.replacement,
+            intervention: self.intervention,
+            prompt: &self.prompt,
         }
     }
 }
@@ -131,7 +155,7 @@ impl MedFocusParams {
 ///    optimal transport, aligned from there, and ranked by how alike they then look. (The paper ranks by the transport's
 ///    cost.)
 /// 2. The masks of the best are carried over; their vote is a region for each concept. A segmenter, where there is one,
-///    refines the regions' boxes in one request; where it finds nothing the region stays.
+///    refines the regions' boxes in one request; where its mask agrees too little with the vote the region stays.
 /// 3. The image is scored as it is and without each concept and composite, the same answer throughout. Their
 ///    pixels become black, grey or blurred, or what the editor in the slot `editor` makes of them. With
 ///    d_{c,t} the drop of a token's log-probability, Delta_c = sum_t d_{c,t} and r_c = exp(-Delta_c).
@@ -174,21 +198,27 @@ impl AttributionMethod for MedFocus {
     /// Evidence: `fallback`, whether no concept dominates; `winner`, the concept chosen; `concepts`, each with its `delta`,
     /// `ratio` and `boxes`; `matrix`, the drops d (concepts in that order, tokens); `tokens`, their texts; `references`,
     /// those that voted, each with its `index`, the `cost` and `mass` of its transport on the grid of the selection, its
-    /// `likeness` after alignment and the `transport` that carried its masks (if they are aligned, the same); `reliable`,
+    /// `likeness` after alignment and the `transport` that carried its masks (if they are aligned, the same); `segmenter`, if
+    /// there is one, how many of its masks were `accepted` and the concepts whose mask was `rejected`; `reliable`,
     /// with the `likeness` that says so; `share` and `tau`, by which it was decided; `images_scored`.
     ///
     /// An image that is unlike the pool is explained all the same, but a warning says that it cannot be relied on. One
     /// without any contrast is an error.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
         let content = content(task)?;
-        let pool = self.pool.get(|| Pool::read(&self.context, &self.params))?;
-        let features = Features::of(&task.image, &content, &self.params)?;
-        let own = task.sample.as_ref();
-        let mut anatomy = localise(&features, &content, pool, own, &self.params)?;
-        self.refine(task, &content, &mut anatomy)?;
+        let looks = self.params.looks();
+        let read = || Pool::read(&self.context, self.params.pool_size, &looks);
+        let pool = self.pool.get(read)?;
+        let features = Features::of(&task.image, &content, &looks)?;
+        let (own, how) = (task.sample.as_ref(), self.params.localisation());
+        let mut anatomy = localise(&features, &content, pool, own, &how)?;
+        let refinement = self.refine(task, &content, &mut anatomy)?;
         let candidates = candidates(&anatomy.regions, self.params.composites);
         let trial = self.intervene(task, &content, &anatomy, candidates)?;
-        self.decide(task, &content, pool, &anatomy, &trial)
+        let mut found = self.decide(task, &content, pool, &anatomy, &trial)?;
+        let refinement = refinement.map(|refinement| ("segmenter".into(), refinement.report()));
+        found.evidence.extend(refinement);
+        Ok(found)
     }
 }
 
@@ -205,36 +235,23 @@ struct Trial {
 }
 
 impl MedFocus {
-    /// Replaces each region by what the segmenter makes of its box, if there is a segmenter and it finds something.
-    fn refine(&self, task: &Task, content: &BBox<Working>, anatomy: &mut Anatomy) -> Result<()> {
-        let found: Vec<_> = anatomy.regions.iter_mut().flatten().collect();
-        if found.is_empty() || !self.context.filled("segmenter") {
-            return Ok(());
-        }
-        let segments = self.context.segmenter().segment(&SegmentRequest {
-            image: task.image.clone(),
-            boxes: found.iter().map(|region| region.bbox).collect(),
-        })?;
-        if segments.len() != found.len() {
-            return Err(Error::protocol(format!(
-                "the segmenter answered {} times to {} boxes",
-                segments.len(),
-                found.len()
-            )));
-        }
-        for (region, segment) in found.into_iter().zip(segments) {
-            let pixels = segment.mask.view();
-            if pixels.dim() != task.image.view().dim() {
-                return Err(Error::protocol(format!(
-                    "the segmenter's masks have {:?} pixels, the image {:?}",
-                    pixels.dim(),
-                    task.image.view().dim()
-                )));
-            }
-            let refined = Region::within(pixels.mapv(|pixel| pixel != 0), content);
-            *region = refined.unwrap_or_else(|| region.clone());
-        }
-        Ok(())
+    /// The regions as the segmenter sees them; nothing if there is none.
+    fn refine(
+        &self,
+        task: &Task,
+        content: &BBox<Working>,
+        anatomy: &mut Anatomy,
+    ) -> Result<Option<Refinement>> {
+        let refine = || {
+            Refinement::of(
+                &mut anatomy.regions,
+                &task.image,
+                content,
+                &self.context.segmenter(),
+                self.params.agreement,
+            )
+        };
+        self.context.filled("segmenter").then(refine).transpose()
     }
 
     /// Scores the answer on the image and without each candidate.
@@ -247,7 +264,7 @@ impl MedFocus {
     ) -> Result<Trial> {
         let params = &self.params;
         let dim = task.image.view().dim();
-        let source = Source::new(params, &self.context, task, content)?;
+        let source = Source::new(&params.editing(), &self.context, task, content)?;
         let pixels: Vec<_> = candidates
             .iter()
             .map(|candidate| params.intervention.pixels(dim, members(anatomy, candidate)))
@@ -315,8 +332,8 @@ impl MedFocus {
             .per_token
             .then(|| token_heat(effects.drops.ncols(), each_token))
             .transpose()?;
-        let likeness = pool::likeness(&anatomy.ranking);
-        let doubt = pool::doubt(likeness);
+        let likeness = likeness(&anatomy.ranking);
+        let doubt = doubt(likeness);
         let mut evidence = self.report(pool, anatomy, trial)?;
         evidence.insert("fallback".into(), json!(dominant.is_none()));
         evidence.insert(

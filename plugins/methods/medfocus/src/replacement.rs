@@ -10,7 +10,7 @@ use medfocus_plugin_api::{
 };
 use ndarray::Array2;
 
-use crate::{intervention::Intervention, localise::Region, medfocus::MedFocusParams};
+use crate::{intervention::Intervention, region::Region};
 
 /// The slot of the editor.
 pub const SLOT: &str = "editor";
@@ -58,6 +58,16 @@ impl Replacement {
     }
 }
 
+/// How concepts are replaced.
+pub struct Editing<'a> {
+    /// What by.
+    pub replacement: Replacement,
+    /// Which pixels.
+    pub intervention: Intervention,
+    /// What an editor is asked for; `{finding}` stands for the finding in question, or for `abnormality`.
+    pub prompt: &'a str,
+}
+
 /// Where the pixels come from that replace a concept.
 pub enum Source<'a> {
     /// The same image for all concepts.
@@ -73,22 +83,22 @@ impl<'a> Source<'a> {
     ///
     /// None for an image that has pixels.
     pub fn new(
-        params: &MedFocusParams,
+        editing: &Editing<'_>,
         context: &'a Context,
         task: &'a Task,
         content: &BBox<Working>,
     ) -> Result<Self> {
-        if let Some(baseline) = params.replacement.baseline() {
+        if let Some(baseline) = editing.replacement.baseline() {
             return baseline.of(&task.image, content).map(Self::Image);
         }
         let finding = task.finding.as_deref().filter(|name| !name.is_empty());
         Ok(Self::Edits(Edits {
             context,
             task,
-            prompt: params
+            prompt: editing
                 .prompt
                 .replace("{finding}", finding.unwrap_or("abnormality")),
-            intervention: params.intervention,
+            intervention: editing.intervention,
         }))
     }
 

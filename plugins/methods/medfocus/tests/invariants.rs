@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 static REFERENCES: LazyLock<Vec<Reference>> = LazyLock::new(|| {
-    let params = MedFocusParams::default();
-    let references = (0..8).map(|seed| Reference::of(&phantom(seed, true), &params).unwrap());
+    let looks = MedFocusParams::default().looks();
+    let references = (0..8).map(|seed| Reference::of(&phantom(seed, true), &looks).unwrap());
     references.collect()
 });
 
@@ -25,11 +25,11 @@ fn params(transfer: &str) -> MedFocusParams {
 
 fn located(image: &GrayImage, references: &[Reference], params: &MedFocusParams) -> Anatomy {
     let content = BBox::new(0, 0, 224, 224).unwrap();
-    let features = Features::of(image, &content, params).unwrap();
+    let features = Features::of(image, &content, &params.looks()).unwrap();
     let pool = Pool {
         references: references.to_vec(),
     };
-    localise(&features, &content, &pool, None, params).unwrap()
+    localise(&features, &content, &pool, None, &params.localisation()).unwrap()
 }
 
 fn boxes(anatomy: &Anatomy) -> Vec<[u32; 4]> {
@@ -152,11 +152,12 @@ fn slivers_have_regions_within_or_none() {
         let image = GrayImage::from_array(pixels).unwrap();
         for transfer in ["aligned", "affine", "barycentric", "mass", "copy"] {
             let params = params(transfer);
-            let features = Features::of(&image, &content, &params).unwrap();
+            let features = Features::of(&image, &content, &params.looks()).unwrap();
             let pool = Pool {
                 references: REFERENCES.clone(),
             };
-            let anatomy = localise(&features, &content, &pool, None, &params).unwrap();
+            let anatomy =
+                localise(&features, &content, &pool, None, &params.localisation()).unwrap();
             for found in anatomy.ranking {
                 let likeness = found.alignment.likeness;
                 assert!((-1.001..=1.001).contains(&likeness), "{likeness}");

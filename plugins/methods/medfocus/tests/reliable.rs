@@ -15,7 +15,8 @@ struct Judge {
 impl Judge {
     fn new() -> Self {
         let params = MedFocusParams::default();
-        let references = (0..16).map(|seed| Reference::of(&phantom(seed, true), &params).unwrap());
+        let references =
+            (0..16).map(|seed| Reference::of(&phantom(seed, true), &params.looks()).unwrap());
         Self {
             references: references.collect(),
             params,
@@ -24,8 +25,16 @@ impl Judge {
 
     fn likeness(&self, image: &GrayImage) -> f64 {
         let content = BBox::new(0, 0, 224, 224).unwrap();
-        let features = Features::of(image, &content, &self.params).unwrap();
-        likeness(&rank(&features, &self.references, None, &self.params).unwrap())
+        let features = Features::of(image, &content, &self.params.looks()).unwrap();
+        likeness(
+            &rank(
+                &features,
+                &self.references,
+                None,
+                &self.params.localisation(),
+            )
+            .unwrap(),
+        )
     }
 
     fn doubts(&self, pixels: Array2<u8>) -> Option<String> {

@@ -3,17 +3,17 @@
 //! `MEDFOCUS_REAL=FOLDER` adds real chests: `FOLDER/images/NAME.png` and `FOLDER/masks/NAME/left_lung.png` and its kin.
 
 mod common;
+mod published;
 
 use std::{path::Path, time::Instant};
 
 use common::{TEST, displaced, phantom};
 use medfocus_attribution::{CONCEPTS, letterbox, mask_to_working};
 use medfocus_imaging::{decode, working};
-use medfocus_method_medfocus::{
-    Features, MedFocusParams, PUBLISHED, Pool, Reference, Region, localise,
-};
+use medfocus_method_medfocus::{Features, MedFocusParams, Pool, Reference, Region, localise};
 use medfocus_plugin_api::{BBox, GrayImage, Mask, Params, Sample, SampleKey, Working};
 use ndarray::Array2;
+use published::published;
 use serde_json::{Value, json};
 
 /// Targets and the references they are compared with.
@@ -39,8 +39,9 @@ fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
 /// Mean box IoU and Dice of each concept.
 fn measure(group: &Group, settings: &Value) {
     let params = MedFocusParams::from_json(settings.as_object().unwrap().clone()).unwrap();
+    let (looks, how) = (params.looks(), params.localisation());
     let pool = group.pool.iter();
-    let pool: Vec<_> = pool.map(|s| Reference::of(s, &params).unwrap()).collect();
+    let pool: Vec<_> = pool.map(|s| Reference::of(s, &looks).unwrap()).collect();
     let mut scores = vec![Vec::new(); CONCEPTS.len()];
     let start = Instant::now();
     for (i, target) in group.targets.iter().enumerate() {
@@ -51,9 +52,9 @@ fn measure(group: &Group, settings: &Value) {
         let frame = letterbox(target).unwrap();
         let content = frame.content();
         let image = GrayImage::from_array(working::letterbox(target.image.view(), 224)).unwrap();
-        let features = Features::of(&image, &content, &params).unwrap();
+        let features = Features::of(&image, &content, &looks).unwrap();
         let own = Some(&target.key);
-        let anatomy = localise(&features, &content, &pool, own, &params).unwrap();
+        let anatomy = localise(&features, &content, &pool, own, &how).unwrap();
         for (c, concept) in CONCEPTS.iter().enumerate() {
             let truth = target.masks.get(*concept);
             let truth = truth.map(|mask| mask_to_working(mask, &frame).unwrap());
@@ -147,9 +148,11 @@ fn groups() -> Vec<Group> {
 #[test]
 #[ignore = "takes minutes"]
 fn sweep() {
-    let published: Value = serde_json::from_str(PUBLISHED).unwrap();
+    // Its cells filled: of single pixels there is no Dice to speak of.
+    let mut filled = published();
+    filled["transfer"] = json!("mass");
     let mut settings = vec![
-        published,
+        filled,
         json!({"transfer": "copy"}),
         json!({}),
         json!({"intensity": "range"}),

@@ -5,11 +5,13 @@ mod cells;
 mod masks;
 mod occlusion;
 mod rise;
+mod upsample;
 
 pub use cells::Cells;
 pub use masks::{MaskKind, Masks};
-pub use occlusion::{Occlusion, OcclusionParams, Upsample};
+pub use occlusion::{Occlusion, OcclusionParams};
 pub use rise::{Normalise, Rise, RiseParams, saliency};
+pub use upsample::Upsample;
 
 medfocus_plugin_api::export_plugin! {
     method Occlusion;

@@ -1,9 +1,8 @@
 //! Random masks that keep some of the working image and hide the rest.
 
+use medfocus_attribution::Draws;
 use medfocus_plugin_api::{WORKING_SIDE, choices, heat};
 use ndarray::{Array2, s};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::Cells;
 
@@ -33,34 +32,32 @@ pub struct Masks {
 impl Masks {
     /// What mask `m` keeps of each pixel: (224, 224), 0 hidden to 1 kept.
     pub fn mask(&self, m: usize) -> Array2<f32> {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        // Streams of one key are independent.
-        let mut random = ChaCha8Rng::from_seed(key);
-        random.set_stream(m as u64);
-        let side = self.cells as usize;
-        let grid = Array2::from_shape_simple_fn((side, side), || {
-            if unit(&mut random) < self.keep {
-                1.0
-            } else {
-                0.0
-            }
-        });
+        let (grid, mut draws) = self.draw(m);
         match self.kind {
             MaskKind::Cells => Cells::new(self.cells).paint(grid.view()),
             MaskKind::Petsiuk => {
                 // One cell more than fits, so that any shift by less than a cell stays inside.
-                let working = WORKING_SIDE as usize;
+                let (side, working) = (self.cells as usize, WORKING_SIDE as usize);
                 let cell = working.div_ceil(side);
                 let large = heat::upsample(grid.view(), (side + 1) * cell, (side + 1) * cell);
-                let [y, x] = [(); 2].map(|()| (unit(&mut random) * cell as f64) as usize);
+                let [y, x] = [(); 2].map(|()| (draws.unit() * cell as f64) as usize);
                 large.slice_move(s![y..y + working, x..x + working])
             }
         }
     }
-}
 
-/// Uniform in [0, 1) on a grid of 2^-53. Made of raw words, whose meaning no version of a crate changes.
-fn unit(random: &mut ChaCha8Rng) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    /// The cells that mask `m` is made of: (cells, cells), 0 hidden or 1 kept.
+    pub fn grid(&self, m: usize) -> Array2<f32> {
+        self.draw(m).0
+    }
+
+    /// The cells, and the draws after theirs.
+    fn draw(&self, m: usize) -> (Array2<f32>, Draws) {
+        let mut draws = Draws::new(self.seed, m as u64);
+        let side = self.cells as usize;
+        let grid = Array2::from_shape_simple_fn((side, side), || {
+            if draws.unit() < self.keep { 1.0 } else { 0.0 }
+        });
+        (grid, draws)
+    }
 }

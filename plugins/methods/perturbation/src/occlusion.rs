@@ -1,26 +1,14 @@
 //! Occlusion sensitivity (Zeiler and Fergus, ECCV 2014, section 4.2) of a vision-language model's answer.
 
-use medfocus_attribution::{
-    Baseline, Quantity, Scorer, Span, Target, content, normalised, token_heat,
-};
+use medfocus_attribution::{Baseline, Quantity, Scorer, Span, Target, content, token_heat};
 use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, BBox, Component, Context, GrayImage, HeatMap, Result,
-    Slot, Task, Working, choices, params,
+    Ability, Attribution, AttributionMethod, BBox, Component, Context, GrayImage, Result, Slot,
+    Task, Working, params,
 };
 use ndarray::{Array2, s};
 use serde_json::json;
 
-use crate::Cells;
-
-choices! {
-    /// How cells become a map of pixels.
-    pub enum Upsample {
-        /// Each pixel holds the drop of the cell it was hidden with: no finer than what was measured.
-        Cells = "cells",
-        /// Bilinear between the cells' centres.
-        Bilinear = "bilinear",
-    }
-}
+use crate::{Cells, Upsample};
 
 params! {
     /// Parameters of [`Occlusion`].
@@ -92,14 +80,17 @@ impl AttributionMethod for Occlusion {
         })?;
 
         let drops = self.drops(&scored.values);
-        let heat = self.map(&drops)?;
+        let heat = self.params.upsample.map(&drops)?;
         let rows: Vec<_> = drops.rows().into_iter().map(|row| row.to_vec()).collect();
         let evidence = [
             ("s0", json!(scored.values[0])),
             ("drops", json!(rows)),
             ("images_scored", json!(scored.images)),
         ];
-        let each_token = |t| self.map(&self.drops(&scored.of_token(&self.target, t)?));
+        let each_token = |t| {
+            let drops = self.drops(&scored.of_token(&self.target, t)?);
+            self.params.upsample.map(&drops)
+        };
         let token_heat = self
             .params
             .per_token
@@ -127,14 +118,6 @@ impl Occlusion {
         Array2::from_shape_fn((side, side), |(r, c)| {
             (scores[0] - scores[1 + r * side + c]).max(0.0)
         })
-    }
-
-    fn map(&self, drops: &Array2<f64>) -> Result<HeatMap> {
-        let drops = drops.mapv(|drop| drop as f32);
-        match self.params.upsample {
-            Upsample::Bilinear => HeatMap::from_grid(drops.view()),
-            Upsample::Cells => normalised(Cells::new(self.params.cells).paint(drops.view())),
-        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! RISE (Petsiuk et al., BMVC 2018) of a vision-language model's answer.
 
 use medfocus_attribution::{
-    Baseline, Quantity, Scorer, Span, Target, content, normalised, token_heat,
+    Baseline, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised, token_heat,
 };
 use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, BBox, Component, Context, GrayImage, HeatMap, Result,
-    Slot, Task, WORKING_SIDE, Working, choices, params,
+    Ability, Attribution, AttributionMethod, BBox, Component, Context, Error, GrayImage, HeatMap,
+    Result, Slot, Task, Working, choices, params,
 };
-use ndarray::{Array2, Zip};
+use ndarray::{Array2, ArrayView2, Zip};
 use serde_json::json;
 
-use crate::{MaskKind, Masks};
+use crate::{Cells, MaskKind, Masks, Upsample};
 
 choices! {
     /// What the sum of scores that kept a pixel is divided by.
@@ -45,6 +45,8 @@ params! {
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
+        /// How cells become a map of pixels; masks of `petsiuk` have none, and take `cells` only.
+        pub upsample: Upsample = "cells";
         /// Images a model call; changes speed and memory, not the result.
         pub batch: usize = 16, in 1..=4096;
     }
@@ -76,6 +78,12 @@ impl Component for Rise {
     type Params = RiseParams;
 
     fn new(params: RiseParams, context: Context) -> Result<Self> {
+        if params.upsample == Upsample::Bilinear && params.masks != MaskKind::Cells {
+            let text = "parameter `upsample`: `bilinear` interpolates between cells, and masks of `petsiuk` have none";
+            return Err(Error::invalid(text)
+                .with_key("upsample")
+                .with_hint("leave it `cells`, or set `masks = \"cells\"`"));
+        }
         let target = Target::new(params.target, params.answer_span, &params.tokens)?;
         Ok(Self {
             target: target.with_maps(params.per_token)?,
@@ -128,29 +136,55 @@ impl AttributionMethod for Rise {
 
 impl Rise {
     fn map(&self, masks: &Masks, scores: &[f64], content: &BBox<Working>) -> Result<HeatMap> {
-        let each = (0..scores.len()).map(|m| masks.mask(m));
-        let saliency = saliency(each, scores, masks.keep, self.params.normalise, content);
-        normalised(saliency.mapv(|saliency| saliency as f32))
+        let saliency = |mask: &dyn Fn(usize) -> Array2<f32>, image: &Array2<bool>| {
+            let each = (0..scores.len()).map(mask);
+            saliency(
+                each,
+                scores,
+                masks.keep,
+                self.params.normalise,
+                image.view(),
+            )
+        };
+        match self.params.upsample {
+            Upsample::Cells => {
+                let image = |(y, x): (usize, usize)| content.contains(x as u32, y as u32);
+                let image = Array2::from_shape_fn(WORKING_DIM, image);
+                normalised(saliency(&|m| masks.mask(m), &image).mapv(|value| value as f32))
+            }
+            Upsample::Bilinear => {
+                let side = masks.cells as usize;
+                let cells = Cells::new(masks.cells).boxes()?;
+                let image = |(row, column): (usize, usize)| {
+                    cells[row * side + column].intersection(content).is_some()
+                };
+                let image = Array2::from_shape_fn((side, side), image);
+                Upsample::Bilinear.map(&saliency(&|m| masks.grid(m), &image))
+            }
+        }
     }
 }
 
-/// The saliency of each pixel (224 x 224), given masks and the score through each; see [`Rise`]. By counts it is relative
-/// to the first score.
+/// The saliency of each pixel or cell, given masks and the score through each; see [`Rise`]. `image` has the masks' shape and
+/// says what is not padding. By counts the saliency is relative to the first score.
+///
+/// # Panics
+///
+/// If the shapes differ.
 pub fn saliency(
     masks: impl Iterator<Item = Array2<f32>>,
     scores: &[f64],
     keep: f64,
     normalise: Normalise,
-    content: &BBox<Working>,
+    image: ArrayView2<'_, bool>,
 ) -> Array2<f64> {
     // A shift of the map, after which equal scores leave nothing.
     let origin = match normalise {
         Normalise::Counts => scores.first().copied().unwrap_or_default(),
         Normalise::Published => 0.0,
     };
-    let side = WORKING_SIDE as usize;
-    let mut sums = Array2::<f64>::zeros((side, side));
-    let mut kept = Array2::<f64>::zeros((side, side));
+    let mut sums = Array2::<f64>::zeros(image.dim());
+    let mut kept = Array2::<f64>::zeros(image.dim());
     for (mask, score) in masks.zip(scores) {
         let mask = mask.mapv(f64::from);
         sums.scaled_add(score - origin, &mask);
@@ -159,11 +193,11 @@ pub fn saliency(
     if normalise == Normalise::Published {
         return sums / (scores.len() as f64 * keep);
     }
-    let told = |(y, x): (usize, usize)| kept[(y, x)] > 0.0 && content.contains(x as u32, y as u32);
+    let told = |at: (usize, usize)| kept[at] > 0.0 && image[at];
     let means = sums.indexed_iter().filter(|(at, _)| told(*at));
     let means = means.map(|(at, sum)| sum / kept[at]);
     let lowest = means.reduce(f64::min).unwrap_or_default();
-    Array2::from_shape_fn((side, side), |at| {
+    Array2::from_shape_fn(image.dim(), |at| {
         if told(at) {
             sums[at] / kept[at]
         } else {

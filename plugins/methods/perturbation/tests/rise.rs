@@ -5,8 +5,8 @@ mod common;
 use common::{TwoTokens, YesNo};
 use medfocus_method_perturbation::{Cells, MaskKind, Masks, Normalise, Rise, saliency};
 use medfocus_plugin_api::{
-    Attribution, AttributionMethod, BBox, ErrorKind, GrayImage, HeatMap, Letterbox, ModelInfo,
-    Result, ScoreRequest, Scores, Task, VisionLanguageModel, WORKING_SIDE, heat,
+    Attribution, AttributionMethod, ErrorKind, GrayImage, HeatMap, Letterbox, ModelInfo, Result,
+    ScoreRequest, Scores, Task, VisionLanguageModel, WORKING_SIDE, heat,
     testkit::{LocalHost, ToyModel, toy_task},
 };
 use ndarray::{Array2, Axis, Ix3, s};
@@ -87,8 +87,8 @@ fn given_masks_and_scores_numpy_agrees() {
             let mask = mask.iter().map(|&kept| f32::from(kept)).collect();
             grid.paint(Array2::from_shape_vec((cells, cells), mask).unwrap().view())
         });
-        let whole = BBox::whole(WORKING_SIDE, WORKING_SIDE).unwrap();
-        let found = saliency(masks, &scores, 0.5, normalise, &whole);
+        let whole = Array2::from_elem((SIDE, SIDE), true);
+        let found = saliency(masks, &scores, 0.5, normalise, whole.view());
         // By counts the map is relative to the first score.
         let origin = if normalise == Normalise::Counts {
             scores[0]
@@ -305,6 +305,41 @@ fn wrong_inputs_are_refused() {
     task.image = GrayImage::from_array(Array2::zeros((30, 40))).unwrap();
     let error = explain(looking(), json!({}), &task).unwrap_err();
     assert!(error.to_string().contains("got 40 x 30"), "{error}");
+}
+
+#[test]
+fn bilinear_maps_are_those_of_the_cells() {
+    let task = grey();
+    let count = 12;
+    let (mut sums, mut kept) = (Array2::<f64>::zeros((8, 8)), Array2::<f64>::zeros((8, 8)));
+    for m in 0..count {
+        let grid = masks(MaskKind::Cells, 8, 0).grid(m).mapv(f64::from);
+        // The model sees nothing but cell (2, 5), 153 of 255 bright.
+        let p = 1.0 / (1.0 + (1.0 - 4.0 * 0.6 * grid[(2, 5)]).exp());
+        sums.scaled_add(p, &grid);
+        kept += &grid;
+    }
+    assert!(kept.iter().all(|&n| n > 0.0));
+    for (normalise, map) in [("published", &sums / 6.0), ("counts", &sums / &kept)] {
+        let expected = HeatMap::from_grid(map.mapv(|v| v as f32).view()).unwrap();
+        let params = json!({"count": count, "normalise": normalise, "upsample": "bilinear"});
+        let found = explain(looking(), params, &task).unwrap().heat.unwrap();
+        let error = (&found.view() - &expected.view()).mapv(f32::abs);
+        assert!(error.iter().all(|&e| e < 1e-5), "{normalise}");
+    }
+    // Rows 0 to 55 and 168 to 223 are padding: the cells there tell nothing.
+    let mut task = grey();
+    task.letterbox = Letterbox::new(200, 100, WORKING_SIDE).unwrap();
+    let found = explain(looking(), json!({"upsample": "bilinear"}), &task).unwrap();
+    let heat = found.heat.unwrap();
+    assert_eq!(heat.view()[(70, 154)], 1.0);
+    assert!(heat.view().slice(s![..42, ..]).iter().all(|&v| v == 0.0));
+    let params = json!({"upsample": "bilinear", "masks": "petsiuk"});
+    let error = explain(looking(), params, &grey()).unwrap_err();
+    assert_eq!(
+        (error.kind, error.key.as_deref()),
+        (ErrorKind::Invalid, Some("upsample"))
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod atlas;
 mod baseline;
 mod concepts;
+mod draws;
 mod maps;
 mod once;
 mod region;
@@ -15,6 +16,7 @@ mod target;
 pub use atlas::{Atlas, Region};
 pub use baseline::{Baseline, content};
 pub use concepts::{COMPOSITES, CONCEPTS};
+pub use draws::Draws;
 pub use maps::{normalised, token_heat};
 pub use once::Once;
 pub use region::{Part, WORKING_DIM, letterbox, mask_to_working, parts};

@@ -47,10 +47,9 @@ fn columns(model: &Fixed, map: ArrayView2<'_, f64>, rows: Range<usize>) -> Array
     mean.select(Axis(0), &model.image)
 }
 
-/// The map of these columns. Their scale has no meaning; at 1 the normalisation's 1e-8 has no weight.
+/// The map of these columns, whose scale has no meaning.
 fn heat(model: &Fixed, columns: &Array1<f64>) -> HeatMap {
-    let most = columns.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let values = columns.iter().map(|v| (v / most) as f32).collect();
+    let values = columns.iter().map(|&v| v as f32).collect();
     let grid = Array2::from_shape_vec(model.grid, values).unwrap();
     HeatMap::from_grid(grid.view()).unwrap()
 }

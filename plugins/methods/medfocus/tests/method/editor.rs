@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::host::{boxes_of, host, method, model, pool, task, try_method};
+use crate::published::published;
 use medfocus_imaging::working;
-use medfocus_method_medfocus::PUBLISHED;
 use medfocus_phantom::{CaseOptions, render, sample_case};
 use medfocus_plugin_api::{
     AttributionMethod, BBox, CounterfactualEditor, EditRequest, ErrorKind, GenerateRequest,
@@ -223,7 +223,7 @@ fn an_editor_that_is_not_there_is_missed_at_once() {
 #[test]
 fn an_editor_is_asked_only_if_it_is_wanted() {
     let with = host().with_editor(Shrunk);
-    for params in [json!({}), serde_json::from_str(PUBLISHED).unwrap()] {
+    for params in [json!({}), published()] {
         let attribute = |host| method(host, params.clone()).attribute(&task()).unwrap();
         let (plain, beside) = (attribute(&host()), attribute(&with));
         assert_eq!(

@@ -5,6 +5,8 @@ mod common;
 mod editor;
 mod host;
 mod lungs;
+#[path = "../published/mod.rs"]
+mod published;
 mod refused;
 mod result;
 mod segmenter;

@@ -2,10 +2,10 @@
 
 use crate::common::{TEST, displaced, phantom};
 use crate::host::{boxes_of, concept, host, method, model, number, pool, task, task_of};
+use crate::published::published;
 use medfocus_attribution::{COMPOSITES, CONCEPTS};
-use medfocus_method_medfocus::{MedFocusParams, PUBLISHED, Transfer, transport::Intensity};
 use medfocus_plugin_api::{
-    AttributionMethod, BBox, GrayImage, Letterbox, Params, Working,
+    Attribution, AttributionMethod, BBox, GrayImage, Letterbox, Working,
     testkit::{LocalHost, ToyModel},
 };
 use ndarray::{Array2, Ix3, s};
@@ -176,7 +176,7 @@ fn composites_are_members_or_their_hull() {
 #[test]
 fn every_setting_runs() {
     let settings = [
-        serde_json::from_str(PUBLISHED).unwrap(),
+        published(),
         json!({"transfer": "copy", "references": 1}),
         json!({"transfer": "barycentric", "debias": false, "references": 16}),
         json!({"transfer": "mass", "eps": 0.005, "lambda": 0.1, "grid": 56, "references": 3}),
@@ -203,17 +203,24 @@ fn other_transfers_rank_by_cost() {
 }
 
 #[test]
-fn the_published_setting_is_one() {
-    let published = serde_json::from_str(PUBLISHED).unwrap();
-    let published = MedFocusParams::from_json(published).unwrap();
-    assert_eq!(
-        (published.eps, published.lambda, published.grid),
-        (0.05, 0.1, 56)
-    );
-    assert_eq!(
-        (published.intensity, published.transfer),
-        (Intensity::Range, Transfer::Mass)
-    );
+fn published_regions_mark_one_pixel_of_a_cell() {
+    // The grid's cells have 4 x 4 pixels, of which the mass fills all.
+    let of = |transfer: &str| {
+        let mut params = published();
+        params["transfer"] = json!(transfer);
+        method(&host(), params).attribute(&task()).unwrap()
+    };
+    let (marked, filled) = (of("published"), of("mass"));
+    for name in CONCEPTS {
+        let corners = |found| boxes_of(&concept(found, name)["boxes"])[0].corners();
+        let ([x1, y1, x2, y2], full) = (corners(&marked), corners(&filled));
+        assert_eq!([x1, y1, x2 + 3, y2 + 3], full, "{name}");
+        assert_eq!([x1 % 4, y1 % 4, x2 % 4, y2 % 4], [0, 0, 1, 1], "{name}");
+    }
+    // Their mask is the marks themselves.
+    assert_eq!(marked.evidence["winner"], filled.evidence["winner"]);
+    let area = |found: &Attribution| found.mask.as_ref().unwrap().area();
+    assert_eq!(16 * area(&marked), area(&filled));
 }
 
 #[test]

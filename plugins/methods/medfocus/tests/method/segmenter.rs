@@ -33,8 +33,10 @@ impl Segmenter for LeftHalf {
 #[test]
 fn a_segmenter_refines_what_it_sees() {
     let plain = method(&host(), json!({})).attribute(&task()).unwrap();
+    assert!(!plain.evidence.contains_key("segmenter"));
     let host = host().with_segmenter(LeftHalf);
-    let refined = method(&host, json!({})).attribute(&task()).unwrap();
+    let refined = method(&host, json!({"agreement": 0}));
+    let refined = refined.attribute(&task()).unwrap();
     assert_eq!(host.calls("segmenter.segment"), 1);
     for name in CONCEPTS {
         let box_in = |found: &Attribution| boxes_of(&concept(found, name)["boxes"])[0];
@@ -45,6 +47,57 @@ fn a_segmenter_refines_what_it_sees() {
         } else {
             assert_eq!(after.corners(), [x1, y1, (x1 + x2) / 2, y2], "{name}");
         }
+    }
+}
+
+/// Moves each box to the right by a share of its width.
+struct Shifted(f64);
+
+impl Segmenter for Shifted {
+    fn segment(&self, request: &SegmentRequest) -> Result<Vec<Segment>> {
+        let shifted = |bbox: &BBox<Working>| {
+            let mut mask = Array2::from_elem((224, 224), false);
+            let [x1, y1, x2, y2] = bbox.corners().map(|c| c as usize);
+            let by = ((x2 - x1) as f64 * self.0) as usize;
+            let columns = (x1 + by).min(223)..(x2 + by).min(224);
+            mask.slice_mut(s![y1..y2, columns]).fill(true);
+            let mask = Mask::from_array(mask.view())?;
+            Ok(Segment {
+                mask,
+                confidence: 1.0,
+            })
+        };
+        request.boxes.iter().map(shifted).collect()
+    }
+}
+
+#[test]
+fn a_mask_that_contradicts_the_vote_is_rejected_and_counted() {
+    let plain = method(&host(), json!({})).attribute(&task()).unwrap();
+    let of = |shift: f64, params| {
+        let host = host().with_segmenter(Shifted(shift));
+        method(&host, params).attribute(&task()).unwrap()
+    };
+    // Beside its box a mask agrees with nothing, however sure the segmenter is.
+    let beside = of(1.0, json!({}));
+    let said = json!({"accepted": 0, "rejected": CONCEPTS});
+    assert_eq!(beside.evidence["segmenter"], said);
+    assert_eq!(beside.evidence["concepts"], plain.evidence["concepts"]);
+    let trusted = of(1.0, json!({"agreement": 0}));
+    let said = json!({"accepted": CONCEPTS.len(), "rejected": []});
+    assert_eq!(trusted.evidence["segmenter"], said);
+    assert_ne!(trusted.evidence["concepts"], plain.evidence["concepts"]);
+    // A box of width w, moved by d, shares w - d of w + d columns with itself.
+    let lung = boxes_of(&concept(&plain, "right lung")["boxes"])[0];
+    let width = f64::from(lung.width());
+    let moved = (width / 4.0).floor();
+    let share = (width - moved) / (width + moved);
+    for (agreement, taken) in [(share - 1e-6, true), (share + 1e-6, false)] {
+        let found = of(0.25, json!({"agreement": agreement}));
+        let rejected = found.evidence["segmenter"]["rejected"].as_array().unwrap();
+        assert_eq!(!rejected.contains(&json!("right lung")), taken);
+        let now = boxes_of(&concept(&found, "right lung")["boxes"])[0];
+        assert_eq!(now != lung, taken, "{now:?}");
     }
 }
 

@@ -25,9 +25,10 @@ const POOL: std::ops::Range<u64> = 2_000_000..2_000_016;
 /// concept's, and dice of its region, before and after the checkpoint has refined it.
 pub fn evaluate(backend: &Backend, count: u64) -> Result<Value> {
     let params = MedFocusParams::default();
+    let (looks, how) = (params.looks(), params.localisation());
     let references = POOL.map(|seed| {
         let patient = sample_case(seed, &CaseOptions::default()).patient;
-        Ok(Reference::of(&sample(&patient, &[], seed, None)?, &params)?)
+        Ok(Reference::of(&sample(&patient, &[], seed, None)?, &looks)?)
     });
     let pool = Pool {
         references: references.collect::<Result<_>>()?,
@@ -41,8 +42,8 @@ pub fn evaluate(backend: &Backend, count: u64) -> Result<Value> {
             let place = displaced.then(|| Placement::draw(&mut rng));
             let target = sample(&case.patient, &case.findings, seed, place.as_ref())?;
             let content = BBox::<Working>::new(0, 0, WORKING_SIDE, WORKING_SIDE)?;
-            let features = Features::of(&target.image, &content, &params)?;
-            let anatomy = localise(&features, &content, &pool, None, &params)?;
+            let features = Features::of(&target.image, &content, &looks)?;
+            let anatomy = localise(&features, &content, &pool, None, &how)?;
             let embedding = backend.encode(&target.image, &|_| Ok(()))?;
             for (concept, region) in Concept::ALL.into_iter().zip(anatomy.regions) {
                 let truth = target.masks[concept.name()].view().mapv(|pixel| pixel != 0);
