@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use medfocus::metrics::{
-    Category, Direction, METRICS, Overlap, auprc,
+    Category, Direction, Judged, METRICS, Overlap, auprc,
     curves::{auc, images},
-    metric, overlap, pointing_game, rank_correlation, union_area,
+    overlap, pointing_game, rank_correlation, union_area,
 };
 use medfocus_plugin_api::{BBox, Frame, GrayImage, HeatMap, Native, WORKING_SIDE, Working};
 use ndarray::{Array2, s};
@@ -218,34 +218,50 @@ fn a_curve_that_cannot_be_drawn_says_why() {
 }
 
 #[test]
-fn the_table_of_metrics_is_sound() {
-    let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+fn every_metric_has_a_name_of_its_own_and_is_computed_from_what_it_says() {
+    let names: BTreeSet<_> = METRICS.iter().map(|(metric, _)| metric.name).collect();
     assert_eq!(names.len(), METRICS.len(), "names are unique");
-    for entry in METRICS {
-        assert_eq!(metric(entry.name), Some(entry));
-        assert!(entry.range.0 < entry.range.1);
-        assert!(
-            !entry.percent || entry.range == (0.0, 1.0),
-            "{}",
-            entry.name
-        );
+
+    // Half of the truth is found, and all that is found is true; all heat lies in the truth.
+    let truth = [bbox::<Working>([0, 0, 40, 20])];
+    let found = [bbox::<Working>([0, 0, 20, 20])];
+    let found_heat = heat(&[([0, 0, 20, 10], 1.0)]);
+    let judged = Judged {
+        overlap: overlap(&found, &truth),
+        heat: Some(&found_heat),
+        truth: &truth,
+        curves: Some([vec![1.0, 0.0], vec![0.0, 0.5]]),
+    };
+    let values = |judged: &Judged<'_>| {
+        let values = METRICS
+            .iter()
+            .map(|(metric, compute)| (metric.name, compute(judged)));
+        values.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        values(&judged),
+        [
+            ("iou", Some(0.5)),
+            ("f1", Some(2.0 / 3.0)),
+            ("precision", Some(1.0)),
+            ("recall", Some(0.5)),
+            ("pointing_game", Some(1.0)),
+            ("auprc", auprc(&found_heat, &truth)),
+            ("deletion_auc", Some(0.5)),
+            ("insertion_auc", Some(0.25)),
+        ]
+    );
+    let boxes_only = Judged {
+        heat: None,
+        curves: None,
+        ..judged
+    };
+    for ((metric, _), (_, value)) in METRICS.iter().zip(values(&boxes_only)) {
+        assert_eq!(value.is_none(), metric.needs_heat, "{}", metric.name);
+        let lower = metric.direction == Direction::LowerIsBetter;
+        assert_eq!(lower, metric.name == "deletion_auc");
+        assert!(!metric.percent || metric.category != Category::Faithfulness);
     }
-    let deletion = metric("deletion_auc").unwrap();
-    assert_eq!(deletion.direction, Direction::LowerIsBetter);
-    assert_eq!(
-        metric("region_iou").unwrap().category,
-        Category::Randomisation
-    );
-    assert_eq!(metric("IoU"), None);
-    let json = serde_json::to_value(deletion).unwrap();
-    assert_eq!(
-        json,
-        serde_json::json!({
-            "name": "deletion_auc", "title": "Deletion AUC", "category": "faithfulness",
-            "direction": "lower_is_better", "range": [0.0, 1.0], "percent": false, "needs": "heat",
-            "source": deletion.source,
-        })
-    );
 }
 
 /// Up to six boxes in 12 x 12 pixels.
