@@ -84,9 +84,10 @@ fn run(case: &str) {
 /// The plain way: logits and log-softmax of every position, then the answer's are read.
 fn naive_score(backend: &Backend, image: &GrayImage, images: i64) {
     let _off = GradMode::off();
+    let tokens = backend.network().config().grid().tokens();
     let answered = backend
         .prompter()
-        .answered(QUESTION, ANSWER, AnswerSpan::Answer)
+        .answered(QUESTION, ANSWER, AnswerSpan::Answer, tokens)
         .expect("it has tokens");
     let pixels = backend
         .processor()
@@ -96,7 +97,7 @@ fn naive_score(backend: &Backend, image: &GrayImage, images: i64) {
     let ids = Tensor::from_slice(&answered.ids)
         .unsqueeze(0)
         .repeat([images, 1]);
-    let logits = backend.model().forward(&ids, &pixels).expect("it runs");
+    let logits = backend.network().forward(&ids, &pixels).expect("it runs");
     let log_probs = logits.log_softmax(-1, Kind::Float);
     let rows = log_probs.narrow(
         1,

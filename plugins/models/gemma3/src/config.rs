@@ -7,6 +7,8 @@
 
 use std::path::Path;
 
+use medfocus_lvlm::backend::Ids;
+use medfocus_lvlm::network::Grid;
 use medfocus_torch::settings;
 use serde::Deserialize;
 
@@ -161,6 +163,15 @@ impl Config {
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// The image tokens of every image.
+    pub fn grid(&self) -> Grid {
+        let side = self.grid_side() as usize;
+        Grid {
+            rows: side,
+            columns: side,
+        }
     }
 
     /// Image tokens along one side of the image.
@@ -367,23 +378,6 @@ impl RawRope {
             theta: self.rope_theta.unwrap_or(theta),
             factor,
         })
-    }
-}
-
-/// One id or several.
-#[derive(Deserialize, Clone)]
-#[serde(untagged)]
-pub(crate) enum Ids {
-    One(i64),
-    Many(Vec<i64>),
-}
-
-impl Ids {
-    pub(crate) fn into_vec(self) -> Vec<i64> {
-        match self {
-            Self::One(id) => vec![id],
-            Self::Many(ids) => ids,
-        }
     }
 }
 

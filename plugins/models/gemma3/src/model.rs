@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use medfocus_lvlm::cache::Cache;
+use medfocus_lvlm::forward;
+use medfocus_lvlm::mask::image_blocks;
+use medfocus_lvlm::network::{Attend, Grid, Network};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
 use crate::config::Config;
-use crate::mask::image_blocks;
 use crate::names::Names;
 use crate::projector::Projector;
 use crate::text::{Decoder, Pass};
@@ -49,27 +52,6 @@ impl Gemma3 {
         Ok(model)
     }
 
-    /// These weights of this configuration with noise in place of its top `layers` decoder layers
-    /// (cascading randomisation, Adebayo et al., NeurIPS 2018). More layers keep the noise of fewer.
-    pub fn randomised(
-        config: &Config,
-        weights: Weights,
-        layers: usize,
-        seed: u64,
-    ) -> Result<Weights> {
-        let depth = config.text.layers.len();
-        let Some(first) = depth.checked_sub(layers) else {
-            return Err(Error::Request(format!(
-                "{layers} decoder layers cannot be randomised: this model has {depth}"
-            )));
-        };
-        let names = Names::detect(&weights)?;
-        let prefixes = (first..depth)
-            .map(|layer| format!("{}.layers.{layer}.", names.decoder))
-            .collect();
-        Ok(weights.randomised(prefixes, seed))
-    }
-
     /// Name (as on the hub) and shape of every parameter of this configuration.
     pub fn parameters(config: &Config) -> Result<BTreeMap<String, Vec<i64>>> {
         let blueprint = Weights::blueprint();
@@ -87,67 +69,14 @@ impl Gemma3 {
         &self.vision
     }
 
+    /// The projector.
+    pub fn projector(&self) -> &Projector {
+        &self.projector
+    }
+
     /// The decoder.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
-    }
-
-    /// Where the weights are.
-    pub fn device(&self) -> Device {
-        self.decoder.device()
-    }
-
-    /// Normalised pixels `[images, 3, side, side]` to image tokens `[images, tokens per image, hidden]`.
-    pub fn image_features(&self, pixels: &Tensor) -> Result<Tensor> {
-        let pixels = pixels
-            .f_to_device(self.device())?
-            .f_to_kind(self.decoder.kind()?)?;
-        self.project(&self.vision.forward(&pixels)?)
-    }
-
-    /// Patch features of the tower to image tokens.
-    pub fn project(&self, patches: &Tensor) -> Result<Tensor> {
-        self.projector.forward(patches)
-    }
-
-    /// Decoder input `[batch, tokens, hidden]`: scaled embeddings with the image features, unscaled,
-    /// in the places of the image tokens.
-    pub fn embed(&self, ids: &[i64], features: &Tensor) -> Result<Tensor> {
-        let row = Tensor::f_from_slice(ids)?
-            .f_to_device(self.device())?
-            .f_unsqueeze(0)?;
-        let images = ids
-            .iter()
-            .filter(|&&id| id == self.config.image_token)
-            .count() as i64;
-        let (blocks, tokens, _) = features.size3()?;
-        let filled = blocks * tokens;
-        if images == 0 || filled % images != 0 {
-            return Err(Error::Request(format!(
-                "{filled} image features do not fill the {images} image tokens of each sequence"
-            )));
-        }
-        self.embed_batch(
-            &row.f_expand([filled / images, ids.len() as i64], false)?,
-            features,
-        )
-    }
-
-    /// The same for sequences `[batch, tokens]` that differ.
-    pub fn embed_batch(&self, ids: &Tensor, features: &Tensor) -> Result<Tensor> {
-        let embedded = self.decoder.embed(ids)?;
-        let places = ids
-            .f_eq(self.config.image_token)?
-            .f_unsqueeze(-1)?
-            .f_expand_as(&embedded)?;
-        let features = features.f_to_kind(embedded.f_kind()?)?;
-        Ok(embedded.f_masked_scatter(&places, &features)?)
-    }
-
-    /// Positions and masks of a sequence with these ids.
-    pub fn prefill(&self, ids: &[i64]) -> Result<Pass> {
-        self.decoder
-            .prefill(&image_blocks(ids, self.config.image_token))
     }
 
     /// Final hidden states `[batch, tokens, hidden]` of sequences `ids [batch, tokens]` with their
@@ -173,7 +102,7 @@ impl Gemma3 {
                 "the sequences of a batch have their image tokens at different places".to_owned(),
             ));
         }
-        let features = self.image_features(pixels)?;
+        let features = forward::features(self, pixels)?;
         let places = blocks.iter().filter(|&&block| block >= 0).count() as i64 * batch;
         let (images, each, _) = features.size3()?;
         if places != images * each {
@@ -182,13 +111,81 @@ impl Gemma3 {
                 images * each
             )));
         }
-        let embedded = self.embed_batch(&ids.f_to_device(self.device())?, &features)?;
-        self.decoder
-            .run(&embedded, &self.decoder.prefill(&blocks)?, None)
+        let ids = ids.f_to_device(self.decoder.device())?;
+        let embedded = forward::embed_batch(self, &ids, &features)?;
+        forward::run(self, &embedded, &self.decoder.prefill(&blocks)?, None)
     }
 
     /// Logits `[batch, tokens, vocabulary]` of whole sequences; see [`Gemma3::hidden`].
     pub fn forward(&self, ids: &Tensor, pixels: &Tensor) -> Result<Tensor> {
         self.decoder.logits(&self.hidden(ids, pixels)?)
+    }
+}
+
+impl Network for Gemma3 {
+    type Pass = Pass;
+
+    fn device(&self) -> Device {
+        self.decoder.device()
+    }
+
+    fn kind(&self) -> Result<Kind> {
+        self.decoder.kind()
+    }
+
+    fn image_token(&self) -> i64 {
+        self.config.image_token
+    }
+
+    fn grid(&self, _: i64, _: i64) -> Grid {
+        self.config.grid()
+    }
+
+    fn stages(&self) -> usize {
+        self.vision.stages() + 1
+    }
+
+    fn stage(&self, stage: usize, x: &Tensor) -> Result<Tensor> {
+        if stage < self.vision.stages() {
+            self.vision.stage(stage, x)
+        } else {
+            self.projector.forward(x)
+        }
+    }
+
+    fn embed(&self, ids: &Tensor) -> Result<Tensor> {
+        self.decoder.embed(ids)
+    }
+
+    fn prefill(&self, ids: &[i64], _: Grid) -> Result<Pass> {
+        self.decoder
+            .prefill(&image_blocks(ids, self.config.image_token))
+    }
+
+    fn step(&self, prefill: &Pass, generated: usize) -> Result<Pass> {
+        self.decoder.step(prefill, generated)
+    }
+
+    fn depth(&self) -> usize {
+        self.decoder.depth()
+    }
+
+    fn layer(
+        &self,
+        index: usize,
+        hidden: &Tensor,
+        pass: &Pass,
+        attend: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
+        self.decoder.layer(index, hidden, pass, attend, cache)
+    }
+
+    fn finish(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.decoder.finish(hidden)
+    }
+
+    fn logits(&self, finished: &Tensor) -> Result<Tensor> {
+        self.decoder.logits(finished)
     }
 }

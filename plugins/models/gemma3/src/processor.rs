@@ -9,6 +9,7 @@
 use std::path::Path;
 
 use medfocus_imaging::resample::{Filter, resize};
+use medfocus_lvlm::network::Pixels;
 use medfocus_torch::settings;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use ndarray::{Array2, ArrayView2};
@@ -43,17 +44,6 @@ impl Processor {
         settings::parse_processor::<Raw>(text)?.resolve(side)
     }
 
-    /// Normalised pixels `[3, side, side]`, f32, of a grey image of any size.
-    pub fn pixels(&self, image: ArrayView2<'_, u8>) -> Result<Tensor> {
-        let grey = self.resized(image)?;
-        let mut values: Vec<f32> = Vec::with_capacity(3 * grey.len());
-        for table in &self.levels {
-            values.extend(grey.iter().map(|&level| table[usize::from(level)]));
-        }
-        let side = self.side as i64;
-        Ok(Tensor::f_from_slice(&values)?.f_reshape([3, side, side])?)
-    }
-
     fn resized(&self, image: ArrayView2<'_, u8>) -> Result<Array2<u8>> {
         let size = (self.side, self.side);
         match self.resampling {
@@ -69,6 +59,23 @@ impl Processor {
                 image.nrows()
             ))),
         }
+    }
+}
+
+impl Pixels for Processor {
+    fn size(&self, _: usize, _: usize) -> Result<(i64, i64)> {
+        let side = self.side as i64;
+        Ok((side, side))
+    }
+
+    fn pixels(&self, image: ArrayView2<'_, u8>) -> Result<Tensor> {
+        let grey = self.resized(image)?;
+        let mut values: Vec<f32> = Vec::with_capacity(3 * grey.len());
+        for table in &self.levels {
+            values.extend(grey.iter().map(|&level| table[usize::from(level)]));
+        }
+        let side = self.side as i64;
+        Ok(Tensor::f_from_slice(&values)?.f_reshape([3, side, side])?)
     }
 }
 

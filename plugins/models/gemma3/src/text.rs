@@ -3,18 +3,19 @@
 //! Each layer is a method call of its own, so that a caller can look at the hidden state between
 //! two layers or cut the gradient there.
 
+use medfocus_lvlm::cache::Cache;
+use medfocus_lvlm::mask::Mask;
+use medfocus_lvlm::network::Attend;
 use medfocus_torch::nn::{
     Linear, attention_map, fused_attention, merge_heads, repeat_heads, split_heads,
 };
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
-use crate::cache::Cache;
+use crate::Result;
 use crate::config::{Reach, TextConfig};
-use crate::mask::Mask;
 use crate::norm::RmsNorm;
 use crate::rope::Rotary;
-use crate::{Error, Result};
 
 /// The decoder.
 #[derive(Debug)]
@@ -32,7 +33,10 @@ pub struct Decoder {
 /// What the layers need to know about the tokens of one forward pass.
 #[derive(Debug)]
 pub struct Pass {
+    /// Position of the first token.
     first: i64,
+    /// How many there are.
+    count: i64,
     full: View,
     sliding: View,
 }
@@ -43,15 +47,6 @@ struct View {
     rotary: Rotary,
     /// `None` for a single new token, which sees all that the cache holds within its reach.
     mask: Option<Mask>,
-}
-
-/// How a layer computes its attention.
-pub enum Attend<'a> {
-    /// In one fused kernel, without ever holding the map.
-    Fused,
-    /// Through the map `[batch, heads, queries, keys]`, which the function may look at or replace
-    /// before it weights the values.
-    Map(&'a mut dyn FnMut(Tensor) -> Result<Tensor>),
 }
 
 impl Decoder {
@@ -92,7 +87,7 @@ impl Decoder {
         self.layers.len()
     }
 
-    /// A pass over whole sequences; `block` is the image block of each token ([`crate::mask::image_blocks`]).
+    /// A pass over whole sequences; `block` is the image block of each token ([`medfocus_lvlm::mask::image_blocks`]).
     pub fn prefill(&self, block: &[i64]) -> Result<Pass> {
         let mask = |window| Mask::new(block, window, self.device()).map(Some);
         self.pass(
@@ -103,9 +98,9 @@ impl Decoder {
         )
     }
 
-    /// A pass over one new text token at this position, after a prefill with a cache.
-    pub fn step(&self, position: i64) -> Result<Pass> {
-        self.pass(position, 1, None, None)
+    /// A pass over one new text token, after a prefill with a cache and so many other new tokens.
+    pub fn step(&self, prefill: &Pass, generated: usize) -> Result<Pass> {
+        self.pass(prefill.count + generated as i64, 1, None, None)
     }
 
     fn pass(
@@ -124,6 +119,7 @@ impl Decoder {
         };
         Ok(Pass {
             first,
+            count,
             full: view(self.config.rope_full, full)?,
             sliding: view(self.config.rope_sliding, sliding)?,
         })
@@ -145,20 +141,6 @@ impl Decoder {
         cache: Option<&mut Cache>,
     ) -> Result<Tensor> {
         self.layers[index].forward(hidden, pass, attend, cache)
-    }
-
-    /// All layers with fused attention, then the final norm: `[batch, tokens, hidden]` to the same.
-    pub fn run(
-        &self,
-        embedded: &Tensor,
-        pass: &Pass,
-        mut cache: Option<&mut Cache>,
-    ) -> Result<Tensor> {
-        let mut hidden = embedded.shallow_clone();
-        for index in 0..self.depth() {
-            hidden = self.layer(index, &hidden, pass, Attend::Fused, cache.as_deref_mut())?;
-        }
-        self.finish(&hidden)
     }
 
     /// The norm after the last layer.
@@ -349,22 +331,4 @@ impl Attention {
         };
         self.out.forward(&merge_heads(&mixed)?)
     }
-}
-
-/// Turns a layer number that may count from the end (-1 is the last of `count`) into an index.
-pub fn layer_index(layer: i64, count: usize, what: &str) -> Result<usize> {
-    let index = if layer < 0 {
-        layer + count as i64
-    } else {
-        layer
-    };
-    usize::try_from(index)
-        .ok()
-        .filter(|&index| index < count)
-        .ok_or_else(|| {
-            Error::Request(format!(
-                "{what} {layer} does not exist: this model has {count}, numbered 0 to {} or -{count} to -1",
-                count - 1
-            ))
-        })
 }

@@ -74,7 +74,7 @@ fn cached_equals_recomputed() {
             .unwrap()
             .unsqueeze(0);
         let batch = Tensor::from_slice(&sequence).unsqueeze(0);
-        let logits = backend.model().forward(&batch, &pixels).unwrap();
+        let logits = backend.network().forward(&batch, &pixels).unwrap();
         let rows = logits
             .log_softmax(-1, None)
             .squeeze_dim(0)

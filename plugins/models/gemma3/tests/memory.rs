@@ -7,9 +7,10 @@ use std::process::Command;
 use std::{env, fs};
 
 use common::{go_on, random};
-use medfocus_model_gemma3::Backend;
+use medfocus_lvlm::memory::{Batch, estimate};
+use medfocus_lvlm::network::Family as _;
 use medfocus_model_gemma3::config::Config;
-use medfocus_model_gemma3::memory::{Batch, estimate};
+use medfocus_model_gemma3::{Backend, Family};
 use medfocus_plugin_api::{
     AnswerSpan, GrayImage, Memory, Objective, PixelBaseline, PixelPath, ScoreRequest, TraceRequest,
     Want, Wrt,
@@ -62,7 +63,10 @@ fn measure() {
         let (folder, backend) = random::backend(8_192, 12, IMAGES);
         (Some(folder), backend)
     };
-    let expected = estimate(backend.model().config(), Kind::Float);
+    let expected = estimate(
+        Family::facts(backend.network().config()).shapes,
+        Kind::Float,
+    );
     let (run, expected): (fn(&Backend, usize), u64) = if case.ends_with("score") {
         (score, expected.score)
     } else {
@@ -126,7 +130,12 @@ fn the_released_model_fits_a_workstation() {
                 "num_attention_heads": 16, "image_size": 896, "patch_size": 14}}}}"#
         )
     };
-    let memory = |depth, kind| estimate(&Config::parse(&text(depth)).unwrap(), kind);
+    let memory = |depth, kind| {
+        estimate(
+            Family::facts(&Config::parse(&text(depth)).unwrap()).shapes,
+            kind,
+        )
+    };
     let (narrow, wide) = (memory(34, Kind::BFloat16), memory(34, Kind::Float));
     assert!((100 << 20..400 << 20).contains(&narrow.score), "{narrow:?}");
     assert!(

@@ -5,11 +5,12 @@ mod common;
 use std::collections::HashMap;
 
 use common::{Fixture, TOLERANCE, check_within, folder, ids};
+use medfocus_lvlm::forward;
+use medfocus_lvlm::mask::{Mask, image_blocks};
+use medfocus_lvlm::network::{Attend, Network};
 use medfocus_model_gemma3::Gemma3;
 use medfocus_model_gemma3::config::{Config, Rope};
-use medfocus_model_gemma3::mask::{Mask, image_blocks};
 use medfocus_model_gemma3::rope::Rotary;
-use medfocus_model_gemma3::text::Attend;
 use medfocus_torch::checkpoint::Checkpoint;
 use medfocus_torch::tch::{Device, IndexOp, Kind, Tensor};
 use medfocus_torch::weights::Weights;
@@ -35,9 +36,9 @@ fn walk(
     features: &Tensor,
     mapped: bool,
 ) -> (Vec<Tensor>, Vec<Tensor>) {
-    let pass = model.prefill(ids).unwrap();
+    let pass = model.prefill(ids, model.config().grid()).unwrap();
     let decoder = model.decoder();
-    let mut hidden = vec![model.embed(ids, features).unwrap()];
+    let mut hidden = vec![forward::embed(model, ids, features).unwrap()];
     let mut maps = Vec::new();
     for layer in 0..decoder.depth() {
         let mut keep = |map: Tensor| {
@@ -66,7 +67,7 @@ fn the_tower_and_projector_match() {
         let pixels = pixels(&fixture, 0);
         let patches = model.vision().forward(&pixels).unwrap();
         fixture.check("patches", &patches.i(0), fixture.tensor("patches"));
-        let features = model.image_features(&pixels).unwrap();
+        let features = forward::features(&model, &pixels).unwrap();
         fixture.check("features", &features.i(0), fixture.tensor("features"));
     }
 }
@@ -131,7 +132,7 @@ fn the_embedding_scale_is_rounded_and_spares_the_image() {
     let model = model("hub", Kind::BFloat16);
     let features = fixture.tensor("bf16.features").unsqueeze(0);
     let ids = fixture.answer(0).ids;
-    let embedded = model.embed(&ids, &features).unwrap();
+    let embedded = forward::embed(&model, &ids, &features).unwrap();
     let image = ids
         .iter()
         .position(|&id| id == model.config().image_token)
@@ -165,13 +166,13 @@ fn two_images_see_themselves_and_not_each_other() {
             fixture.tensor("two_images.logits"),
         );
 
-        let features = model.image_features(&both).unwrap();
+        let features = forward::features(&model, &both).unwrap();
         let layer = fixture
             .layers("attention")
             .into_iter()
             .find(|layer| fixture.tensor(&format!("attention.{layer}")).dim() == 3);
-        let embedded = model.embed_batch(&batch, &features).unwrap();
-        let pass = model.prefill(&ids).unwrap();
+        let embedded = forward::embed_batch(&model, &batch, &features).unwrap();
+        let pass = model.prefill(&ids, model.config().grid()).unwrap();
         let mut hidden = embedded;
         for index in 0..=layer.unwrap() as usize {
             let mut map = None;
@@ -325,7 +326,7 @@ fn both_spellings_of_one_model_are_one_model() {
         .map(|(name, tensor)| (newer(&name), tensor))
         .collect();
     let model = Gemma3::new(config, &Weights::from_tensors(renamed)).unwrap();
-    let features = model.image_features(&pixels(&fixture, 0)).unwrap();
+    let features = forward::features(&model, &pixels(&fixture, 0)).unwrap();
     fixture.check("features", &features.i(0), fixture.tensor("features"));
 }
 

@@ -5,7 +5,8 @@ mod common;
 use std::sync::atomic::Ordering;
 
 use common::{CASES, Fixture, folder, host, torch};
-use medfocus_model_gemma3::plugin::{Gemma3Plugin, Settings};
+use medfocus_lvlm::plugin::Settings;
+use medfocus_model_gemma3::Gemma3Plugin;
 use medfocus_plugin_api::{
     AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, Objective,
     ScoreRequest, TraceRequest, VisionLanguageModel,

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Fixture, largest_difference};
+use medfocus_lvlm::network::Pixels;
 use medfocus_model_gemma3::processor::Processor;
 use ndarray::Array2;
 

@@ -3,13 +3,22 @@
 mod common;
 
 use common::{CASES, Fixture, folder, ids};
+use medfocus_lvlm::prompt::Prompter;
+use medfocus_model_gemma3::Family;
 use medfocus_model_gemma3::config::Config;
-use medfocus_model_gemma3::prompt::Prompter;
 use medfocus_plugin_api::AnswerSpan;
 
+fn config(name: &str) -> Config {
+    Config::from_folder(&folder(name)).unwrap()
+}
+
 fn prompter(name: &str) -> Prompter {
-    let folder = folder(name);
-    Prompter::from_folder(&folder, &Config::from_folder(&folder).unwrap()).unwrap()
+    Prompter::from_folder::<Family>(&folder(name), &config(name)).unwrap()
+}
+
+/// Image tokens of an image.
+fn tokens(name: &str) -> usize {
+    config(name).grid().tokens()
 }
 
 #[test]
@@ -17,18 +26,30 @@ fn ids_and_spans_are_those_of_the_reference() {
     for fixture in Fixture::all() {
         let prompter = prompter(fixture.name);
         assert_eq!(
-            prompter.question(fixture.question()).unwrap(),
+            prompter
+                .question(fixture.question(), tokens(fixture.name))
+                .unwrap(),
             ids(&fixture.facts["prompt_ids"])
         );
         for index in 0..2 {
             let expected = fixture.answer(index);
             let own = prompter
-                .answered(fixture.question(), &expected.text, AnswerSpan::Answer)
+                .answered(
+                    fixture.question(),
+                    &expected.text,
+                    AnswerSpan::Answer,
+                    tokens(fixture.name),
+                )
                 .unwrap();
             assert_eq!(own.ids, expected.ids);
             assert_eq!(own.answer, expected.start..expected.end);
             let turn = prompter
-                .answered(fixture.question(), &expected.text, AnswerSpan::Turn)
+                .answered(
+                    fixture.question(),
+                    &expected.text,
+                    AnswerSpan::Turn,
+                    tokens(fixture.name),
+                )
                 .unwrap();
             assert_eq!(turn.answer, expected.start..expected.turn_end);
         }
@@ -39,8 +60,10 @@ fn ids_and_spans_are_those_of_the_reference() {
 fn a_sequence_begins_once_and_newlines_merge_around_the_image() {
     for name in CASES {
         let prompter = prompter(name);
-        let ids = prompter.question("Is there any evidence?").unwrap();
-        let config = Config::from_folder(&folder(name)).unwrap();
+        let ids = prompter
+            .question("Is there any evidence?", tokens(name))
+            .unwrap();
+        let config = config(name);
         assert_eq!(ids[0], config.text.bos);
         assert_ne!(ids[1], config.text.bos);
         let image = ids.iter().position(|&id| id == config.begin_image).unwrap();
@@ -63,10 +86,10 @@ fn a_sequence_begins_once_and_newlines_merge_around_the_image() {
 fn white_space_around_question_and_answer_is_trimmed() {
     let prompter = prompter("hub");
     let plain = prompter
-        .answered("Is it?", "yes", AnswerSpan::Answer)
+        .answered("Is it?", "yes", AnswerSpan::Answer, tokens("hub"))
         .unwrap();
     let padded = prompter
-        .answered(" \n Is it? ", "\tyes \n", AnswerSpan::Answer)
+        .answered(" \n Is it? ", "\tyes \n", AnswerSpan::Answer, tokens("hub"))
         .unwrap();
     assert_eq!(plain, padded);
 }
@@ -76,7 +99,7 @@ fn the_answer_is_read_back_from_its_span() {
     let prompter = prompter("small");
     for answer in ["yes", "No heart\n\nleft lung", "é ☃", "a  b"] {
         let answered = prompter
-            .answered("Is it?", answer, AnswerSpan::Answer)
+            .answered("Is it?", answer, AnswerSpan::Answer, tokens("small"))
             .unwrap();
         assert_eq!(
             prompter.decode(&answered.ids[answered.answer]).unwrap(),
@@ -89,7 +112,7 @@ fn the_answer_is_read_back_from_its_span() {
 fn tokens_show_their_white_space() {
     let prompter = prompter("hub");
     let answered = prompter
-        .answered("Is it?", "the heart", AnswerSpan::Answer)
+        .answered("Is it?", "the heart", AnswerSpan::Answer, tokens("hub"))
         .unwrap();
     let texts: Vec<String> = prompter
         .describe(&answered.ids[answered.answer])
@@ -103,12 +126,15 @@ fn tokens_show_their_white_space() {
 fn an_empty_answer_and_a_smuggled_image_are_refused() {
     let prompter = prompter("hub");
     let empty = prompter
-        .answered("Is it?", " \n", AnswerSpan::Turn)
+        .answered("Is it?", " \n", AnswerSpan::Turn, tokens("hub"))
         .unwrap_err()
         .to_string();
     assert!(empty.contains("answer is empty"), "{empty}");
     for smuggled in ["<start_of_image>", "what is <image_soft_token>?"] {
-        let error = prompter.question(smuggled).unwrap_err().to_string();
+        let error = prompter
+            .question(smuggled, tokens("hub"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("image tokens"), "{error}");
     }
 }
@@ -121,7 +147,7 @@ fn a_template_is_looked_for_in_three_places() {
     for file in ["tokenizer.json", "tokenizer_config.json"] {
         std::fs::copy(original.join(file), copy.path().join(file)).unwrap();
     }
-    let missing = Prompter::from_folder(copy.path(), &config)
+    let missing = Prompter::from_folder::<Family>(copy.path(), &config)
         .unwrap_err()
         .to_string();
     assert!(missing.contains("no chat template"), "{missing}");
@@ -129,18 +155,24 @@ fn a_template_is_looked_for_in_three_places() {
     let write =
         |template: &str| std::fs::write(copy.path().join("chat_template.jinja"), template).unwrap();
     write("{% if %}");
-    let broken = Prompter::from_folder(copy.path(), &config)
+    let broken = Prompter::from_folder::<Family>(copy.path(), &config)
         .unwrap_err()
         .to_string();
     assert!(broken.contains("chat_template.jinja"), "{broken}");
 
     write("{{ raise_exception('only cats') }}");
-    let refused = Prompter::from_folder(copy.path(), &config).unwrap();
-    let error = refused.question("Is it?").unwrap_err().to_string();
+    let refused = Prompter::from_folder::<Family>(copy.path(), &config).unwrap();
+    let error = refused
+        .question("Is it?", tokens("hub"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("only cats"), "{error}");
 
     write("{{ bos_token }}{{ bos_token }}<start_of_image>");
-    let twice = Prompter::from_folder(copy.path(), &config).unwrap();
-    let error = twice.question("Is it?").unwrap_err().to_string();
+    let twice = Prompter::from_folder::<Family>(copy.path(), &config).unwrap();
+    let error = twice
+        .question("Is it?", tokens("hub"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("twice"), "{error}");
 }

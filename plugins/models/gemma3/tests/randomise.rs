@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Fixture, folder, host, torch};
-use medfocus_model_gemma3::plugin::{Gemma3Plugin, Settings};
+use medfocus_lvlm::plugin::Settings;
+use medfocus_model_gemma3::Gemma3Plugin;
 use medfocus_plugin_api::{
     AnswerSpan, Component, Context, ErrorKind, Objective, Result, TraceRequest, VisionLanguageModel,
 };

@@ -3,8 +3,9 @@
 mod common;
 
 use common::{Fixture, check_within, folder, go_on, torch};
+use medfocus_lvlm::network::Network;
+use medfocus_lvlm::tape::{Place, Plan, Tape};
 use medfocus_model_gemma3::config::Config;
-use medfocus_model_gemma3::tape::{Place, Plan, Tape};
 use medfocus_model_gemma3::{Backend, Error, Gemma3};
 use medfocus_plugin_api::{
     AnswerSpan, GrayImage, Objective, PixelBaseline, PixelPath, Quantity, Trace, TraceRequest,
@@ -343,7 +344,7 @@ fn nothing_is_recorded_below_the_lowest_gradient() {
     let config = Config::from_folder(&folder(name)).unwrap();
     let model = Gemma3::new(config, &Weights::from_tensors(leaves)).unwrap();
     let ids = fixture.answer(0).ids;
-    let pass = model.prefill(&ids).unwrap();
+    let pass = model.prefill(&ids, model.config().grid()).unwrap();
     let features = fixture.tensor("features").unsqueeze(0);
     let [h0, h1, a1, h2] = [
         Place::hidden(0),

@@ -56,8 +56,9 @@ pub fn backend(vocabulary: i64, layers: i64, batch: usize) -> (tempfile::TempDir
             )
         })
         .collect();
-    let model =
-        Gemma3::new(config, &Weights::from_tensors(tensors)).expect("all weights are there");
-    let backend = Backend::with_model(model, folder.path(), batch).expect("the tokenizer fits");
+    let model = Gemma3::new(config.clone(), &Weights::from_tensors(tensors))
+        .expect("all weights are there");
+    let backend =
+        Backend::with_network(model, &config, folder.path(), batch).expect("the tokenizer fits");
     (folder, backend)
 }

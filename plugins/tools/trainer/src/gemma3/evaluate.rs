@@ -4,6 +4,8 @@
 
 use anyhow::{Context, Result, anyhow};
 use medfocus_imaging::working::{letterbox, letterbox_geometry};
+use medfocus_lvlm::forward;
+use medfocus_lvlm::network::Network;
 use medfocus_model_gemma3::Backend;
 use medfocus_phantom::{CaseOptions, Finding, FindingInstance, PixelBox, Renderer, sample_case};
 use medfocus_plugin_api::{GenerateRequest, GrayImage};
@@ -166,19 +168,18 @@ fn measure(backend: &Backend, finding: Finding, exams: &[Exam], spoken: usize) -
 
 /// Probability of "Yes" against "No" for each image.
 fn chances(backend: &Backend, finding: Finding, images: &[Array2<u8>]) -> Result<Vec<f64>> {
-    let (model, prompter) = (backend.model(), backend.prompter());
-    let ids = prompter.question(&Task::Direct.question(finding.name()))?;
+    let (model, prompter) = (backend.network(), backend.prompter());
+    let grid = model.config().grid();
+    let ids = prompter.question(&Task::Direct.question(finding.name()), grid.tokens())?;
     let words = Tensor::from_slice(&[prompter.first_token("Yes")?, prompter.first_token("No")?]);
     let pixels: Vec<Tensor> = images
         .iter()
         .map(|image| backend.processor().pixels(image.view()))
         .collect::<Result<_, _>>()?;
-    let features = model.image_features(&Tensor::stack(&pixels, 0))?;
-    let hidden =
-        model
-            .decoder()
-            .run(&model.embed(&ids, &features)?, &model.prefill(&ids)?, None)?;
-    let logits = model.decoder().logits(&hidden.select(1, -1))?;
+    let features = forward::features(model, &Tensor::stack(&pixels, 0))?;
+    let embedded = forward::embed(model, &ids, &features)?;
+    let hidden = forward::run(model, &embedded, &model.prefill(&ids, grid)?, None)?;
+    let logits = model.logits(&hidden.select(1, -1))?;
     Ok(Vec::<f64>::try_from(
         logits
             .index_select(1, &words)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
+use medfocus_lvlm::forward;
 use medfocus_model_gemma3::Gemma3;
 use medfocus_phantom::Finding;
 use medfocus_torch::tch::{Kind, Reduction, Tensor, no_grad};
@@ -98,7 +99,7 @@ fn loss(
     let batch = Batch::new(feed.take(images));
     let questions = ask(&batch, count, tasks, rng);
     let patches = model.vision().forward(&batch.pixels)?;
-    let features = model.project(&patches)?;
+    let features = model.projector().forward(&patches)?;
     let mut loss = head.loss(&patches, &batch) * AUXILIARY;
     let (direct, other): (Vec<_>, Vec<_>) = questions
         .iter()
@@ -123,7 +124,7 @@ fn loss(
 /// Share of right direct answers on images with and on as many images without each finding.
 fn accuracy(model: &Gemma3, test: &Batch, phrases: &mut Phrases) -> Result<Vec<[f64; 2]>> {
     no_grad(|| {
-        let features = model.image_features(&test.pixels)?;
+        let features = forward::features(model, &test.pixels)?;
         Finding::ALL
             .into_iter()
             .map(|finding| {

@@ -42,9 +42,9 @@ use medfocus_torch::tch::{self, Tensor};
 use serde_json::json;
 
 use self::batch::Batch;
+use self::dense::DenseHead;
 use self::language::Plan;
 use self::sample::Purpose;
-use self::dense::DenseHead;
 use self::worker::Worker;
 use crate::checkpoint::{self, Format, RECORD, Staging};
 use crate::feed::FIRST_TEST_SEED;

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use anyhow::Result;
+use medfocus_lvlm::forward;
+use medfocus_lvlm::network::Network;
+use medfocus_lvlm::prompt::{Answered, Prompter};
 use medfocus_model_gemma3::Gemma3;
-use medfocus_model_gemma3::prompt::{Answered, Prompter};
 use medfocus_phantom::Finding;
 use medfocus_plugin_api::AnswerSpan;
 use medfocus_torch::tch::Tensor;
@@ -28,15 +30,18 @@ pub struct Question {
 /// Texts with their ids, each worked out once.
 pub struct Phrases {
     prompter: Prompter,
+    /// Image tokens of an image.
+    image: usize,
     known: HashMap<(String, String), Answered>,
     yes: i64,
     no: i64,
 }
 
 impl Phrases {
-    /// Ids by this tokenizer and chat template.
-    pub fn new(prompter: Prompter) -> Result<Self> {
+    /// Ids by this tokenizer and chat template, for images of so many tokens.
+    pub fn new(prompter: Prompter, image: usize) -> Result<Self> {
         Ok(Phrases {
+            image,
             known: HashMap::new(),
             yes: prompter.first_token("Yes")?,
             no: prompter.first_token("No")?,
@@ -49,7 +54,9 @@ impl Phrases {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(free) => {
                 let (question, answer) = free.key();
-                let answered = self.prompter.answered(question, answer, AnswerSpan::Turn)?;
+                let answered =
+                    self.prompter
+                        .answered(question, answer, AnswerSpan::Turn, self.image)?;
                 Ok(free.insert(answered))
             }
         }
@@ -126,13 +133,11 @@ impl Sequences {
 
     /// Logits `[places, vocabulary]`, given the image tokens of the whole batch.
     pub fn logits(&self, model: &Gemma3, features: &Tensor) -> Result<Tensor> {
-        let embedded = model.embed_batch(&self.ids, &features.index_select(0, &self.images))?;
-        let hidden = model
-            .decoder()
-            .run(&embedded, &model.prefill(&self.pattern)?, None)?;
-        Ok(model
-            .decoder()
-            .logits(&hidden.flatten(0, 1).index_select(0, &self.places))?)
+        let features = features.index_select(0, &self.images);
+        let embedded = forward::embed_batch(model, &self.ids, &features)?;
+        let pass = model.prefill(&self.pattern, model.config().grid())?;
+        let hidden = forward::run(model, &embedded, &pass, None)?;
+        Ok(model.logits(&hidden.flatten(0, 1).index_select(0, &self.places))?)
     }
 }
 

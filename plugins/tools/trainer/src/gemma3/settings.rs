@@ -78,8 +78,9 @@ fn preprocessor_config() -> Value {
 mod tests {
     use super::*;
     use crate::gemma3::{architecture, corpus, tokenizer};
+    use medfocus_lvlm::prompt::Prompter;
+    use medfocus_model_gemma3::Family;
     use medfocus_model_gemma3::config::Config;
-    use medfocus_model_gemma3::prompt::Prompter;
 
     #[test]
     fn the_prompt_is_gemmas() {
@@ -89,10 +90,13 @@ mod tests {
         let settings = architecture::config(tokenizer::size(&tokens).unwrap());
         write(&staging, &settings, &tokens).unwrap();
         let config = Config::parse(&settings.to_string()).unwrap();
-        let prompter = Prompter::from_folder(staging.folder(), &config).unwrap();
+        let prompter = Prompter::from_folder::<Family>(staging.folder(), &config).unwrap();
 
         let ids = prompter
-            .question(" Is there evidence of pneumothorax in the image? ")
+            .question(
+                " Is there evidence of pneumothorax in the image? ",
+                config.grid().tokens(),
+            )
             .unwrap();
         let texts: Vec<String> = prompter
             .describe(&ids)

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use medfocus_model_gemma3::Gemma3;
+use medfocus_lvlm::prompt::Prompter;
 use medfocus_model_gemma3::config::Config;
-use medfocus_model_gemma3::prompt::Prompter;
+use medfocus_model_gemma3::{Family, Gemma3};
 use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::dense::DenseHead;
 use super::questions::Phrases;
 use super::sample::{Purpose, Sample, draw};
-use super::dense::DenseHead;
 use crate::feed::Feed;
 
 /// The network over the common parameters, and a stream of images of its own.
@@ -45,7 +45,10 @@ impl Worker {
             feed: Feed::start(first_seed, |seed, renderer| {
                 draw(seed, Purpose::Training, renderer)
             }),
-            phrases: Phrases::new(Prompter::from_folder(folder, config)?)?,
+            phrases: Phrases::new(
+                Prompter::from_folder::<Family>(folder, config)?,
+                config.grid().tokens(),
+            )?,
             rng: ChaCha8Rng::seed_from_u64(first_seed),
         })
     }

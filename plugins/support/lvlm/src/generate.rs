@@ -7,38 +7,41 @@ use medfocus_torch::tch::{Kind, Tensor};
 use crate::Result;
 use crate::backend::{Backend, Watch};
 use crate::cache::Cache;
+use crate::forward;
+use crate::network::{Family, Network};
 use crate::objective::check_numbers;
 
-impl Backend {
+impl<F: Family> Backend<F> {
     /// Answers greedily: at each step the most probable token, until an end token or the limit.
     pub fn generate(&self, request: &GenerateRequest, watch: &Watch<'_>) -> Result<Generation> {
         let _off = GradMode::off();
-        let ids = self.prompter.question(&request.question)?;
-        let features = self
-            .model
-            .image_features(&self.pixels(&[&request.image])?)?;
+        let grid = self.grid(&request.image)?;
+        let ids = self.prompter.question(&request.question, grid.tokens())?;
+        let network = &self.network;
+        let features = forward::features(network, &self.pixels(&[&request.image])?)?;
         let limit = request.max_new_tokens as usize;
 
-        let decoder = self.model.decoder();
-        let mut cache = Cache::new(decoder.depth());
+        let mut cache = Cache::new(network.depth());
         let (mut tokens, mut log_probs) = (Vec::new(), Vec::new());
-        let mut input = self.model.embed(&ids, &features)?;
-        let mut pass = self.model.prefill(&ids)?;
+        let prefill = network.prefill(&ids, grid)?;
+        let mut input = forward::embed(network, &ids, &features)?;
+        let mut step = None;
         let mut complete = false;
         while tokens.len() < limit && !complete {
             watch(tokens.len(), limit)?;
-            let hidden = decoder.run(&input, &pass, Some(&mut cache))?;
+            let pass = step.as_ref().unwrap_or(&prefill);
+            let hidden = forward::run(network, &input, pass, Some(&mut cache))?;
             let last = hidden.f_slice(1, -1, None, 1)?;
-            let (token, log_prob) = most_probable(&decoder.logits(&last)?)?;
+            let (token, log_prob) = most_probable(&network.logits(&last)?)?;
             tokens.push(token);
             log_probs.push(log_prob);
             complete = self.eos.contains(&token);
 
             let next = Tensor::f_from_slice(&[token])?
-                .f_to_device(self.model.device())?
+                .f_to_device(network.device())?
                 .f_unsqueeze(0)?;
-            input = decoder.embed(&next)?;
-            pass = decoder.step((ids.len() + tokens.len() - 1) as i64)?;
+            input = network.embed(&next)?;
+            step = Some(network.step(&prefill, tokens.len() - 1)?);
         }
         Ok(Generation {
             text: self.prompter.decode(&tokens)?.trim().to_owned(),

@@ -12,36 +12,41 @@ use medfocus_torch::interop;
 use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::backend::{Backend, Watch};
+use crate::forward;
+use crate::network::{Family, Grid, Network};
 use crate::objective::{Scored, Target, check_numbers};
 use crate::prompt::Answered;
 use crate::pullback::TowerRun;
 use crate::tape::{Place, Plan, Tape};
-use crate::text::Pass;
 use crate::{Error, Result};
 
 /// The fixed text of a request.
-struct Sequence<'a> {
+struct Sequence<'a, N: Network> {
     answered: &'a Answered,
-    pass: Pass,
+    pass: N::Pass,
     target: Target,
 }
 
-impl Backend {
+impl<F: Family> Backend<F> {
     /// Traces one image, question and answer.
     pub fn trace(&self, request: &TraceRequest, watch: &Watch<'_>) -> Result<Trace> {
-        let plan = Plan::new(&request.wants, self.model.decoder().depth())?;
+        let plan = Plan::new(&request.wants, self.network.depth())?;
         if request.path.is_some() && !plan.pixel_gradient {
             return Err(Error::Request(
                 "a pixel path was given, but no gradient with respect to pixels is wanted"
                     .to_owned(),
             ));
         }
-        let answered = self
-            .prompter
-            .answered(&request.question, &request.answer, request.span)?;
+        let grid = self.grid(&request.image)?;
+        let answered = self.prompter.answered(
+            &request.question,
+            &request.answer,
+            request.span,
+            grid.tokens(),
+        )?;
         let sequence = Sequence {
             target: Target::new(&request.objective, &answered, &self.prompter)?,
-            pass: self.model.prefill(&answered.ids)?,
+            pass: self.network.prefill(&answered.ids, grid)?,
             answered: &answered,
         };
         watch(0, 1)?;
@@ -79,7 +84,7 @@ impl Backend {
             })
             .collect::<Result<_>>()?;
         Ok(Trace {
-            layout: self.layout(&answered),
+            layout: self.layout(&answered, grid),
             captures,
             log_probs: interop::export(&main.log_probs)?,
             objective: main.objective,
@@ -92,7 +97,7 @@ impl Backend {
     fn main_pass(
         &self,
         plan: &Plan,
-        sequence: &Sequence<'_>,
+        sequence: &Sequence<'_, F::Network>,
         pixels: &Tensor,
         at_image: bool,
     ) -> Result<MainPass> {
@@ -103,7 +108,7 @@ impl Backend {
             plan.lowest()
         };
         let mut tape = Tape::new(plan, cut);
-        let tower = TowerRun::new(&self.model, pixels, pull)?;
+        let tower = TowerRun::new(&self.network, pixels, pull)?;
         let scored = self.scored(&mut tape, sequence, tower.features())?;
         let value = sequence.target.value(&scored)?.f_sum(Kind::Float)?;
 
@@ -119,7 +124,7 @@ impl Backend {
                 .insert(*want, gradients[place].f_squeeze_dim(0)?);
         }
         if pull {
-            let pixels = tower.pull_back(&self.model, &gradients[&Place::Features])?;
+            let pixels = tower.pull_back(&self.network, &gradients[&Place::Features])?;
             tape.captured
                 .insert(Want::Gradient(Wrt::Pixels), pixels.f_squeeze_dim(0)?);
         }
@@ -134,7 +139,7 @@ impl Backend {
     fn along(
         &self,
         path: &PixelPath,
-        sequence: &Sequence<'_>,
+        sequence: &Sequence<'_, F::Network>,
         image: &Tensor,
         watch: &Watch<'_>,
     ) -> Result<Along> {
@@ -161,7 +166,11 @@ impl Backend {
         }
         let nothing = Plan::default();
         let mut tape = Tape::new(&nothing, None);
-        let scored = self.scored(&mut tape, sequence, &self.model.image_features(&baseline)?)?;
+        let scored = self.scored(
+            &mut tape,
+            sequence,
+            &forward::features(&self.network, &baseline)?,
+        )?;
         Ok(Along {
             gradients: Tensor::f_cat(&gradients, 0)?,
             objective: sequence.target.value(&scored)?.f_double_value(&[0])?,
@@ -172,40 +181,42 @@ impl Backend {
     fn scored(
         &self,
         tape: &mut Tape<'_>,
-        sequence: &Sequence<'_>,
+        sequence: &Sequence<'_, F::Network>,
         features: &Tensor,
     ) -> Result<Scored> {
         let finished = tape.walk(
-            &self.model,
+            &self.network,
             &sequence.answered.ids,
             &sequence.pass,
             features,
         )?;
-        let scored = Scored::new(self.model.decoder(), &finished, sequence.answered)?;
+        let scored = Scored::new(&self.network, &finished, sequence.answered)?;
         check_numbers(&scored.answer, "log-probabilities")?;
         Ok(scored)
     }
 
-    /// The objective's gradient at each of these inputs `[batch, 3, side, side]`.
-    fn pixel_gradient(&self, sequence: &Sequence<'_>, inputs: &Tensor) -> Result<Tensor> {
+    /// The objective's gradient at each of these inputs `[batch, 3, height, width]`.
+    fn pixel_gradient(
+        &self,
+        sequence: &Sequence<'_, F::Network>,
+        inputs: &Tensor,
+    ) -> Result<Tensor> {
         let nothing = Plan::default();
         let mut tape = Tape::new(&nothing, Some(Place::Features));
-        let tower = TowerRun::new(&self.model, inputs, true)?;
+        let tower = TowerRun::new(&self.network, inputs, true)?;
         let scored = self.scored(&mut tape, sequence, tower.features())?;
         let value = sequence.target.value(&scored)?.f_sum(Kind::Float)?;
         let gradients = tape.gradients(&value, &BTreeSet::from([Place::Features]))?;
-        tower.pull_back(&self.model, &gradients[&Place::Features])
+        tower.pull_back(&self.network, &gradients[&Place::Features])
     }
 
-    fn layout(&self, answered: &Answered) -> Layout {
-        let config = self.model.config();
-        let side = config.grid_side() as u32;
+    fn layout(&self, answered: &Answered, grid: Grid) -> Layout {
         Layout {
             input_ids: answered.ids.iter().map(|&id| id as u32).collect(),
             image_positions: (0..answered.ids.len())
-                .filter(|&at| answered.ids[at] == config.image_token)
+                .filter(|&at| answered.ids[at] == self.network.image_token())
                 .collect(),
-            grid: (side, side),
+            grid: (grid.rows as u32, grid.columns as u32),
             answer: answered.answer.clone(),
             tokens: self
                 .prompter

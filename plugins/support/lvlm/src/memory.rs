@@ -1,13 +1,11 @@
 //! How much memory one more image in a batch takes, and how many images are therefore taken at once.
 //!
 //! The estimate follows from shapes alone: the activations that are alive when most are. Weights,
-//! and what the images of a batch share, are left out. `tests/memory.rs` holds it against what a
+//! and what the images of a batch share, are left out. The families' tests hold it against what a
 //! process really takes; it is meant to be right within a factor of two.
 
 use medfocus_plugin_api::{self as api, Memory};
 use medfocus_torch::tch::{Device, Kind};
-
-use crate::config::Config;
 
 /// Tokens of text around an image, and of the answer among them, before any is known.
 const TEXT: i64 = 64;
@@ -24,18 +22,49 @@ const MOST: u64 = 32;
 /// on the memory that happens to be free.
 const BUDGET: u64 = 2 << 30;
 
-/// Working memory of one more image, computed in this number format.
-pub fn estimate(config: &Config, kind: Kind) -> Memory {
-    let (text, vision) = (&config.text, &config.vision);
-    let narrow = kind.elt_size_in_bytes() as i64;
-    let tokens = config.tokens_per_image + TEXT;
-    let patches = vision.patches_per_side().pow(2);
-    let (hidden, inner) = (text.hidden_size, text.intermediate_size);
-    let heads = text.heads * text.head_dim;
-    let (width, tower_inner) = (vision.hidden_size, vision.intermediate_size);
+/// The sizes that memory depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shapes {
+    /// Numbers of an image's pixels, all channels.
+    pub pixels: i64,
+    /// Patches of an image.
+    pub patches: i64,
+    /// Layers of the image tower.
+    pub tower_layers: i64,
+    /// Width of the tower.
+    pub tower_width: i64,
+    /// Width inside its MLP.
+    pub tower_inner: i64,
+    /// Image tokens of an image.
+    pub tokens: i64,
+    /// Decoder layers.
+    pub layers: i64,
+    /// Width of the decoder.
+    pub hidden: i64,
+    /// Width inside its MLP.
+    pub inner: i64,
+    /// Width of all query heads together.
+    pub heads: i64,
+    /// Rows of the output table.
+    pub vocabulary: i64,
+}
 
-    let pixels = 2 * WIDE * vision.num_channels * vision.image_size.pow(2);
-    let logits = WIDE * ANSWER * text.vocab_size;
+/// Working memory of one more image, computed in this number format.
+pub fn estimate(shapes: Shapes, kind: Kind) -> Memory {
+    let Shapes {
+        patches,
+        tower_width: width,
+        tower_inner,
+        hidden,
+        inner,
+        heads,
+        ..
+    } = shapes;
+    let narrow = kind.elt_size_in_bytes() as i64;
+    let tokens = shapes.tokens + TEXT;
+
+    let pixels = 2 * WIDE * shapes.pixels;
+    let logits = WIDE * ANSWER * shapes.vocabulary;
 
     // The image tower within the MLP, where the tensors of the attention are still held; the decoder
     // within its MLP or its attention.
@@ -46,9 +75,9 @@ pub fn estimate(config: &Config, kind: Kind) -> Memory {
     // Kept for the gradient: the input of each stage of the tower, and then what autograd holds of
     // the decoder (the inputs of norms, attention and gate, layer by layer), or
     // of one stage of the tower together with its gradients.
-    let inputs = narrow * patches * width * (vision.num_hidden_layers + 2);
+    let inputs = narrow * patches * width * (shapes.tower_layers + 2);
     let layer = tokens * (WIDE * 5 * hidden + narrow * (6 * heads + 3 * inner));
-    let recorded = text.layers.len() as i64 * layer + 3 * logits;
+    let recorded = shapes.layers * layer + 3 * logits;
     let stage = narrow * patches * (12 * width + 3 * tower_inner);
     let pixel_gradient = pixels + inputs + recorded.max(stage);
 

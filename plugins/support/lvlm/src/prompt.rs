@@ -14,7 +14,7 @@ use minijinja::{Environment, ErrorKind, Value, context};
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
-use crate::config::Config;
+use crate::network::{Family, ImageBlock};
 use crate::{Error, Result};
 
 const TEMPLATE: &str = "chat";
@@ -25,13 +25,9 @@ pub struct Prompter {
     tokenizer: Tokenizer,
     templates: Environment<'static>,
     special: SpecialTokens,
-    /// What the template writes for an image.
-    placeholder: String,
-    /// What the model reads for an image.
-    block: String,
-    image_token: i64,
-    tokens_per_image: usize,
-    bos: i64,
+    image: ImageBlock,
+    /// The text of the image token.
+    image_token: String,
 }
 
 /// A question with its answer, as the model reads it.
@@ -45,7 +41,7 @@ pub struct Answered {
 
 impl Prompter {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a folder.
-    pub fn from_folder(folder: &Path, config: &Config) -> Result<Self> {
+    pub fn from_folder<F: Family>(folder: &Path, config: &F::Config) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         let mut tokenizer = Tokenizer::from_file(&path).map_err(|error| Error::File {
             path: path.clone(),
@@ -66,44 +62,38 @@ impl Prompter {
                     ),
                 })
         };
-        let bos = text_of(config.text.bos, "first")?;
-        let placeholder = text_of(config.begin_image, "begin-of-image")?;
-        let image = text_of(config.image_token, "image")?;
-        let end = text_of(config.end_image, "end-of-image")?;
+        let image = F::image_block(config, &text_of)?;
+        let text = |token: Option<TokenText>| token.map(TokenText::into_string).unwrap_or_default();
         Ok(Self {
             templates: compile(folder, &settings)?,
             special: SpecialTokens {
-                bos,
-                eos: settings
-                    .eos_token
-                    .map(TokenText::into_string)
-                    .unwrap_or_default(),
-                pad: settings
-                    .pad_token
-                    .map(TokenText::into_string)
-                    .unwrap_or_default(),
+                bos: image
+                    .begin
+                    .map_or(Ok(String::new()), |id| text_of(id, "first"))?,
+                eos: text(settings.eos_token),
+                pad: text(settings.pad_token),
             },
-            block: format!(
-                "\n\n{placeholder}{}{end}\n\n",
-                image.repeat(config.tokens_per_image as usize)
-            ),
-            placeholder,
-            image_token: config.image_token,
-            tokens_per_image: config.tokens_per_image as usize,
-            bos: config.text.bos,
+            image_token: text_of(image.token, "image")?,
+            image,
             tokenizer,
         })
     }
 
-    /// Ids of one image and a question, up to where the model's answer begins.
-    pub fn question(&self, question: &str) -> Result<Vec<i64>> {
-        self.encode(&self.expand(&self.render(question, None)?))
+    /// Ids of one image of so many tokens and a question, up to where the model's answer begins.
+    pub fn question(&self, question: &str, image: usize) -> Result<Vec<i64>> {
+        self.encode(&self.expand(&self.render(question, None)?, image), image)
     }
 
-    /// Ids of one image, a question and its answer.
-    pub fn answered(&self, question: &str, answer: &str, span: AnswerSpan) -> Result<Answered> {
-        let prompt = self.expand(&self.render(question, None)?);
-        let whole = self.expand(&self.render(question, Some(answer))?);
+    /// Ids of one image of so many tokens, a question and its answer.
+    pub fn answered(
+        &self,
+        question: &str,
+        answer: &str,
+        span: AnswerSpan,
+        image: usize,
+    ) -> Result<Answered> {
+        let prompt = self.expand(&self.render(question, None)?, image);
+        let whole = self.expand(&self.render(question, Some(answer))?, image);
         let turn = whole.strip_prefix(&prompt).ok_or_else(|| {
             refuse(
                 "the chat template writes another prompt before an answer than before a generation",
@@ -114,8 +104,8 @@ impl Prompter {
             .strip_prefix(answer)
             .ok_or_else(|| refuse("the chat template rewrites the answer"))?;
 
-        let ids = self.encode(&whole)?;
-        let start = self.encode(&prompt)?.len();
+        let ids = self.encode(&whole, image)?;
+        let start = self.encode(&prompt, image)?.len();
         let closing = self.tokens(closing)?;
         let own = ids.len().saturating_sub(closing.len());
         if !ids.ends_with(&closing) || own < start {
@@ -187,24 +177,33 @@ impl Prompter {
             .map_err(|error| refuse(&format!("the chat template fails: {error}")))
     }
 
-    fn expand(&self, rendered: &str) -> String {
-        rendered.replace(&self.placeholder, &self.block)
+    fn expand(&self, rendered: &str, image: usize) -> String {
+        let ImageBlock {
+            placeholder,
+            before,
+            after,
+            ..
+        } = &self.image;
+        let tokens = self.image_token.repeat(image);
+        rendered.replace(placeholder, &format!("{before}{tokens}{after}"))
     }
 
-    /// Ids of a whole conversation, with exactly one begin token and one image block.
-    fn encode(&self, text: &str) -> Result<Vec<i64>> {
+    /// Ids of a whole conversation, with exactly one begin token, if there is one, and one image block.
+    fn encode(&self, text: &str, image: usize) -> Result<Vec<i64>> {
         let mut ids = self.tokens(text)?;
-        if ids.first() != Some(&self.bos) {
-            ids.insert(0, self.bos);
+        if let Some(begin) = self.image.begin {
+            if ids.first() != Some(&begin) {
+                ids.insert(0, begin);
+            }
+            if ids.get(1) == Some(&begin) {
+                return Err(refuse("the chat template begins the sequence twice"));
+            }
         }
-        if ids.get(1) == Some(&self.bos) {
-            return Err(refuse("the chat template begins the sequence twice"));
-        }
-        let images = ids.iter().filter(|&&id| id == self.image_token).count();
-        if images != self.tokens_per_image {
+        let images = ids.iter().filter(|&&id| id == self.image.token).count();
+        if images != image {
             return Err(refuse(&format!(
-                "it holds {images} image tokens instead of {}: question and answer must not contain {:?} or the image token",
-                self.tokens_per_image, self.placeholder
+                "it holds {images} image tokens instead of {image}: question and answer must not contain {:?} or the image token",
+                self.image.placeholder
             )));
         }
         Ok(ids)

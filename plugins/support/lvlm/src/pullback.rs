@@ -9,9 +9,10 @@ use medfocus_torch::denormals::FlushDenormals;
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Kind, Tensor};
 
-use crate::{Gemma3, Result};
+use crate::Result;
+use crate::network::Network;
 
-/// One unrecorded run of the tower and projector.
+/// One unrecorded run of the image tower.
 #[derive(Debug)]
 pub(crate) struct TowerRun {
     /// The input of each stage; empty if no gradient will be asked for.
@@ -20,13 +21,13 @@ pub(crate) struct TowerRun {
 }
 
 impl TowerRun {
-    /// Runs pixels `[images, 3, side, side]` through; `keep` what a later [`pull_back`](Self::pull_back) needs.
-    pub fn new(model: &Gemma3, pixels: &Tensor, keep: bool) -> Result<Self> {
+    /// Runs pixels `[images, 3, height, width]` through; `keep` what a later [`pull_back`](Self::pull_back) needs.
+    pub fn new<N: Network>(network: &N, pixels: &Tensor, keep: bool) -> Result<Self> {
         let (_off, _flush) = (GradMode::off(), FlushDenormals::new());
         let mut inputs = Vec::new();
         let mut x = pixels.shallow_clone();
-        for stage in 0..stages(model) {
-            let next = run_stage(model, stage, &x)?;
+        for stage in 0..network.stages() {
+            let next = network.stage(stage, &x)?;
             if keep {
                 inputs.push(x);
             }
@@ -38,36 +39,23 @@ impl TowerRun {
         })
     }
 
-    /// The projected features `[images, tokens per image, hidden]`.
+    /// The image features `[images, tokens per image, hidden]`.
     pub fn features(&self) -> &Tensor {
         &self.features
     }
 
     /// The gradient at the pixels, of whatever has this gradient at the features.
-    pub fn pull_back(&self, model: &Gemma3, gradient: &Tensor) -> Result<Tensor> {
+    pub fn pull_back<N: Network>(&self, network: &N, gradient: &Tensor) -> Result<Tensor> {
         let (_recording, _flush) = (GradMode::recording(), FlushDenormals::new());
         let mut gradient = gradient.shallow_clone();
         for (stage, input) in self.inputs.iter().enumerate().rev() {
             let leaf = input.f_detach()?.f_set_requires_grad(true)?;
-            let output = run_stage(model, stage, &leaf)?;
+            let output = network.stage(stage, &leaf)?;
             let product = output.f_mul(&gradient)?.f_sum(Kind::Float)?;
             let mut gradients = Tensor::f_run_backward(&[product], &[leaf], false, false)?;
-            // The projector transposes; the stages below would all pay for that layout.
+            // Gemma's projector transposes; the stages below would all pay for that layout.
             gradient = gradients.swap_remove(0).f_contiguous()?;
         }
         Ok(gradient)
-    }
-}
-
-/// The tower's stages, and the projector.
-fn stages(model: &Gemma3) -> usize {
-    model.vision().stages() + 1
-}
-
-fn run_stage(model: &Gemma3, stage: usize, x: &Tensor) -> Result<Tensor> {
-    if stage < model.vision().stages() {
-        model.vision().stage(stage, x)
-    } else {
-        model.project(x)
     }
 }

@@ -9,8 +9,9 @@ use medfocus_plugin_api::{Want, Wrt};
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Kind, Tensor};
 
-use crate::text::{Attend, Pass, layer_index};
-use crate::{Gemma3, Result};
+use crate::forward;
+use crate::network::{Attend, Network};
+use crate::{Error, Result};
 
 /// A place in the network where something can be captured, ordered from the input to the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -152,30 +153,47 @@ impl<'a> Tape<'a> {
 
     /// Runs the decoder on the image features of `ids`, to the state after the final norm. Only
     /// layers whose map is wanted compute one.
-    pub fn walk(
+    pub fn walk<N: Network>(
         &mut self,
-        model: &Gemma3,
+        network: &N,
         ids: &[i64],
-        pass: &Pass,
+        pass: &N::Pass,
         features: &Tensor,
     ) -> Result<Tensor> {
-        let decoder = model.decoder();
         let features = self.visit(Place::Features, features.shallow_clone())?;
-        let mut hidden = model.embed(ids, &features)?;
-        for layer in 0..decoder.depth() {
+        let mut hidden = forward::embed(network, ids, &features)?;
+        for layer in 0..network.depth() {
             hidden = self.visit(Place::hidden(layer), hidden)?;
             hidden = if self.plan.needs_map(layer) {
                 let mut look = |map| self.visit(Place::attention(layer), map);
-                decoder.layer(layer, &hidden, pass, Attend::Map(&mut look), None)?
+                network.layer(layer, &hidden, pass, Attend::Map(&mut look), None)?
             } else {
-                decoder.layer(layer, &hidden, pass, Attend::Fused, None)?
+                network.layer(layer, &hidden, pass, Attend::Fused, None)?
             };
         }
-        self.visit(Place::hidden(decoder.depth()), decoder.finish(&hidden)?)
+        self.visit(Place::hidden(network.depth()), network.finish(&hidden)?)
     }
 
     /// The places passed so far that are part of the graph.
     pub fn recorded(&self) -> &[Place] {
         &self.recorded
     }
+}
+
+/// Turns a layer number that may count from the end (-1 is the last of `count`) into an index.
+fn layer_index(layer: i64, count: usize, what: &str) -> Result<usize> {
+    let index = if layer < 0 {
+        layer + count as i64
+    } else {
+        layer
+    };
+    usize::try_from(index)
+        .ok()
+        .filter(|&index| index < count)
+        .ok_or_else(|| {
+            Error::Request(format!(
+                "{what} {layer} does not exist: this model has {count}, numbered 0 to {} or -{count} to -1",
+                count - 1
+            ))
+        })
 }

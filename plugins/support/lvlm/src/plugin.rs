@@ -6,22 +6,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use medfocus_plugin_api as api;
 use medfocus_plugin_api::{
-    Ability, AttentionKind, Component, Context, Coordinates, GenerateRequest, Generation,
-    ModelInfo, ScoreRequest, Scores, Trace, TraceRequest, VisionLanguageModel,
+    Ability, Component, Context, GenerateRequest, Generation, ModelInfo, ScoreRequest, Scores,
+    Trace, TraceRequest, VisionLanguageModel,
 };
 use medfocus_torch::device::{self, DeviceRequest, Precision};
 use medfocus_torch::tch::{Device, Kind};
 use medfocus_torch::weights::Weights;
 
 use crate::backend::Backend;
-use crate::config::{Config, Reach};
 use crate::memory::{self, Batch};
-use crate::{Error, Gemma3, Result};
+use crate::network::Family;
+use crate::{Error, Result};
 
 medfocus_plugin_api::params! {
-    /// Settings of the `gemma3` model.
+    /// Settings of every model.
     pub struct Settings {
-        /// Folder of a Hugging Face checkpoint: Gemma 3 or MedGemma with its image tower.
+        /// Folder of a Hugging Face checkpoint.
         pub path: String = "";
         /// Where it runs: `auto` (CUDA if there is any), `cpu` or `cuda:N`.
         pub device: String = "auto";
@@ -38,18 +38,17 @@ medfocus_plugin_api::params! {
     }
 }
 
-/// Gemma 3 behind the host's interface.
-pub struct Gemma3Plugin {
+/// A family's checkpoint behind the host's interface.
+pub struct Lvlm<F: Family> {
     /// libtorch's tensors may move between threads but not be shared by them.
-    backend: Mutex<Backend>,
+    backend: Mutex<Backend<F>>,
     info: ModelInfo,
     context: Context,
 }
 
-impl Component for Gemma3Plugin {
-    const NAME: &'static str = "gemma3";
-    const SUMMARY: &'static str =
-        "Gemma 3 and MedGemma checkpoints, with attention, hidden states and gradients.";
+impl<F: Family> Component for Lvlm<F> {
+    const NAME: &'static str = F::NAME;
+    const SUMMARY: &'static str = F::SUMMARY;
     const ABILITIES: &'static [Ability] = &[
         Ability::Generate,
         Ability::Score,
@@ -62,22 +61,23 @@ impl Component for Gemma3Plugin {
         if settings.path.is_empty() {
             return Err(api::Error::invalid("parameter `path` is missing")
                 .with_key("path")
-                .with_hint("set it to the folder of a Gemma 3 or MedGemma checkpoint"));
+                .with_hint(format!("set it to the folder of {}", F::CHECKPOINT)));
         }
         Ok(load(&settings, context)?)
     }
 }
 
-fn load(settings: &Settings, context: Context) -> Result<Gemma3Plugin> {
+fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     let folder = Path::new(&settings.path);
     let request: DeviceRequest = settings.device.parse()?;
     let precision: Precision = settings.dtype.parse()?;
     // Before libtorch is asked for a device: a wrong folder should not cost a CUDA start.
-    let config = Config::from_folder(folder)?;
+    let config = F::config(folder)?;
+    let facts = F::facts(&config);
     let device = device::resolve(request)?;
     let kind = precision.kind(device);
     let batch = match settings.batch {
-        0 => Batch::fitting(memory::estimate(&config, kind), device),
+        0 => Batch::fitting(memory::estimate(facts.shapes, kind), device),
         images => images.into(),
     };
     tracing::info!(
@@ -88,25 +88,64 @@ fn load(settings: &Settings, context: Context) -> Result<Gemma3Plugin> {
     let mut weights = Weights::open(folder, device, kind)?;
     if settings.randomise > 0 {
         let layers = settings.randomise as usize;
-        weights = Gemma3::randomised(&config, weights, layers, settings.randomise_seed)?;
+        let depth = facts.layers.len();
+        weights = randomised::<F>(weights, depth, layers, settings.randomise_seed)?;
     }
-    let backend = Backend::with_model(Gemma3::new(config, &weights)?, folder, batch)?;
-    Ok(Gemma3Plugin {
-        info: describe(
-            &backend,
-            digest(settings, device, kind)?,
-            device,
-            kind,
-            batch,
-        )?,
-        backend: Mutex::new(backend),
+    let network = F::network(&config, &weights)?;
+    Ok(Lvlm {
+        info: ModelInfo {
+            family: F::NAME.to_owned(),
+            abilities: Lvlm::<F>::ABILITIES.to_vec(),
+            digest: digest(settings, device, kind)?,
+            parameters: parameters::<F>(&config)?,
+            device: device_name(device),
+            dtype: kind_name(kind).to_owned(),
+            input: facts.input,
+            grid: (facts.grid.rows as u32, facts.grid.columns as u32),
+            coordinates: facts.coordinates,
+            layers: facts.layers,
+            heads: facts.heads,
+            hidden: facts.hidden,
+            memory: Some(memory::estimate(facts.shapes, kind)),
+            batch: Some(batch.into()),
+        },
+        backend: Mutex::new(Backend::with_network(network, &config, folder, batch)?),
         context,
     })
 }
 
-impl Gemma3Plugin {
+/// These weights with noise in place of the top `layers` of `depth` decoder layers (cascading randomisation, Adebayo et
+/// al., NeurIPS 2018). More layers keep the noise of fewer.
+fn randomised<F: Family>(
+    weights: Weights,
+    depth: usize,
+    layers: usize,
+    seed: u64,
+) -> Result<Weights> {
+    let Some(first) = depth.checked_sub(layers) else {
+        return Err(Error::Request(format!(
+            "{layers} decoder layers cannot be randomised: this model has {depth}"
+        )));
+    };
+    let prefixes = (first..depth)
+        .map(|layer| F::layer_prefix(&weights, layer))
+        .collect::<Result<_>>()?;
+    Ok(weights.randomised(prefixes, seed))
+}
+
+/// How many numbers the parameters of this configuration are.
+fn parameters<F: Family>(config: &F::Config) -> Result<u64> {
+    let blueprint = Weights::blueprint();
+    F::network(config, &blueprint)?;
+    let shapes = blueprint.wanted().into_values();
+    Ok(shapes
+        .map(|shape| shape.iter().product::<i64>().unsigned_abs())
+        .sum())
+}
+
+impl<F: Family> Lvlm<F> {
     /// The backend is never left half changed, so a panic in another call does not spoil it.
-    fn backend(&self) -> MutexGuard<'_, Backend> {
+    fn backend(&self) -> MutexGuard<'_, Backend<F>> {
         self.backend.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -119,7 +158,7 @@ impl Gemma3Plugin {
     }
 }
 
-impl VisionLanguageModel for Gemma3Plugin {
+impl<F: Family> VisionLanguageModel for Lvlm<F> {
     fn info(&self) -> api::Result<ModelInfo> {
         Ok(self.info.clone())
     }
@@ -137,46 +176,6 @@ impl VisionLanguageModel for Gemma3Plugin {
     fn trace(&self, request: &TraceRequest) -> api::Result<Trace> {
         Ok(self.backend().trace(request, &self.watch("tracing"))?)
     }
-}
-
-fn describe(
-    backend: &Backend,
-    digest: String,
-    device: Device,
-    kind: Kind,
-    batch: Batch,
-) -> Result<ModelInfo> {
-    let config = backend.model().config();
-    let shapes = Gemma3::parameters(config)?;
-    let (side, grid) = (config.vision.image_size as u32, config.grid_side() as u32);
-    let window = config.text.sliding_window as u32;
-    Ok(ModelInfo {
-        family: "gemma3".to_owned(),
-        abilities: Gemma3Plugin::ABILITIES.to_vec(),
-        digest,
-        parameters: shapes
-            .values()
-            .map(|shape| shape.iter().product::<i64>() as u64)
-            .sum(),
-        device: device_name(device),
-        dtype: kind_name(kind).to_owned(),
-        input: Some((side, side)),
-        grid: (grid, grid),
-        coordinates: Coordinates::YxyxThousand,
-        layers: config
-            .text
-            .layers
-            .iter()
-            .map(|reach| match reach {
-                Reach::Full => AttentionKind::Full,
-                Reach::Sliding => AttentionKind::Sliding(window),
-            })
-            .collect(),
-        heads: config.text.heads as u32,
-        hidden: config.text.hidden_size as u32,
-        memory: Some(memory::estimate(config, kind)),
-        batch: Some(batch.into()),
-    })
 }
 
 fn device_name(device: Device) -> String {
@@ -229,9 +228,4 @@ fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
         hasher.update(&settings.randomise_seed.to_le_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
-}
-
-medfocus_plugin_api::export_plugin! {
-    libtorch = "2.13.0";
-    model Gemma3Plugin;
 }

@@ -30,7 +30,7 @@ impl Cache {
 
     /// Stores the keys and values of the tokens from position `first` on and returns those of all
     /// tokens so far, oldest first.
-    pub(crate) fn extend(
+    pub fn extend(
         &mut self,
         layer: usize,
         first: i64,

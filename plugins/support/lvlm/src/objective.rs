@@ -5,8 +5,8 @@ use std::ops::Range;
 use medfocus_plugin_api::{Objective, Quantity};
 use medfocus_torch::tch::{Kind, Tensor};
 
+use crate::network::Network;
 use crate::prompt::{Answered, Prompter};
-use crate::text::Decoder;
 use crate::{Error, Result};
 
 /// An objective with its words and tokens resolved.
@@ -33,11 +33,11 @@ pub(crate) struct Scored {
 
 impl Scored {
     /// Projects only the predicting rows of final hidden states `[batch, tokens, hidden]`.
-    pub fn new(decoder: &Decoder, finished: &Tensor, answered: &Answered) -> Result<Self> {
+    pub fn new<N: Network>(network: &N, finished: &Tensor, answered: &Answered) -> Result<Self> {
         let Range { start, end } = answered.answer;
         let count = (end - start) as i64;
         let rows = finished.f_narrow(1, start as i64 - 1, count)?;
-        let log_probs = decoder.logits(&rows)?.f_log_softmax(-1, Kind::Float)?;
+        let log_probs = network.logits(&rows)?.f_log_softmax(-1, Kind::Float)?;
         let batch = log_probs.size3()?.0;
         let ids = Tensor::f_from_slice(&answered.ids[start..end])?
             .f_to_device(log_probs.device())?

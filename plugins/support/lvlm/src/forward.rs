@@ -1,0 +1,63 @@
+//! From pixels and token ids to final hidden states, over any network.
+
+use medfocus_torch::tch::Tensor;
+
+use crate::cache::Cache;
+use crate::network::{Attend, Network};
+use crate::{Error, Result};
+
+/// Normalised pixels `[images, 3, height, width]` to image features `[images, tokens, hidden]`.
+pub fn features<N: Network + ?Sized>(network: &N, pixels: &Tensor) -> Result<Tensor> {
+    let pixels = pixels
+        .f_to_device(network.device())?
+        .f_to_kind(network.kind()?)?;
+    (0..network.stages()).try_fold(pixels, |x, stage| network.stage(stage, &x))
+}
+
+/// Decoder input `[batch, tokens, hidden]`: embeddings with the image features in the places of the image tokens. Features of
+/// several images make a batch of sequences with these same ids.
+pub fn embed<N: Network + ?Sized>(network: &N, ids: &[i64], features: &Tensor) -> Result<Tensor> {
+    let row = Tensor::f_from_slice(ids)?
+        .f_to_device(network.device())?
+        .f_unsqueeze(0)?;
+    let images = ids.iter().filter(|&&id| id == network.image_token());
+    let images = images.count() as i64;
+    let (blocks, tokens, _) = features.size3()?;
+    let filled = blocks * tokens;
+    if images == 0 || filled % images != 0 {
+        return Err(Error::Request(format!(
+            "{filled} image features do not fill the {images} image tokens of each sequence"
+        )));
+    }
+    let ids = row.f_expand([filled / images, ids.len() as i64], false)?;
+    embed_batch(network, &ids, features)
+}
+
+/// The same for sequences `[batch, tokens]` that differ.
+pub fn embed_batch<N: Network + ?Sized>(
+    network: &N,
+    ids: &Tensor,
+    features: &Tensor,
+) -> Result<Tensor> {
+    let embedded = network.embed(ids)?;
+    let places = ids
+        .f_eq(network.image_token())?
+        .f_unsqueeze(-1)?
+        .f_expand_as(&embedded)?;
+    let features = features.f_to_kind(embedded.f_kind()?)?;
+    Ok(embedded.f_masked_scatter(&places, &features)?)
+}
+
+/// All layers with fused attention, then the final norm: `[batch, tokens, hidden]` to the same.
+pub fn run<N: Network + ?Sized>(
+    network: &N,
+    embedded: &Tensor,
+    pass: &N::Pass,
+    mut cache: Option<&mut Cache>,
+) -> Result<Tensor> {
+    let mut hidden = embedded.shallow_clone();
+    for index in 0..network.depth() {
+        hidden = network.layer(index, &hidden, pass, Attend::Fused, cache.as_deref_mut())?;
+    }
+    network.finish(&hidden)
+}
