@@ -89,7 +89,7 @@ impl Reference {
         let found = heat.view().slice_move(s![..;step, ..;step]);
         let scale = |values: ArrayView2<'_, f32>| most(values).max(f32::MIN_POSITIVE);
         let factor = scale(found) / scale(expected.view());
-        let difference = (&expected * factor - &found).mapv(f32::abs);
+        let difference = (expected * factor - found).mapv(f32::abs);
         let largest = difference.fold(0.0f32, |largest, &d| largest.max(d));
         if largest > TOLERANCE {
             return Some(format!("the maps differ by {largest:e}"));
