@@ -57,6 +57,8 @@ pub struct Weighed<'a> {
     pub share: f64,
     /// Whether the method stands by the result (`reliable`).
     pub reliable: bool,
+    /// How many of how many masks of a segmenter were rejected (`segmenter`).
+    pub rejected: Option<(usize, u64)>,
 }
 
 /// What each token of the answer loses without each concept.
@@ -70,7 +72,7 @@ pub struct Drops<'a> {
 
 impl<'a> Weighed<'a> {
     /// `concepts`, each with `name`, `delta` and, if it likes, `boxes` in the working frame; `winner`, `fallback`,
-    /// `reliable`, `tau` and `share`. Nothing without concepts.
+    /// `reliable`, `tau`, `share` and `segmenter`. Nothing without concepts.
     pub fn of(evidence: &'a Map<String, Value>) -> Option<Self> {
         let mut concepts = concepts(evidence)?;
         concepts.sort_by(|a, b| b.delta.total_cmp(&a.delta));
@@ -90,6 +92,7 @@ impl<'a> Weighed<'a> {
                 .filter(|delta| *delta > 0.0 && delta.is_finite()),
             share: share("share").unwrap_or(1.0),
             reliable: reliable(evidence),
+            rejected: rejected(evidence),
             concepts,
         })
     }
@@ -116,6 +119,14 @@ impl<'a> Weighed<'a> {
             let percent = (100.0 * self.share).round();
             format!("The evidence is the smallest concept with {percent} % of the highest Δ")
         })
+    }
+
+    /// That a segmenter's masks were rejected, if some were.
+    pub fn rejection(&self) -> Option<String> {
+        let (rejected, all) = self.rejected.filter(|(rejected, _)| *rejected > 0)?;
+        Some(format!(
+            "{rejected} of the segmenter's {all} masks were rejected: they do not agree with the regions found before"
+        ))
     }
 
     /// A Delta as a share of the longest bar's, 0 to 1; the threshold has a place on the same scale.
@@ -146,6 +157,15 @@ pub fn fell_back(evidence: &Map<String, Value>) -> bool {
 /// Whether the method stands by its result: it does not if it says so (`reliable`).
 pub fn reliable(evidence: &Map<String, Value>) -> bool {
     evidence.get("reliable") != Some(&Value::Bool(false))
+}
+
+/// How many of how many masks of a segmenter the method rejected: `segmenter`, with the count `accepted` and the concepts
+/// `rejected`.
+fn rejected(evidence: &Map<String, Value>) -> Option<(usize, u64)> {
+    let segmenter = evidence.get("segmenter")?;
+    let rejected = list(segmenter.get("rejected")?, CONCEPTS)?.len();
+    let accepted = segmenter.get("accepted")?.as_u64()?;
+    Some((rejected, accepted.checked_add(rejected as u64)?))
 }
 
 /// What the method chose as evidence: a concept by its name (`winner`), or [`WHOLE_IMAGE`] if it fell back.

@@ -117,6 +117,10 @@ fn summarise(record: &Record) {
         None if record.boxes.is_empty() => println!("  evidence  none found"),
         None => {}
     }
+    let rejection = Weighed::of(&record.evidence).and_then(|concepts| concepts.rejection());
+    if let Some(rejection) = rejection {
+        println!("  segmenter {rejection}");
+    }
     for (i, found) in record.boxes.iter().enumerate() {
         let corners = found.native.map(|bbox| bbox.corners());
         let place = corners.map_or("in the padding".into(), |[x1, y1, x2, y2]| {

@@ -134,9 +134,9 @@ impl Layout<'_> {
         if more > 0 {
             rows.extend(self.text(regular, faint, &format!("and {more} more")));
         }
-        if let Some(rule) = concepts.rule() {
+        for note in [concepts.rule(), concepts.rejection()].iter().flatten() {
             rows.extend(gap());
-            rows.extend(self.text(regular, faint, &rule));
+            rows.extend(self.text(regular, faint, note));
         }
         if let Some(threshold) = concepts.threshold {
             rows.extend(gap());

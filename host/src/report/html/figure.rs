@@ -81,7 +81,7 @@ fn deltas(concepts: &Weighed<'_>, used: &[usize]) -> Markup {
                 }
             }
         }
-        @if let Some(rule) = concepts.rule() { p.note { (rule) "." } }
+        @for note in [concepts.rule(), concepts.rejection()].iter().flatten() { p.note { (note) "." } }
         @if let Some(threshold) = concepts.threshold {
             p.note { "Dashed line: a concept dominates from \u{394} " (number(threshold)) "." }
         }

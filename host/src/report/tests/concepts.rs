@@ -271,6 +271,34 @@ fn a_result_that_is_not_reliable_says_so() {
 }
 
 #[test]
+fn rejected_masks_are_counted_where_the_evidence_is_shown() {
+    let html = |segmenter: Value| {
+        let mut said = weighed();
+        said["segmenter"] = segmenter;
+        let results = saying(
+            std::array::from_fn(|_| said.clone()),
+            std::array::from_fn(|_| weighed()),
+        );
+        let folder = tempfile::tempdir().unwrap();
+        synthetic::draw(&results, folder.path(), 1);
+        Files::written(&results, folder.path()).html
+    };
+    let two = html(json!({ "accepted": 9, "rejected": ["left clavicle", "right clavicle"] }));
+    assert_eq!(
+        two.matches("2 of the segmenter's 11 masks were rejected")
+            .count(),
+        1
+    );
+    for nothing in [
+        json!({ "accepted": 11, "rejected": [] }),
+        json!({ "accepted": u64::MAX, "rejected": ["a"] }),
+        json!({ "accepted": -1, "rejected": "all" }),
+    ] {
+        assert!(!html(nothing).contains("masks were rejected"));
+    }
+}
+
+#[test]
 fn an_answer_that_loses_nothing_stays_plain() {
     let mut said = weighed();
     said["matrix"] = json!([vec![0.0; 9], vec![-1.0; 9]]);
