@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use medfocus_plugin_api::{
-    AnswerSpan, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode,
-    ModelInfo, Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
+    BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode, ModelInfo,
+    Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
 };
 use ndarray::{ArrayView1, Ix2};
 
@@ -145,17 +145,17 @@ impl<'a> Scene<'a> {
             answer: answer.clone(),
             verdict,
         };
-        let task = Task {
-            image: study.working,
-            native: study.native,
-            letterbox: study.letterbox,
+        let mut task = Task::new(
+            study.working,
+            study.native,
+            study.letterbox,
             question,
             answer,
-            mode: self.cell.mode,
-            seed: case_seed(self.plan.seed, &self.cell.dataset, index),
-            finding: Some(sample.finding),
-            sample: Some(sample.key),
-        };
+        );
+        task.mode = self.cell.mode;
+        task.seed = case_seed(self.plan.seed, &self.cell.dataset, index);
+        task.finding = Some(sample.finding);
+        task.sample = Some(sample.key);
         Ok(Posed {
             exclusion: exclusion(experiment, self.cell.mode, &subject),
             task,
@@ -274,12 +274,11 @@ impl<'a> Scene<'a> {
     ) -> Result<(Option<f64>, Option<f64>)> {
         let black = task.image.with_filled(&task.letterbox.content(), 0);
         let area = |from: &GrayImage, to: &GrayImage| -> Result<Option<f64>> {
-            let scores = self.model.client().score(&ScoreRequest {
-                images: curves::images(heat, from, to, steps)?.collect(),
-                question: task.question.clone(),
-                answer: task.answer.clone(),
-                span: AnswerSpan::Answer,
-            })?;
+            let scores = self.model.client().score(&ScoreRequest::new(
+                curves::images(heat, from, to, steps)?.collect(),
+                task.question.clone(),
+                task.answer.clone(),
+            ))?;
             let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
             let mean = |tokens: ArrayView1<'_, f32>| {
                 let sum: f64 = tokens.iter().map(|&l| f64::from(l).exp()).sum();

@@ -211,10 +211,10 @@ impl MedFocus {
         if found.is_empty() || !self.context.filled("segmenter") {
             return Ok(());
         }
-        let segments = self.context.segmenter().segment(&SegmentRequest {
-            image: task.image.clone(),
-            boxes: found.iter().map(|region| region.bbox).collect(),
-        })?;
+        let segments = self.context.segmenter().segment(&SegmentRequest::new(
+            task.image.clone(),
+            found.iter().map(|region| region.bbox).collect(),
+        ))?;
         if segments.len() != found.len() {
             return Err(Error::protocol(format!(
                 "the segmenter answered {} times to {} boxes",

@@ -40,12 +40,12 @@ impl Backend {
             input = decoder.embed(&next)?;
             pass = decoder.step((ids.len() + tokens.len() - 1) as i64)?;
         }
-        Ok(Generation {
-            text: self.prompter.decode(&tokens)?.trim().to_owned(),
-            tokens: self.prompter.describe(&tokens),
+        Ok(Generation::new(
+            self.prompter.decode(&tokens)?.trim(),
+            self.prompter.describe(&tokens),
             log_probs,
             complete,
-        })
+        ))
     }
 }
 

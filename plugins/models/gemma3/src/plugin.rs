@@ -150,33 +150,31 @@ fn describe(
     let shapes = Gemma3::parameters(config)?;
     let (side, grid) = (config.vision.image_size as u32, config.grid_side() as u32);
     let window = config.text.sliding_window as u32;
-    Ok(ModelInfo {
-        family: "gemma3".to_owned(),
-        abilities: Gemma3Plugin::ABILITIES.to_vec(),
-        digest,
-        parameters: shapes
-            .values()
-            .map(|shape| shape.iter().product::<i64>() as u64)
-            .sum(),
-        device: device_name(device),
-        dtype: kind_name(kind).to_owned(),
-        input: Some((side, side)),
-        grid: (grid, grid),
-        coordinates: Coordinates::YxyxThousand,
-        layers: config
-            .text
-            .layers
-            .iter()
-            .map(|reach| match reach {
-                Reach::Full => AttentionKind::Full,
-                Reach::Sliding => AttentionKind::Sliding(window),
-            })
-            .collect(),
-        heads: config.text.heads as u32,
-        hidden: config.text.hidden_size as u32,
-        memory: Some(memory::estimate(config, kind)),
-        batch: Some(batch.into()),
-    })
+    let mut info = ModelInfo::new("gemma3", digest);
+    info.abilities = Gemma3Plugin::ABILITIES.to_vec();
+    info.parameters = shapes
+        .values()
+        .map(|shape| shape.iter().product::<i64>() as u64)
+        .sum();
+    info.device = device_name(device);
+    info.dtype = kind_name(kind).to_owned();
+    info.input = Some((side, side));
+    info.grid = (grid, grid);
+    info.coordinates = Coordinates::YxyxThousand;
+    info.layers = config
+        .text
+        .layers
+        .iter()
+        .map(|reach| match reach {
+            Reach::Full => AttentionKind::Full,
+            Reach::Sliding => AttentionKind::Sliding(window),
+        })
+        .collect();
+    info.heads = config.text.heads as u32;
+    info.hidden = config.text.hidden_size as u32;
+    info.memory = Some(memory::estimate(config, kind));
+    info.batch = Some(batch.into());
+    Ok(info)
 }
 
 fn device_name(device: Device) -> String {

@@ -21,12 +21,11 @@ impl Backend {
             .prompter
             .answered(&request.question, &request.answer, request.span)?;
         let log_probs = self.score_answered(&request.images, &answered, watch)?;
-        Ok(Scores {
-            tokens: self
-                .prompter
+        Ok(Scores::new(
+            self.prompter
                 .describe(&answered.ids[answered.answer.clone()]),
-            log_probs: interop::export(&log_probs)?,
-        })
+            interop::export(&log_probs)?,
+        ))
     }
 
     /// Log-probabilities `[images, T]` on the CPU, f32.

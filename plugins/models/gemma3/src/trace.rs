@@ -78,15 +78,16 @@ impl Backend {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Trace {
-            layout: self.layout(&answered),
+        let mut trace = Trace::new(
+            self.layout(&answered),
             captures,
-            log_probs: interop::export(&main.log_probs)?,
-            objective: main.objective,
-            pixel_values: interop::export(&pixels.f_squeeze_dim(0)?)?,
-            baseline_values,
-            baseline_objective,
-        })
+            interop::export(&main.log_probs)?,
+            main.objective,
+            interop::export(&pixels.f_squeeze_dim(0)?)?,
+        );
+        trace.baseline_values = baseline_values;
+        trace.baseline_objective = baseline_objective;
+        Ok(trace)
     }
 
     fn main_pass(
@@ -200,17 +201,16 @@ impl Backend {
     fn layout(&self, answered: &Answered) -> Layout {
         let config = self.model.config();
         let side = config.grid_side() as u32;
-        Layout {
-            input_ids: answered.ids.iter().map(|&id| id as u32).collect(),
-            image_positions: (0..answered.ids.len())
+        Layout::new(
+            answered.ids.iter().map(|&id| id as u32).collect(),
+            (0..answered.ids.len())
                 .filter(|&at| answered.ids[at] == config.image_token)
                 .collect(),
-            grid: (side, side),
-            answer: answered.answer.clone(),
-            tokens: self
-                .prompter
+            (side, side),
+            answered.answer.clone(),
+            self.prompter
                 .describe(&answered.ids[answered.answer.clone()]),
-        }
+        )
     }
 }
 
