@@ -12,7 +12,7 @@ use medfocus::{
     workbench::{Ready, Workbench},
 };
 use medfocus_plugin_api::{
-    AnswerSpan, AttributionMethod, ErrorKind, ScoreRequest, VisionLanguageModel, testkit,
+    AttributionMethod, ErrorKind, ScoreRequest, VisionLanguageModel, testkit,
 };
 use medfocus_tests::{built, medfocus, outside_plugin, run, workspace};
 use ndarray::{Array2, Ix2};
@@ -148,12 +148,7 @@ fn a_plugin_of_another_release_and_compiler_runs() {
 
     // Its answers are those of the same source built today.
     let today = self::bench(&[&outside_plugin()]);
-    let request = ScoreRequest {
-        images: vec![task.image.clone()],
-        question: task.question.clone(),
-        answer: "Yes".into(),
-        span: AnswerSpan::default(),
-    };
+    let request = ScoreRequest::new(vec![task.image.clone()], task.question.clone(), "Yes");
     let log_probs = |model: &Ready| {
         let scores = VisionLanguageModel::score(&model.instance.client(), &request).unwrap();
         scores.log_probs.view_nd::<f32, Ix2>().unwrap().to_owned()

@@ -116,10 +116,7 @@ struct Once(Vec<Segment>);
 impl Once {
     fn of(segmenter: &impl Segmenter, regions: &[Option<Region>], shown: &GrayImage) -> Self {
         let boxes = regions.iter().flatten().map(|region| region.bbox);
-        let request = SegmentRequest {
-            image: shown.clone(),
-            boxes: boxes.collect(),
-        };
+        let request = SegmentRequest::new(shown.clone(), boxes.collect());
         Self(segmenter.segment(&request).unwrap())
     }
 }

@@ -7,7 +7,7 @@ use medfocus::{
     study::Study,
     workbench::{Ready, Workbench},
 };
-use medfocus_plugin_api::{Attribution, AttributionMethod, HeatMap, Mode, Task};
+use medfocus_plugin_api::{Attribution, AttributionMethod, HeatMap, Task};
 use medfocus_tests::{built, workspace};
 use ndarray::{Array2, s};
 use safetensors::SafeTensors;
@@ -38,17 +38,13 @@ impl Reference {
     fn task(&self, case: &Value) -> Task {
         let file = format!("medfocus/images/{}.png", text(&case["image"]));
         let study = Study::read(&fixtures().join(file)).unwrap();
-        Task {
-            native: study.native,
-            image: study.working,
-            letterbox: study.letterbox,
-            question: text(&self.listing["question"]).to_owned(),
-            answer: text(&case["answer"]).to_owned(),
-            mode: Mode::Direct,
-            seed: 0,
-            finding: None,
-            sample: None,
-        }
+        Task::new(
+            study.working,
+            study.native,
+            study.letterbox,
+            text(&self.listing["question"]),
+            text(&case["answer"]),
+        )
     }
 
     /// The map of a case at every n-th row and column.

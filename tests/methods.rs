@@ -9,7 +9,7 @@ use medfocus::{
     workbench::{Ready, Workbench},
 };
 use medfocus_plugin_api::{
-    AttributionMethod, BBox, GrayImage, HeatMap, Letterbox, Mode, Task, WORKING_SIDE, Working,
+    AttributionMethod, BBox, GrayImage, HeatMap, Letterbox, Task, WORKING_SIDE, Working,
 };
 use medfocus_tests::{built, workspace};
 use ndarray::{Array2, ArrayView2, s};
@@ -64,17 +64,13 @@ impl Reference {
         let [width, height] = [0, 1].map(|i| self.listing["native"][i].as_u64().unwrap() as u32);
         let letterbox = Letterbox::new(width, height, WORKING_SIDE).unwrap();
         let [x1, y1, x2, y2] = letterbox.content().corners().map(|edge| edge as usize);
-        Task {
-            native: GrayImage::from_array(pixels.slice(s![y1..y2, x1..x2]).to_owned()).unwrap(),
-            image: GrayImage::from_array(pixels).unwrap(),
+        Task::new(
+            GrayImage::from_array(pixels.clone()).unwrap(),
+            GrayImage::from_array(pixels.slice(s![y1..y2, x1..x2]).to_owned()).unwrap(),
             letterbox,
-            question: text(&self.listing["question"]).to_owned(),
-            answer: answer.to_owned(),
-            mode: Mode::Direct,
-            seed: 0,
-            finding: None,
-            sample: None,
-        }
+            text(&self.listing["question"]),
+            answer,
+        )
     }
 
     /// What is wrong with what a method makes of a case.

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use medfocus_plugin_api::{
-    Ability, AnswerSpan, AttributionMethod, BBox, Error, GenerateRequest, Generation, HeatMap,
-    Mask, Mode, ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Tensor, Token,
-    VisionLanguageModel, Working,
+    Ability, AttributionMethod, BBox, Error, GenerateRequest, Generation, HeatMap, Mask, Mode,
+    ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Tensor, Token, VisionLanguageModel,
+    Working,
 };
 use ndarray::Ix2;
 use serde::{Deserialize, Serialize};
@@ -176,17 +176,16 @@ pub fn attribute(
         tokens = stages.time("score", || score(&client, study, &question, &answer))?;
     }
 
-    let task = Task {
-        image: study.working.clone(),
-        native: study.native.clone(),
-        letterbox: study.letterbox,
+    let mut task = Task::new(
+        study.working.clone(),
+        study.native.clone(),
+        study.letterbox,
         question,
         answer,
-        mode: query.mode,
-        seed: config.seed,
-        finding: query.finding.map(str::to_owned),
-        sample: None,
-    };
+    );
+    task.mode = query.mode;
+    task.seed = config.seed;
+    task.finding = query.finding.map(str::to_owned);
     let found = stages.time("attribute", || explain(method, &task, &config.boxes))?;
     let mut warnings = study.warnings.clone();
     warnings.extend(found.warnings);
@@ -268,11 +267,11 @@ pub fn answer(
     question: &str,
     max_new_tokens: u32,
 ) -> Result<Generation> {
-    model.generate(&GenerateRequest {
-        image: study.working.clone(),
-        question: question.to_owned(),
+    model.generate(&GenerateRequest::new(
+        study.working.clone(),
+        question,
         max_new_tokens,
-    })
+    ))
 }
 
 /// The question with the mode's suffix, once.
@@ -291,12 +290,11 @@ fn score(
     question: &str,
     answer: &str,
 ) -> Result<Vec<ScoredToken>> {
-    let scores = model.score(&ScoreRequest {
-        images: vec![study.working.clone()],
-        question: question.to_owned(),
-        answer: answer.to_owned(),
-        span: AnswerSpan::Answer,
-    })?;
+    let scores = model.score(&ScoreRequest::new(
+        vec![study.working.clone()],
+        question,
+        answer,
+    ))?;
     let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
     let scored = scores.tokens.into_iter().zip(log_probs.iter().copied());
     Ok(scored

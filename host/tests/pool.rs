@@ -26,11 +26,7 @@ struct Cohort(Vec<Option<Sample>>);
 
 impl DatasetReader for Cohort {
     fn info(&self) -> Result<DatasetInfo> {
-        Ok(DatasetInfo {
-            name: "cohort".into(),
-            len: self.0.len() as u64,
-            digest: "d1".into(),
-        })
+        Ok(DatasetInfo::new("cohort", self.0.len() as u64, "d1"))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
@@ -225,12 +221,9 @@ struct Answers<F>(F);
 
 impl<F: Fn(&SegmentRequest) -> Vec<Array2<bool>> + Send + Sync> Segmenter for Answers<F> {
     fn segment(&self, request: &SegmentRequest) -> Result<Vec<Segment>> {
-        let masks = (self.0)(request).into_iter().map(|inside| {
-            Ok(Segment {
-                mask: Mask::from_array(inside.view())?,
-                confidence: 1.0,
-            })
-        });
+        let masks = (self.0)(request)
+            .into_iter()
+            .map(|inside| Ok(Segment::new(Mask::from_array(inside.view())?, 1.0)));
         masks.collect()
     }
 }

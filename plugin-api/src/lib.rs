@@ -64,6 +64,9 @@ pub mod testkit;
 #[doc(hidden)]
 pub use medfocus_abi as abi;
 
+/// The version of `ndarray` whose arrays and views this crate takes and gives.
+pub use ndarray;
+
 pub use context::{Context, Services};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{BBox, Frame, Letterbox, Native, WORKING_SIDE, Working};

@@ -119,21 +119,20 @@ fn a_model_behaves_the_same_through_the_waist() {
     .unwrap();
     assert_eq!(client.info().unwrap(), model.info().unwrap());
     let scores = client
-        .score(&ScoreRequest {
-            images: vec![image.clone(), image.clone()],
-            question: "?".into(),
-            answer: "Yes".into(),
-            span: AnswerSpan::Answer,
-        })
+        .score(&ScoreRequest::new(
+            vec![image.clone(), image.clone()],
+            "?",
+            "Yes",
+        ))
         .unwrap();
     let log_probs = scores.log_probs.view_nd::<f32, Ix2>().unwrap();
     assert_eq!(log_probs[(1, 0)], model.probability(&image).ln());
     assert_eq!(host.calls("model.score"), 1);
     assert!(!host.context().filled("segmenter"));
-    let empty = host.context().segmenter().segment(&SegmentRequest {
-        image,
-        boxes: vec![],
-    });
+    let empty = host
+        .context()
+        .segmenter()
+        .segment(&SegmentRequest::new(image, vec![]));
     assert_eq!(empty.unwrap_err().kind, ErrorKind::Missing);
 }
 
@@ -148,15 +147,12 @@ fn the_toy_models_gradients_are_its_differences() {
     }))
     .unwrap();
     let trace = model
-        .trace(&TraceRequest {
-            image: task.image.clone(),
-            question: task.question,
-            answer: task.answer,
-            span: AnswerSpan::Answer,
-            wants: vec![Want::Gradient(Wrt::Pixels)],
-            objective: Objective::default(),
-            path: None,
-        })
+        .trace(&TraceRequest::new(
+            task.image.clone(),
+            task.question,
+            task.answer,
+            vec![Want::Gradient(Wrt::Pixels)],
+        ))
         .unwrap();
     let gradient = trace
         .capture(Want::Gradient(Wrt::Pixels))

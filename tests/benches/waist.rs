@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use medfocus::{config::Layers, workbench::Workbench};
 use medfocus_plugin_api::{
-    AnswerSpan, GrayImage, Objective, Tensor, TraceRequest, VisionLanguageModel, Want,
+    GrayImage, Tensor, TraceRequest, VisionLanguageModel, Want,
     testkit::{LocalHost, ToyModel},
 };
 use medfocus_tests::outside_plugin;
@@ -24,18 +24,15 @@ fn waist(c: &mut Criterion) {
         .client();
     let plain = ToyModel::looking_at((32, 32), (2, 5), 6.0, -2.0);
     let local = LocalHost::new().with_model(plain.clone()).context().model();
-    let request = TraceRequest {
-        image: GrayImage::from_array(Array2::zeros((224, 224))).expect("it has pixels"),
-        question: "?".into(),
-        answer: "Yes".into(),
-        span: AnswerSpan::Answer,
-        wants: vec![Want::Attention {
+    let request = TraceRequest::new(
+        GrayImage::from_array(Array2::zeros((224, 224))).expect("it has pixels"),
+        "?",
+        "Yes",
+        vec![Want::Attention {
             layer: 0,
             heads: false,
         }],
-        objective: Objective::default(),
-        path: None,
-    };
+    );
 
     let mut group = c.benchmark_group("info");
     group.bench_function("plain struct", |b| b.iter(|| black_box(plain.info())));

@@ -4,8 +4,8 @@ use std::{borrow::Cow, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use medfocus_plugin_api::{
-    AnswerSpan, Dtype, Error, GenerateRequest, Objective, Result, ScoreRequest, Tensor,
-    TraceRequest, VisionLanguageModel, Want,
+    AnswerSpan, Dtype, Error, GenerateRequest, Result, ScoreRequest, Tensor, TraceRequest,
+    VisionLanguageModel, Want,
 };
 use ndarray::{Array1, Ix2};
 use serde_json::json;
@@ -130,15 +130,14 @@ impl Model {
                 wants,
                 out,
             } => {
-                let request = TraceRequest {
-                    image: Study::read(&image)?.working,
-                    question: question.question,
-                    span: answer.span(),
-                    answer: answer.answer,
+                let span = answer.span();
+                let request = TraceRequest::new(
+                    Study::read(&image)?.working,
+                    question.question,
+                    answer.answer,
                     wants,
-                    objective: Objective::default(),
-                    path: None,
-                };
+                )
+                .with_span(span);
                 trace(bench, &which, &request, &out)
             }
         }?;
@@ -174,11 +173,11 @@ fn generate(
     image: &std::path::Path,
 ) -> Result<()> {
     let image = Study::read(image)?.working;
-    let generation = which.load(bench)?.generate(&GenerateRequest {
+    let generation = which.load(bench)?.generate(&GenerateRequest::new(
         image,
         question,
-        max_new_tokens: bench.layers.config.answer.max_new_tokens,
-    })?;
+        bench.layers.config.answer.max_new_tokens,
+    ))?;
     if which.json {
         return print_json(&generation);
     }
@@ -197,12 +196,9 @@ fn score(
         .iter()
         .map(|file| Ok(Study::read(file)?.working))
         .collect::<Result<_>>()?;
-    let scores = which.load(bench)?.score(&ScoreRequest {
-        images,
-        question,
-        answer: answer.answer.clone(),
-        span: answer.span(),
-    })?;
+    let scores = which.load(bench)?.score(
+        &ScoreRequest::new(images, question, answer.answer.clone()).with_span(answer.span()),
+    )?;
     let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
     let rows = files.iter().zip(log_probs.rows());
     if which.json {

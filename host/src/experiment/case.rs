@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use medfocus_plugin_api::{
-    AnswerSpan, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode,
-    ModelInfo, Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
+    BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode, ModelInfo,
+    Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
 };
 use ndarray::{ArrayView1, Ix2};
 
@@ -146,17 +146,17 @@ impl<'a> Scene<'a> {
             answer: answer.clone(),
             verdict,
         };
-        let task = Task {
-            image: study.working,
-            native: study.native,
-            letterbox: study.letterbox,
+        let mut task = Task::new(
+            study.working,
+            study.native,
+            study.letterbox,
             question,
             answer,
-            mode: self.cell.mode,
-            seed: case_seed(self.plan.seed, &self.cell.dataset, index),
-            finding: Some(sample.finding),
-            sample: Some(sample.key),
-        };
+        );
+        task.mode = self.cell.mode;
+        task.seed = case_seed(self.plan.seed, &self.cell.dataset, index);
+        task.finding = Some(sample.finding);
+        task.sample = Some(sample.key);
         Ok(Posed {
             exclusion: exclusion(experiment, self.cell.mode, &subject),
             task,
@@ -266,12 +266,11 @@ impl<'a> Scene<'a> {
     fn curves(&self, task: &Task, heat: &HeatMap, steps: usize) -> Result<[Vec<f64>; 2]> {
         let black = task.image.with_filled(&task.letterbox.content(), 0);
         let curve = |from: &GrayImage, to: &GrayImage| -> Result<Vec<f64>> {
-            let scores = self.model.client().score(&ScoreRequest {
-                images: curves::images(heat, from, to, steps)?.collect(),
-                question: task.question.clone(),
-                answer: task.answer.clone(),
-                span: AnswerSpan::Answer,
-            })?;
+            let scores = self.model.client().score(&ScoreRequest::new(
+                curves::images(heat, from, to, steps)?.collect(),
+                task.question.clone(),
+                task.answer.clone(),
+            ))?;
             let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
             let mean = |tokens: ArrayView1<'_, f32>| {
                 let sum: f64 = tokens.iter().map(|&l| f64::from(l).exp()).sum();

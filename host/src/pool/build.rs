@@ -157,7 +157,7 @@ fn refine(sample: &mut Sample, segmenter: &dyn Segmenter) -> Result<()> {
     let (names, boxes): (Vec<_>, Vec<_>) = boxes.unzip();
     let asked = boxes.len();
     let image = study.working;
-    let segments = segmenter.segment(&SegmentRequest { image, boxes })?;
+    let segments = segmenter.segment(&SegmentRequest::new(image, boxes))?;
     if segments.len() != asked {
         return Err(Error::protocol(format!(
             "the segmenter answered {} times to {asked} boxes",

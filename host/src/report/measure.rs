@@ -22,8 +22,11 @@ enum Read {
     From(fn(&MethodResult) -> f64),
 }
 
+/// A column and how it follows from what else was recorded.
+type Taken = (Metric, fn(&MethodResult) -> f64);
+
 /// What a result takes, and how often there is none.
-const TAKEN: [(Metric, fn(&MethodResult) -> f64); 5] = [
+const TAKEN: [Taken; 5] = [
     (
         share("empty", "Empty", "share of results without evidence"),
         |result| {

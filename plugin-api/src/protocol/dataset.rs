@@ -28,6 +28,7 @@ pub trait DatasetReader: Send + Sync {
 
 /// What a dataset is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DatasetInfo {
     /// Its name in results.
     pub name: String,
@@ -35,6 +36,17 @@ pub struct DatasetInfo {
     pub len: u64,
     /// Digest of what determines its samples.
     pub digest: String,
+}
+
+impl DatasetInfo {
+    /// A dataset of `len` samples.
+    pub fn new(name: impl Into<String>, len: u64, digest: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            len,
+            digest: digest.into(),
+        }
+    }
 }
 
 /// Names a sample for good.
@@ -48,6 +60,7 @@ pub struct SampleKey {
 
 /// An image, a question about it, and the evidence.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Sample {
     /// Which sample this is.
     pub key: SampleKey,
@@ -76,12 +89,26 @@ pub const NO_FINDING: &str = "no finding";
 impl Sample {
     /// A normal image: asked about any abnormality, which is not there.
     pub fn normal(key: SampleKey, image: GrayImage) -> Self {
+        let question = "Is there evidence of any abnormality in the image?";
+        Self {
+            present: Some(false),
+            ..Self::new(key, image, NO_FINDING, question)
+        }
+    }
+
+    /// An image with a question about a finding, without evidence: set the fields that are known.
+    pub fn new(
+        key: SampleKey,
+        image: GrayImage,
+        finding: impl Into<String>,
+        question: impl Into<String>,
+    ) -> Self {
         Self {
             key,
             image,
-            finding: NO_FINDING.to_owned(),
-            question: "Is there evidence of any abnormality in the image?".to_owned(),
-            present: Some(false),
+            finding: finding.into(),
+            question: question.into(),
+            present: None,
             boxes: Vec::new(),
             masks: BTreeMap::new(),
             patient: None,

@@ -15,6 +15,7 @@ pub trait Detector: Send + Sync {
 
 /// Phrases to find in one image.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DetectRequest {
     /// The working image.
     pub image: GrayImage,
@@ -24,6 +25,18 @@ pub struct DetectRequest {
     pub threshold: f64,
     /// At most this many boxes a phrase.
     pub limit: u32,
+}
+
+impl DetectRequest {
+    /// A search for each phrase.
+    pub fn new(image: GrayImage, phrases: Vec<String>, threshold: f64, limit: u32) -> Self {
+        Self {
+            image,
+            phrases,
+            threshold,
+            limit,
+        }
+    }
 }
 
 /// Operation of [`Detector::detect`].

@@ -30,6 +30,7 @@ pub enum Side {
 
 /// One edit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EditRequest {
     /// What is edited.
     pub image: GrayImage,
@@ -47,6 +48,21 @@ pub struct EditRequest {
     /// The sample this is, for editors that know the dataset.
     #[serde(default)]
     pub sample: Option<SampleKey>,
+}
+
+impl EditRequest {
+    /// An edit inside the boxes, with seed 0, of a sample that no editor needs to know.
+    pub fn new(image: GrayImage, boxes: Vec<BBox<Native>>, prompt: impl Into<String>) -> Self {
+        Self {
+            image,
+            boxes,
+            mask: None,
+            side: Side::Foreground,
+            prompt: prompt.into(),
+            seed: 0,
+            sample: None,
+        }
+    }
 }
 
 /// Operation of [`CounterfactualEditor::edit`].

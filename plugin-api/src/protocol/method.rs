@@ -63,6 +63,7 @@ impl Mode {
 
 /// One answer to explain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Task {
     /// What the model saw: 224 x 224.
     pub image: GrayImage,
@@ -86,6 +87,29 @@ pub struct Task {
     pub sample: Option<SampleKey>,
 }
 
+impl Task {
+    /// An answer to a question in [`Mode::Direct`], with seed 0, about an image of no dataset.
+    pub fn new(
+        image: GrayImage,
+        native: GrayImage,
+        letterbox: Letterbox,
+        question: impl Into<String>,
+        answer: impl Into<String>,
+    ) -> Self {
+        Self {
+            image,
+            native,
+            letterbox,
+            question: question.into(),
+            answer: answer.into(),
+            mode: Mode::Direct,
+            seed: 0,
+            finding: None,
+            sample: None,
+        }
+    }
+}
+
 /// A region with its score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoredBox {
@@ -98,7 +122,7 @@ pub struct ScoredBox {
     pub label: Option<String>,
 }
 
-/// What a method found.
+/// What a method found: write the fields you know and `..Attribution::default()`, as fields may be added.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Attribution {
     /// The evidence as a map; the host makes boxes of it where the method gives none.

@@ -2,8 +2,9 @@
 //!
 //! Each file holds one kind: the trait an author implements, the types it speaks, `serve` (from
 //! messages to the trait) and the trait's implementation for [`Client`] (from the trait to
-//! messages). A request may gain optional fields, a kind may gain operations; nothing is ever
-//! taken away or changed in meaning.
+//! messages). Requests and answers may gain optional fields, so they are made by constructors, whose
+//! optional fields are set afterwards; a kind may gain operations; nothing is ever taken away or
+//! changed in meaning.
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub mod detector;
 pub mod editor;
 pub mod method;
 pub mod model;
+mod numbers;
 pub mod segmenter;
 
 /// What every component declares, whatever its kind.

@@ -2,9 +2,12 @@
 
 use std::{fmt, ops::Range, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, IgnoredAny},
+};
 
-use super::{Client, answer, unknown};
+use super::{Client, answer, numbers, unknown};
 use crate::{
     error::{Error, Result},
     image::GrayImage,
@@ -44,6 +47,7 @@ pub trait VisionLanguageModel: Send + Sync {
 
 /// What a model is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ModelInfo {
     /// Architecture, as `gemma3`.
     pub family: String,
@@ -78,6 +82,28 @@ pub struct ModelInfo {
     pub batch: Option<Batch>,
 }
 
+impl ModelInfo {
+    /// A model that offers nothing, on the CPU in f32, of unknown shape: set the fields that are known.
+    pub fn new(family: impl Into<String>, digest: impl Into<String>) -> Self {
+        Self {
+            family: family.into(),
+            abilities: Vec::new(),
+            digest: digest.into(),
+            parameters: 0,
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+            input: None,
+            grid: (0, 0),
+            coordinates: Coordinates::Unknown,
+            layers: Vec::new(),
+            heads: 0,
+            hidden: 0,
+            memory: None,
+            batch: None,
+        }
+    }
+}
+
 /// Most images that a model takes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
@@ -99,21 +125,34 @@ pub struct Memory {
 /// How far a decoder layer sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum AttentionKind {
     /// Everything before.
     Full,
     /// This many tokens, itself the last of them.
     Sliding(u32),
+    /// Something that only a later version of this crate knows.
+    #[serde(untagged, deserialize_with = "unknown_to_this_version")]
+    Unknown,
 }
 
 /// The convention in which a model writes boxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Coordinates {
     /// `[y1, x1, y2, x2]`, each 0 to 1000.
     YxyxThousand,
     /// `[x1, y1, x2, y2]` in pixels of the image the model sees.
     XyxyPixels,
+    /// Not said, or in a way that only a later version of this crate knows.
+    #[serde(untagged, deserialize_with = "unknown_to_this_version")]
+    Unknown,
+}
+
+/// Takes whatever a later version wrote.
+fn unknown_to_this_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| ())
 }
 
 /// A token of the model's vocabulary.
@@ -127,6 +166,7 @@ pub struct Token {
 
 /// A question to answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GenerateRequest {
     /// What the model sees.
     pub image: GrayImage,
@@ -136,8 +176,20 @@ pub struct GenerateRequest {
     pub max_new_tokens: u32,
 }
 
+impl GenerateRequest {
+    /// A question about an image.
+    pub fn new(image: GrayImage, question: impl Into<String>, max_new_tokens: u32) -> Self {
+        Self {
+            image,
+            question: question.into(),
+            max_new_tokens,
+        }
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Generation {
     /// The answer without its closing tokens.
     pub text: String,
@@ -147,6 +199,23 @@ pub struct Generation {
     pub log_probs: Vec<f32>,
     /// Whether the model closed its turn itself, not the limit.
     pub complete: bool,
+}
+
+impl Generation {
+    /// An answer with its tokens and their log-probabilities; `complete` if the model closed its turn.
+    pub fn new(
+        text: impl Into<String>,
+        tokens: Vec<Token>,
+        log_probs: Vec<f32>,
+        complete: bool,
+    ) -> Self {
+        Self {
+            text: text.into(),
+            tokens,
+            log_probs,
+            complete,
+        }
+    }
 }
 
 /// Which tokens of the assistant's turn count as the answer.
@@ -162,6 +231,7 @@ pub enum AnswerSpan {
 
 /// An answer to score on many images.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ScoreRequest {
     /// N images.
     pub images: Vec<GrayImage>,
@@ -174,8 +244,31 @@ pub struct ScoreRequest {
     pub span: AnswerSpan,
 }
 
+impl ScoreRequest {
+    /// An answer of which its own tokens count.
+    pub fn new(
+        images: Vec<GrayImage>,
+        question: impl Into<String>,
+        answer: impl Into<String>,
+    ) -> Self {
+        Self {
+            images,
+            question: question.into(),
+            answer: answer.into(),
+            span: AnswerSpan::default(),
+        }
+    }
+
+    /// Lets other tokens count.
+    #[must_use]
+    pub fn with_span(self, span: AnswerSpan) -> Self {
+        Self { span, ..self }
+    }
+}
+
 /// How likely an answer is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Scores {
     /// The T tokens of the answer.
     pub tokens: Vec<Token>,
@@ -183,8 +276,16 @@ pub struct Scores {
     pub log_probs: Tensor,
 }
 
+impl Scores {
+    /// Scores (N, T) of the answer's T tokens.
+    pub fn new(tokens: Vec<Token>, log_probs: Tensor) -> Self {
+        Self { tokens, log_probs }
+    }
+}
+
 /// What a trace starts from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TraceRequest {
     /// What the model sees.
     pub image: GrayImage,
@@ -205,6 +306,47 @@ pub struct TraceRequest {
     pub path: Option<PixelPath>,
 }
 
+impl TraceRequest {
+    /// A pass over an answer of which its own tokens count, with gradients of its log-probability.
+    pub fn new(
+        image: GrayImage,
+        question: impl Into<String>,
+        answer: impl Into<String>,
+        wants: Vec<Want>,
+    ) -> Self {
+        Self {
+            image,
+            question: question.into(),
+            answer: answer.into(),
+            span: AnswerSpan::default(),
+            wants,
+            objective: Objective::default(),
+            path: None,
+        }
+    }
+
+    /// Lets other tokens count.
+    #[must_use]
+    pub fn with_span(self, span: AnswerSpan) -> Self {
+        Self { span, ..self }
+    }
+
+    /// Takes gradients of something else.
+    #[must_use]
+    pub fn with_objective(self, objective: Objective) -> Self {
+        Self { objective, ..self }
+    }
+
+    /// Takes pixel gradients along a path.
+    #[must_use]
+    pub fn with_path(self, path: PixelPath) -> Self {
+        Self {
+            path: Some(path),
+            ..self
+        }
+    }
+}
+
 /// What a gradient is taken of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Objective {
@@ -218,6 +360,7 @@ pub struct Objective {
 /// A scalar of the answer's distributions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Quantity {
     /// The sum over tokens of log p (methods: L).
     #[default]
@@ -227,6 +370,9 @@ pub enum Quantity {
     /// log p(first) - log p(second) where the answer's first token is predicted; each word counts
     /// by its first token.
     Margin(String, String),
+    /// Something that only a later version of this crate knows; no model is asked for it.
+    #[serde(untagged, deserialize_with = "unknown_to_this_version")]
+    Unknown,
 }
 
 /// Straight line in pixel space, for integrated gradients: baseline + alpha (image - baseline).
@@ -363,6 +509,7 @@ impl<'de> Deserialize<'de> for Want {
 
 /// What was captured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Trace {
     /// Where everything lies.
     pub layout: Layout,
@@ -383,6 +530,25 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// A pass over an image, without a path: set the baseline's fields along one.
+    pub fn new(
+        layout: Layout,
+        captures: Vec<Capture>,
+        log_probs: Tensor,
+        objective: f64,
+        pixel_values: Tensor,
+    ) -> Self {
+        Self {
+            layout,
+            captures,
+            log_probs,
+            objective,
+            pixel_values,
+            baseline_values: None,
+            baseline_objective: None,
+        }
+    }
+
     /// The captured tensor.
     ///
     /// # Errors
@@ -412,6 +578,7 @@ pub struct Capture {
 
 /// Where image and answer lie in the sequence of S tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Layout {
     /// All S token numbers.
     pub input_ids: Vec<u32>,
@@ -426,6 +593,23 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// A sequence that holds an image and an answer.
+    pub fn new(
+        input_ids: Vec<u32>,
+        image_positions: Vec<usize>,
+        grid: (u32, u32),
+        answer: Range<usize>,
+        tokens: Vec<Token>,
+    ) -> Self {
+        Self {
+            input_ids,
+            image_positions,
+            grid,
+            answer,
+            tokens,
+        }
+    }
+
     /// The rows that predict the answer: one before each of its tokens.
     pub fn predicting_rows(&self) -> Range<usize> {
         self.answer.start.saturating_sub(1)..self.answer.end.saturating_sub(1)
@@ -448,9 +632,19 @@ pub const KIND: Kind = Kind::Model;
 pub fn serve(model: &dyn VisionLanguageModel, op: &str, message: Message) -> Result<Message> {
     match op {
         INFO => answer(message, |()| model.info()),
-        GENERATE => answer(message, |request| model.generate(&request)),
-        SCORE => answer(message, |request| model.score(&request)),
-        TRACE => answer(message, |request| model.trace(&request)),
+        GENERATE => answer(message, |request| {
+            numbers::generation(model.generate(&request)?)
+        }),
+        SCORE => answer(message, |request| numbers::scores(model.score(&request)?)),
+        TRACE => answer(message, |request: TraceRequest| {
+            if request.objective.quantity == Quantity::Unknown {
+                return Err(Error::unsupported(
+                    "gradients are asked of a quantity that this model does not know",
+                )
+                .with_hint("update the model's plugin"));
+            }
+            numbers::trace(model.trace(&request)?)
+        }),
         _ => Err(unknown(op)),
     }
 }

@@ -19,6 +19,7 @@ pub trait Segmenter: Send + Sync {
 
 /// Boxes on one image, which is encoded once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SegmentRequest {
     /// The working image.
     pub image: GrayImage,
@@ -28,11 +29,26 @@ pub struct SegmentRequest {
 
 /// A region.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Segment {
     /// Pixels of the working image; possibly none.
     pub mask: Mask,
     /// The segmenter's own estimate of its quality, about 0 to 1.
     pub confidence: f64,
+}
+
+impl SegmentRequest {
+    /// A region for each box.
+    pub fn new(image: GrayImage, boxes: Vec<BBox<Working>>) -> Self {
+        Self { image, boxes }
+    }
+}
+
+impl Segment {
+    /// A region of that quality.
+    pub fn new(mask: Mask, confidence: f64) -> Self {
+        Self { mask, confidence }
+    }
 }
 
 /// Operation of [`Segmenter::segment`].

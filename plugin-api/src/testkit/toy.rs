@@ -76,36 +76,30 @@ fn yes() -> Vec<Token> {
 impl VisionLanguageModel for ToyModel {
     fn info(&self) -> Result<ModelInfo> {
         let (rows, columns) = self.weights.dim();
-        Ok(ModelInfo {
-            family: "toy".into(),
-            abilities: vec![
-                Ability::Generate,
-                Ability::Score,
-                Ability::Trace,
-                Ability::Gradient,
-            ],
-            digest: format!("toy:{:?}:{}", self.weights, self.bias),
-            parameters: self.weights.len() as u64 + 1,
-            device: "cpu".into(),
-            dtype: "f32".into(),
-            input: Some((WORKING_SIDE, WORKING_SIDE)),
-            grid: (rows as u32, columns as u32),
-            coordinates: Coordinates::XyxyPixels,
-            layers: vec![AttentionKind::Full],
-            heads: 1,
-            hidden: 2,
-            memory: None,
-            batch: None,
-        })
+        let mut info = ModelInfo::new("toy", format!("toy:{:?}:{}", self.weights, self.bias));
+        info.abilities = vec![
+            Ability::Generate,
+            Ability::Score,
+            Ability::Trace,
+            Ability::Gradient,
+        ];
+        info.parameters = self.weights.len() as u64 + 1;
+        info.input = Some((WORKING_SIDE, WORKING_SIDE));
+        info.grid = (rows as u32, columns as u32);
+        info.coordinates = Coordinates::XyxyPixels;
+        info.layers = vec![AttentionKind::Full];
+        info.heads = 1;
+        info.hidden = 2;
+        Ok(info)
     }
 
     fn generate(&self, request: &GenerateRequest) -> Result<Generation> {
-        Ok(Generation {
-            text: "Yes".into(),
-            tokens: yes(),
-            log_probs: vec![self.probability(&request.image).ln()],
-            complete: true,
-        })
+        Ok(Generation::new(
+            "Yes",
+            yes(),
+            vec![self.probability(&request.image).ln()],
+            true,
+        ))
     }
 
     fn score(&self, request: &ScoreRequest) -> Result<Scores> {
@@ -115,10 +109,10 @@ impl VisionLanguageModel for ToyModel {
             .iter()
             .map(|image| self.probability(image).ln())
             .collect();
-        Ok(Scores {
-            tokens: yes(),
-            log_probs: Tensor::from_array(Array1::from(log_probs).insert_axis(ndarray::Axis(1))),
-        })
+        Ok(Scores::new(
+            yes(),
+            Tensor::from_array(Array1::from(log_probs).insert_axis(ndarray::Axis(1))),
+        ))
     }
 
     fn trace(&self, request: &TraceRequest) -> Result<Trace> {
@@ -221,23 +215,24 @@ impl VisionLanguageModel for ToyModel {
             .collect::<Result<_>>()?;
         let log_prob = self.probability_of(&means).ln();
         let (rows, columns) = self.weights.dim();
-        Ok(Trace {
-            layout: Layout {
-                input_ids: (0..length as u32).collect(),
-                image_positions: (1..=cells).collect(),
-                grid: (rows as u32, columns as u32),
-                answer: length - 1..length,
-                tokens: yes(),
-            },
+        let mut trace = Trace::new(
+            Layout::new(
+                (0..length as u32).collect(),
+                (1..=cells).collect(),
+                (rows as u32, columns as u32),
+                length - 1..length,
+                yes(),
+            ),
             captures,
-            log_probs: Tensor::from_array(Array1::from(vec![log_prob])),
-            objective: f64::from(log_prob),
-            pixel_values: Tensor::from_array(colour(&pixels)),
-            baseline_objective: baseline.as_ref().map(|baseline| {
-                f64::from(self.probability_of(&self.cell_means(baseline.view())).ln())
-            }),
-            baseline_values: baseline.map(|baseline| Tensor::from_array(colour(&baseline))),
-        })
+            Tensor::from_array(Array1::from(vec![log_prob])),
+            f64::from(log_prob),
+            Tensor::from_array(colour(&pixels)),
+        );
+        trace.baseline_objective = baseline
+            .as_ref()
+            .map(|baseline| f64::from(self.probability_of(&self.cell_means(baseline.view())).ln()));
+        trace.baseline_values = baseline.map(|baseline| Tensor::from_array(colour(&baseline)));
+        Ok(trace)
     }
 }
 
@@ -251,18 +246,17 @@ pub fn toy_task(pixels: Array2<u8>) -> Result<Task> {
     if (image.width(), image.height()) != (WORKING_SIDE, WORKING_SIDE) {
         return Err(Error::invalid("a toy task needs an image of 224 x 224"));
     }
-    Ok(Task {
-        native: image.clone(),
-        letterbox: Letterbox::new(image.width(), image.height(), WORKING_SIDE)?,
+    let letterbox = Letterbox::new(image.width(), image.height(), WORKING_SIDE)?;
+    let mut task = Task::new(
+        image.clone(),
         image,
-        question: format!(
+        letterbox,
+        format!(
             "Is there evidence of a bright spot in the image?{}",
             Mode::Direct.suffix()
         ),
-        answer: "Yes".into(),
-        mode: Mode::Direct,
-        seed: 0,
-        finding: Some("bright spot".into()),
-        sample: None,
-    })
+        "Yes",
+    );
+    task.finding = Some("bright spot".into());
+    Ok(task)
 }

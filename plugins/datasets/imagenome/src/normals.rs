@@ -146,11 +146,11 @@ impl Normal {
 
 impl DatasetReader for NormalsReader {
     fn info(&self) -> Result<DatasetInfo> {
-        Ok(DatasetInfo {
-            name: NAME.into(),
-            len: self.normals.len() as u64,
-            digest: self.digest.to_hex().to_string(),
-        })
+        Ok(DatasetInfo::new(
+            NAME,
+            self.normals.len() as u64,
+            self.digest.to_hex().to_string(),
+        ))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
@@ -171,10 +171,8 @@ impl DatasetReader for NormalsReader {
             dataset: NAME.into(),
             index,
         };
-        let mut sample = Sample {
-            patient: Some(format!("p{}", normal.patient)),
-            ..Sample::normal(key, image)
-        };
+        let mut sample = Sample::normal(key, image);
+        sample.patient = Some(format!("p{}", normal.patient));
         let (width, height) = (sample.image.width(), sample.image.height());
         for (name, corners) in CONCEPTS.iter().zip(normal.corners) {
             let bbox: BBox<Native> = BBox::nearest(corners, width, height).ok_or_else(|| {

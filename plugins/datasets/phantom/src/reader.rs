@@ -77,11 +77,11 @@ impl DatasetReader for PhantomReader {
             } = self.params;
             content += &format!(" displaced {max_shift} {max_zoom}");
         }
-        Ok(DatasetInfo {
-            name: self.name(),
+        Ok(DatasetInfo::new(
+            self.name(),
             len,
-            digest: blake3::hash(content.as_bytes()).to_hex().to_string(),
-        })
+            blake3::hash(content.as_bytes()).to_hex().to_string(),
+        ))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
@@ -113,10 +113,8 @@ impl DatasetReader for PhantomReader {
             dataset: self.name(),
             index: self.params.offset + index,
         };
-        let mut sample = Sample {
-            patient: Some(format!("phantom-{}", case.seed)),
-            ..Sample::normal(key, GrayImage::from_array(image)?)
-        };
+        let mut sample = Sample::normal(key, GrayImage::from_array(image)?);
+        sample.patient = Some(format!("phantom-{}", case.seed));
         for concept in Concept::ALL {
             let mask = placed(rendered.concept_mask(concept))?;
             sample.masks.insert(concept.name().to_owned(), mask);
@@ -135,12 +133,10 @@ impl DatasetReader for PhantomReader {
             })?);
             sample.masks.insert(name.to_owned(), mask);
         }
-        Ok(Sample {
-            finding: name.to_owned(),
-            question: format!("Is there evidence of {name} in the image?"),
-            present: Some(instance.is_some()),
-            ..sample
-        })
+        sample.finding = name.to_owned();
+        sample.question = format!("Is there evidence of {name} in the image?");
+        sample.present = Some(instance.is_some());
+        Ok(sample)
     }
 }
 

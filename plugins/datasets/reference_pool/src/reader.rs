@@ -61,11 +61,11 @@ impl DatasetReader for PoolReader {
         for digest in &self.digests {
             hasher.update(digest.as_bytes());
         }
-        Ok(DatasetInfo {
-            name: NAME.into(),
-            len: self.digests.len() as u64,
-            digest: hasher.finalize().to_hex().to_string(),
-        })
+        Ok(DatasetInfo::new(
+            NAME,
+            self.digests.len() as u64,
+            hasher.finalize().to_hex().to_string(),
+        ))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
@@ -88,10 +88,9 @@ impl DatasetReader for PoolReader {
             dataset: NAME.into(),
             index,
         };
-        Ok(Sample {
-            masks: content.masks,
-            patient: Some(files.name.clone()),
-            ..Sample::normal(key, content.image)
-        })
+        let mut sample = Sample::normal(key, content.image);
+        sample.masks = content.masks;
+        sample.patient = Some(files.name.clone());
+        Ok(sample)
     }
 }

@@ -23,15 +23,11 @@ fn request() -> EditRequest {
         let square = (20..30).contains(&y) && (20..30).contains(&x);
         if square { 255 } else { 3 * x as u8 }
     });
-    EditRequest {
-        image: GrayImage::from_array(pixels).unwrap(),
-        boxes: vec![bbox(20, 20, 30, 30)],
-        mask: None,
-        side: Side::Foreground,
-        prompt: "No nodule".into(),
-        seed: 0,
-        sample: None,
-    }
+    EditRequest::new(
+        GrayImage::from_array(pixels).unwrap(),
+        vec![bbox(20, 20, 30, 30)],
+        "No nodule",
+    )
 }
 
 fn edited(request: &EditRequest) -> Array2<u8> {
@@ -43,25 +39,21 @@ fn the_foreground_is_filled_from_outside() {
     let ramp = Array2::from_shape_fn((50, 60), |(_, x)| 3 * x as u8);
     assert_eq!(edited(&request()), ramp);
     // Neither words nor seed count, nor what of a box is outside.
-    let other = EditRequest {
-        boxes: vec![
-            bbox(20, 20, 30, 25),
-            bbox(15, 25, 31, 30),
-            bbox(90, 90, 99, 99),
-        ],
-        prompt: String::new(),
-        seed: 7,
-        ..request()
-    };
+    let mut other = request();
+    other.boxes = vec![
+        bbox(20, 20, 30, 25),
+        bbox(15, 25, 31, 30),
+        bbox(90, 90, 99, 99),
+    ];
+    other.prompt = String::new();
+    other.seed = 7;
     assert_eq!(edited(&other), ramp);
 }
 
 #[test]
 fn the_background_is_filled_from_inside() {
-    let request = EditRequest {
-        side: Side::Background,
-        ..request()
-    };
+    let mut request = request();
+    request.side = Side::Background;
     assert_eq!(edited(&request), Array2::from_elem((50, 60), 255));
 }
 
@@ -69,30 +61,22 @@ fn the_background_is_filled_from_inside() {
 fn a_mask_comes_before_the_boxes() {
     let mut inside = Array2::from_elem((50, 60), false);
     inside[(24, 24)] = true;
-    let request = EditRequest {
-        mask: Some(Mask::from_array(inside.view()).unwrap()),
-        ..request()
-    };
+    let mut request = request();
+    request.mask = Some(Mask::from_array(inside.view()).unwrap());
     assert_eq!(edited(&request), request.image.view());
-    let request = EditRequest {
-        mask: Some(Mask::from_array(inside.t()).unwrap()),
-        ..request
-    };
+    let mut request = request;
+    request.mask = Some(Mask::from_array(inside.t()).unwrap());
     let error = inpaint().edit(&request).unwrap_err();
     assert!(error.message.contains("50 x 60"), "{error}");
 }
 
 #[test]
 fn nothing_to_edit_changes_nothing_and_everything_is_refused() {
-    let nothing = EditRequest {
-        boxes: vec![bbox(60, 0, 61, 1)],
-        ..request()
-    };
+    let mut nothing = request();
+    nothing.boxes = vec![bbox(60, 0, 61, 1)];
     assert_eq!(edited(&nothing), nothing.image.view());
-    let everything = EditRequest {
-        side: Side::Background,
-        ..nothing
-    };
+    let mut everything = nothing;
+    everything.side = Side::Background;
     let error = inpaint().edit(&everything).unwrap_err();
     assert!(error.message.contains("whole image"), "{error}");
 }
@@ -109,11 +93,10 @@ fn what_lies_over_the_anatomy_disappears() {
         for finding in &case.findings {
             let with = render(&case.patient, std::slice::from_ref(finding), 224, 224);
             let mask = with.finding_mask(0).unwrap();
-            let filled = edited(&EditRequest {
-                image: GrayImage::from_array(with.image.clone()).unwrap(),
-                mask: Some(Mask::from_array(mask.view()).unwrap()),
-                ..request()
-            });
+            let mut request = request();
+            request.image = GrayImage::from_array(with.image.clone()).unwrap();
+            request.mask = Some(Mask::from_array(mask.view()).unwrap());
+            let filled = edited(&request);
             let differences = |image: &Array2<u8>| -> u32 {
                 let pairs = image.iter().zip(&without);
                 pairs.map(|(a, b)| u32::from(a.abs_diff(*b))).sum()

@@ -11,15 +11,14 @@ pub(crate) fn request(
     wants: Vec<Want>,
     objective: Objective,
 ) -> TraceRequest {
-    TraceRequest {
-        image: task.image.clone(),
-        question: task.question.clone(),
-        answer: task.answer.clone(),
-        span: span.into(),
+    TraceRequest::new(
+        task.image.clone(),
+        task.question.clone(),
+        task.answer.clone(),
         wants,
-        objective,
-        path: None,
-    }
+    )
+    .with_span(span.into())
+    .with_objective(objective)
 }
 
 /// What was captured, of exactly this shape: attention weights are finite and not negative, anything else is finite.

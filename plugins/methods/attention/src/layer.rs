@@ -100,11 +100,10 @@ mod tests {
 
     fn info(layers: &[AttentionKind]) -> ModelInfo {
         let toy = ToyModel::looking_at((1, 1), (0, 0), 1.0, 0.0);
-        ModelInfo {
-            layers: layers.to_vec(),
-            heads: 3,
-            ..toy.info().unwrap()
-        }
+        let mut info = toy.info().unwrap();
+        info.layers = layers.to_vec();
+        info.heads = 3;
+        info
     }
 
     #[test]
@@ -133,10 +132,8 @@ mod tests {
         assert_eq!(head, 2..3);
         let error = Layer::choose(&info, None, Some(3)).unwrap_err();
         assert!(error.to_string().contains("has 3 heads"), "{error}");
-        let none = ModelInfo {
-            layers: vec![],
-            ..info
-        };
+        let mut none = info;
+        none.layers = vec![];
         assert!(Layer::choose(&none, None, None).is_err());
     }
 

@@ -128,13 +128,7 @@ mod tests {
     use ndarray::array;
 
     fn layout() -> Layout {
-        Layout {
-            input_ids: vec![0; 9],
-            image_positions: vec![3, 1],
-            grid: (2, 1),
-            answer: 6..8,
-            tokens: vec![],
-        }
+        Layout::new(vec![0; 9], vec![3, 1], (2, 1), 6..8, vec![])
     }
 
     #[test]

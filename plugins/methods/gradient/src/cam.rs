@@ -42,15 +42,16 @@ impl Cam<'_> {
 
     /// The activations, and how many tokens the answer has.
     fn trace(&self, target: &Target) -> Result<(Activations, usize)> {
-        let trace = self.context.model().trace(&TraceRequest {
-            image: self.task.image.clone(),
-            question: self.task.question.clone(),
-            answer: self.task.answer.clone(),
-            span: target.span.into(),
-            wants: Activations::wants(self.layer).to_vec(),
-            objective: target.objective(),
-            path: None,
-        })?;
+        let trace = self.context.model().trace(
+            &TraceRequest::new(
+                self.task.image.clone(),
+                self.task.question.clone(),
+                self.task.answer.clone(),
+                Activations::wants(self.layer).to_vec(),
+            )
+            .with_span(target.span.into())
+            .with_objective(target.objective()),
+        )?;
         let activations = Activations::read(&trace, self.layer)?;
         Ok((activations, trace.layout.tokens.len()))
     }

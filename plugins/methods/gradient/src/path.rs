@@ -50,18 +50,20 @@ impl Line {
         for (number, alphas) in self.alphas.chunks(self.chunk).enumerate() {
             let done = (number * self.chunk) as u64;
             context.step(done, self.alphas.len() as u64, "gradients taken")?;
-            let trace = context.model().trace(&TraceRequest {
-                image: task.image.clone(),
-                question: task.question.clone(),
-                answer: task.answer.clone(),
-                span: target.span.into(),
-                wants: vec![GRADIENT],
-                objective: target.objective(),
-                path: Some(PixelPath {
+            let trace = context.model().trace(
+                &TraceRequest::new(
+                    task.image.clone(),
+                    task.question.clone(),
+                    task.answer.clone(),
+                    vec![GRADIENT],
+                )
+                .with_span(target.span.into())
+                .with_objective(target.objective())
+                .with_path(PixelPath {
                     baseline: self.baseline.clone(),
                     alphas: alphas.to_vec(),
                 }),
-            })?;
+            )?;
             let integral = match &mut integral {
                 Some(integral) => integral,
                 None => integral.insert(Integral::new(&trace)?),

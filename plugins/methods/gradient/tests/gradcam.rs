@@ -157,11 +157,9 @@ impl VisionLanguageModel for Fixed {
     fn trace(&self, request: &TraceRequest) -> Result<Trace> {
         self.asked.lock().unwrap().push(request.clone());
         let toy = ToyModel::looking_at((1, 1), (0, 0), 1.0, 0.0);
-        let mut trace = toy.trace(&TraceRequest {
-            wants: vec![],
-            objective: Objective::default(),
-            ..request.clone()
-        })?;
+        let mut plain = request.clone().with_objective(Objective::default());
+        plain.wants = vec![];
+        let mut trace = toy.trace(&plain)?;
         trace.layout.grid = self.grid;
         trace.layout.image_positions = self.positions.clone();
         let token = Token {

@@ -127,18 +127,16 @@ impl Wrapped {
 impl VisionLanguageModel for Wrapped {
     fn info(&self) -> Result<ModelInfo> {
         let memory = self.memory;
-        Ok(ModelInfo {
-            memory,
-            ..self.toy.info()?
-        })
+        let mut info = self.toy.info()?;
+        info.memory = memory;
+        Ok(info)
     }
 
     fn trace(&self, request: &TraceRequest) -> Result<Trace> {
         self.asked.lock().unwrap().push(request.clone());
-        let mut trace = self.toy.trace(&TraceRequest {
-            objective: Objective::default(),
-            ..request.clone()
-        })?;
+        let mut trace = self
+            .toy
+            .trace(&request.clone().with_objective(Objective::default()))?;
         (self.spoil)(&mut trace);
         Ok(trace)
     }

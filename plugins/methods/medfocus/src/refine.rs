@@ -38,10 +38,10 @@ impl Refinement {
         if found.is_empty() {
             return Ok(refinement);
         }
-        let segments = segmenter.segment(&SegmentRequest {
-            image: image.clone(),
-            boxes: found.iter().map(|(_, region)| region.bbox).collect(),
-        })?;
+        let segments = segmenter.segment(&SegmentRequest::new(
+            image.clone(),
+            found.iter().map(|(_, region)| region.bbox).collect(),
+        ))?;
         if segments.len() != found.len() {
             return Err(Error::protocol(format!(
                 "the segmenter answered {} times to {} boxes",

@@ -6,7 +6,7 @@ use medfocus_attribution::Baseline;
 use medfocus_imaging::working;
 use medfocus_plugin_api::{
     BBox, Context, CounterfactualEditor, EditRequest, Error, GrayImage, Letterbox, Mask, Result,
-    Task, WORKING_SIDE, Working, choices, protocol::editor::Side,
+    Task, WORKING_SIDE, Working, choices,
 };
 use ndarray::Array2;
 
@@ -145,15 +145,11 @@ impl Edits<'_> {
             Intervention::Box => None,
             Intervention::Mask => Some(to_native(pixels, &task.letterbox)?),
         };
-        let edited = self.context.editor().edit(&EditRequest {
-            image: native.clone(),
-            boxes: boxes.collect(),
-            mask,
-            side: Side::Foreground,
-            prompt: self.prompt.clone(),
-            seed: task.seed,
-            sample: task.sample.clone(),
-        })?;
+        let mut request = EditRequest::new(native.clone(), boxes.collect(), self.prompt.clone());
+        request.mask = mask;
+        request.seed = task.seed;
+        request.sample = task.sample.clone();
+        let edited = self.context.editor().edit(&request)?;
         if edited.view().dim() != native.view().dim() {
             return Err(Error::protocol(format!(
                 "the editor was given an image of {} x {} pixels and answered with {} x {}",

@@ -100,15 +100,14 @@ fn real(folder: &Path) -> Vec<Sample> {
             let mask = Mask::from_array(pixels.mapv(|pixel| pixel != 0).view()).unwrap();
             Some(((*concept).to_owned(), mask))
         };
-        Sample {
-            key: SampleKey {
-                dataset: "real".into(),
-                index,
-            },
-            image: GrayImage::from_array(read(&path).unwrap()).unwrap(),
-            masks: CONCEPTS.iter().filter_map(mask).collect(),
-            ..phantom(0, true)
-        }
+        let mut sample = phantom(0, true);
+        sample.key = SampleKey {
+            dataset: "real".into(),
+            index,
+        };
+        sample.image = GrayImage::from_array(read(&path).unwrap()).unwrap();
+        sample.masks = CONCEPTS.iter().filter_map(mask).collect();
+        sample
     });
     samples.filter(|sample| !sample.masks.is_empty()).collect()
 }

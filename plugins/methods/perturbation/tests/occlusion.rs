@@ -232,7 +232,7 @@ impl VisionLanguageModel for Fixed {
         let log_probs = Array2::from_shape_fn(shape, |(_, t)| self.0[t]);
         let tokens = looking().score(request)?.tokens;
         let log_probs = Tensor::from_array(log_probs);
-        Ok(Scores { tokens, log_probs })
+        Ok(Scores::new(tokens, log_probs))
     }
 }
 

@@ -25,11 +25,11 @@ impl Reply {
     ) -> Result<Self> {
         let base = task.question.strip_suffix(task.mode.suffix());
         let question = format!("{}{prompt}", base.unwrap_or(&task.question));
-        let generation = context.model().generate(&GenerateRequest {
-            image: task.image.clone(),
-            question: question.clone(),
+        let generation = context.model().generate(&GenerateRequest::new(
+            task.image.clone(),
+            question.clone(),
             max_new_tokens,
-        })?;
+        ))?;
         Ok(Self {
             question,
             generation,

@@ -1,7 +1,8 @@
 //! The conventions in which models write boxes, and their boxes in the working image.
 
 use medfocus_plugin_api::{
-    BBox, Coordinates as Family, Letterbox, ModelInfo, WORKING_SIDE, Working, choices,
+    BBox, Coordinates as Family, Error, Letterbox, ModelInfo, Result, WORKING_SIDE, Working,
+    choices,
 };
 
 use crate::answer::RawBox;
@@ -40,7 +41,11 @@ impl Convention {
     /// What a model is asked for.
     ///
     /// Pixels are those of its input, or of the working image where that has no fixed size.
-    pub fn new(coordinates: Coordinates, model: &ModelInfo) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::unsupported`] if the model's own convention is wanted and not known.
+    pub fn new(coordinates: Coordinates, model: &ModelInfo) -> Result<Self> {
         let (height, width) = model.input.unwrap_or((WORKING_SIDE, WORKING_SIDE));
         let thousand = Self {
             rows_first: true,
@@ -50,7 +55,7 @@ impl Convention {
             rows_first: false,
             scale: Scale::Pixels { width, height },
         };
-        match coordinates {
+        Ok(match coordinates {
             Coordinates::YxyxThousand => thousand,
             Coordinates::XyxyPixels => pixels,
             Coordinates::XyxyUnit => Self {
@@ -60,8 +65,14 @@ impl Convention {
             Coordinates::Model | Coordinates::Auto => match model.coordinates {
                 Family::YxyxThousand => thousand,
                 Family::XyxyPixels => pixels,
+                _ => {
+                    let message = format!("how {} writes boxes is not known", model.family);
+                    return Err(Error::unsupported(message)
+                        .with_key("coordinates")
+                        .with_hint("say it with `coordinates`, or update this plugin"));
+                }
             },
-        }
+        })
     }
 
     /// The convention of the same order that the model's numbers fit: shares of the image if none exceeds 1.

@@ -53,7 +53,7 @@ impl Component for Prompting {
 impl AttributionMethod for Prompting {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
         let params = &self.params;
-        let asked = Convention::new(params.coordinates, &self.context.model().info()?);
+        let asked = Convention::new(params.coordinates, &self.context.model().info()?)?;
         let prompt = match params.prompt.as_str() {
             "" => asked.prompt(),
             prompt => prompt.to_owned(),

@@ -98,12 +98,12 @@ impl AttributionMethod for PromptingMedSam {
 impl PromptingMedSam {
     /// The detections inside the image, strongest first.
     fn detect(&self, task: &Task, phrases: &[String]) -> Result<Vec<ScoredBox>> {
-        let lists = self.context.detector().detect(&DetectRequest {
-            image: task.image.clone(),
-            phrases: phrases.to_vec(),
-            threshold: self.params.threshold,
-            limit: self.params.limit,
-        })?;
+        let lists = self.context.detector().detect(&DetectRequest::new(
+            task.image.clone(),
+            phrases.to_vec(),
+            self.params.threshold,
+            self.params.limit,
+        ))?;
         one_each("detector", lists.len(), phrases.len(), "descriptions")?;
         let content = content(task)?;
         let mut detections: Vec<_> = lists
@@ -125,10 +125,10 @@ impl PromptingMedSam {
 
     /// Fills in the refined boxes and their union.
     fn refine(&self, task: &Task, detections: &[ScoredBox], found: &mut Attribution) -> Result<()> {
-        let segments = self.context.segmenter().segment(&SegmentRequest {
-            image: task.image.clone(),
-            boxes: detections.iter().map(|d| d.bbox).collect(),
-        })?;
+        let segments = self.context.segmenter().segment(&SegmentRequest::new(
+            task.image.clone(),
+            detections.iter().map(|d| d.bbox).collect(),
+        ))?;
         one_each("segmenter", segments.len(), detections.len(), "boxes")?;
         let content = content(task)?;
         let mut union = Array2::from_elem(task.image.view().dim(), false);

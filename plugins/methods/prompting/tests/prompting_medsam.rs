@@ -54,10 +54,7 @@ impl Segmenter for Shrinks {
             let inside = Array2::from_shape_fn((SIDE, SIDE), |(y, x)| {
                 x >= x1 + 10 && x + 10 < x2 && y >= y1 + 10 && y + 10 < y2
             });
-            Ok(Segment {
-                mask: Mask::from_array(inside.view())?,
-                confidence: 0.75,
-            })
+            Ok(Segment::new(Mask::from_array(inside.view())?, 0.75))
         };
         request.boxes.iter().map(segment).collect()
     }
@@ -191,10 +188,7 @@ impl Segmenter for Wrong {
         Ok(request
             .boxes
             .iter()
-            .map(|_| Segment {
-                mask: mask.clone(),
-                confidence: 1.0,
-            })
+            .map(|_| Segment::new(mask.clone(), 1.0))
             .collect())
     }
 }

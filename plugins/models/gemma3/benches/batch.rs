@@ -7,8 +7,7 @@ use std::path::Path;
 
 use medfocus_model_gemma3::Backend;
 use medfocus_plugin_api::{
-    AnswerSpan, GrayImage, Objective, PixelBaseline, PixelPath, ScoreRequest, TraceRequest, Want,
-    Wrt,
+    GrayImage, PixelBaseline, PixelPath, ScoreRequest, TraceRequest, Want, Wrt,
 };
 use medfocus_torch::tch::{self, Device, Kind};
 use ndarray::Array2;
@@ -29,24 +28,12 @@ fn main() {
         let pixels = Array2::from_shape_fn((224, 224), |(y, x)| ((y * x + 37 * seed) % 251) as u8);
         GrayImage::from_array(pixels).expect("it has pixels")
     };
-    let score = ScoreRequest {
-        images: (0..SCORES).map(image).collect(),
-        question: QUESTION.into(),
-        answer: "Yes".into(),
-        span: AnswerSpan::Answer,
-    };
-    let trace = TraceRequest {
-        image: image(0),
-        question: QUESTION.into(),
-        answer: "Yes".into(),
-        span: AnswerSpan::Answer,
-        wants: vec![Want::Gradient(Wrt::Pixels)],
-        objective: Objective::default(),
-        path: Some(PixelPath {
+    let score = ScoreRequest::new((0..SCORES).map(image).collect(), QUESTION, "Yes");
+    let trace = TraceRequest::new(image(0), QUESTION, "Yes", vec![Want::Gradient(Wrt::Pixels)])
+        .with_path(PixelPath {
             baseline: PixelBaseline::NormalisedZero,
             alphas: (0..POINTS).map(|at| at as f64 / POINTS as f64).collect(),
-        }),
-    };
+        });
     println!("batch   ms a score   ms a gradient");
     for batch in [1, 2, 4, 8, 16, 32] {
         let backend = Backend::from_folder(&folder, Device::Cpu, Kind::Float, batch)

@@ -9,9 +9,7 @@
 use std::{env, fs, process::Command, time::Instant};
 
 use medfocus_model_gemma3::Backend;
-use medfocus_plugin_api::{
-    AnswerSpan, GrayImage, Objective, ScoreRequest, TraceRequest, Want, Wrt,
-};
+use medfocus_plugin_api::{AnswerSpan, GrayImage, ScoreRequest, TraceRequest, Want, Wrt};
 use medfocus_torch::{
     grad::GradMode,
     tch::{Kind, Tensor},
@@ -50,26 +48,18 @@ fn run(case: &str) {
     let start = Instant::now();
     match case {
         "score, answer positions" => {
-            let request = ScoreRequest {
-                images: vec![image; 8],
-                question: QUESTION.into(),
-                answer: ANSWER.into(),
-                span: AnswerSpan::Answer,
-            };
+            let request = ScoreRequest::new(vec![image; 8], QUESTION, ANSWER);
             backend.score(&request, &|_, _| Ok(())).expect("it scores");
         }
         "score, all positions" => naive_score(&backend, &image, 8),
         _ => {
             let layer = if case.ends_with("last layer") { -2 } else { 0 };
-            let request = TraceRequest {
+            let request = TraceRequest::new(
                 image,
-                question: QUESTION.into(),
-                answer: ANSWER.into(),
-                span: AnswerSpan::Answer,
-                wants: vec![Want::Gradient(Wrt::Hidden { layer })],
-                objective: Objective::default(),
-                path: None,
-            };
+                QUESTION,
+                ANSWER,
+                vec![Want::Gradient(Wrt::Hidden { layer })],
+            );
             backend.trace(&request, &|_, _| Ok(())).expect("it traces");
         }
     }

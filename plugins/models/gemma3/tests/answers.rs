@@ -8,20 +8,11 @@ use medfocus_plugin_api::{AnswerSpan, GenerateRequest, ScoreRequest};
 use medfocus_torch::tch::Tensor;
 
 fn generate_request(fixture: &Fixture, max_new_tokens: u32) -> GenerateRequest {
-    GenerateRequest {
-        image: fixture.image(0),
-        question: fixture.question().to_owned(),
-        max_new_tokens,
-    }
+    GenerateRequest::new(fixture.image(0), fixture.question(), max_new_tokens)
 }
 
 fn score_request(fixture: &Fixture, answer: &str, span: AnswerSpan) -> ScoreRequest {
-    ScoreRequest {
-        images: fixture.images(),
-        question: fixture.question().to_owned(),
-        answer: answer.to_owned(),
-        span,
-    }
+    ScoreRequest::new(fixture.images(), fixture.question(), answer).with_span(span)
 }
 
 #[test]

@@ -12,8 +12,7 @@ use medfocus_lvlm::network::Family as _;
 use medfocus_model_gemma3::config::Config;
 use medfocus_model_gemma3::{Backend, Family};
 use medfocus_plugin_api::{
-    AnswerSpan, GrayImage, Memory, Objective, PixelBaseline, PixelPath, ScoreRequest, TraceRequest,
-    Want, Wrt,
+    GrayImage, Memory, PixelBaseline, PixelPath, ScoreRequest, TraceRequest, Want, Wrt,
 };
 use medfocus_torch::tch::{Device, Kind};
 use ndarray::Array2;
@@ -85,28 +84,16 @@ fn image() -> GrayImage {
 }
 
 fn score(backend: &Backend, images: usize) {
-    let request = ScoreRequest {
-        images: vec![image(); images],
-        question: QUESTION.to_owned(),
-        answer: ANSWER.to_owned(),
-        span: AnswerSpan::Answer,
-    };
+    let request = ScoreRequest::new(vec![image(); images], QUESTION, ANSWER);
     backend.score(&request, &go_on).unwrap();
 }
 
 fn gradient(backend: &Backend, points: usize) {
-    let request = TraceRequest {
-        image: image(),
-        question: QUESTION.to_owned(),
-        answer: ANSWER.to_owned(),
-        span: AnswerSpan::Answer,
-        wants: vec![Want::Gradient(Wrt::Pixels)],
-        objective: Objective::default(),
-        path: Some(PixelPath {
+    let request = TraceRequest::new(image(), QUESTION, ANSWER, vec![Want::Gradient(Wrt::Pixels)])
+        .with_path(PixelPath {
             baseline: PixelBaseline::NormalisedZero,
             alphas: vec![0.5; points],
-        }),
-    };
+        });
     backend.trace(&request, &go_on).unwrap();
 }
 

@@ -8,8 +8,8 @@ use common::{CASES, Fixture, folder, host, torch};
 use medfocus_lvlm::plugin::Settings;
 use medfocus_model_gemma3::Gemma3Plugin;
 use medfocus_plugin_api::{
-    AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, Objective,
-    ScoreRequest, TraceRequest, VisionLanguageModel,
+    AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, ScoreRequest,
+    TraceRequest, VisionLanguageModel,
 };
 use medfocus_torch::tch::Tensor;
 
@@ -80,22 +80,16 @@ fn requests_are_answered() {
         let plugin = plugin(name);
         let question = fixture.question().to_owned();
         let generation = plugin
-            .generate(&GenerateRequest {
-                image: fixture.image(0),
-                question: question.clone(),
-                max_new_tokens: 3,
-            })
+            .generate(&GenerateRequest::new(fixture.image(0), question.clone(), 3))
             .unwrap();
         assert_eq!(generation.tokens.len(), generation.log_probs.len());
 
         let answer = fixture.answer(1).text;
         let scores = plugin
-            .score(&ScoreRequest {
-                images: fixture.images(),
-                question: question.clone(),
-                answer: answer.clone(),
-                span: AnswerSpan::Turn,
-            })
+            .score(
+                &ScoreRequest::new(fixture.images(), question.clone(), answer.clone())
+                    .with_span(AnswerSpan::Turn),
+            )
             .unwrap();
         fixture.check(
             "scores",
@@ -104,15 +98,12 @@ fn requests_are_answered() {
         );
 
         let trace = plugin
-            .trace(&TraceRequest {
-                image: fixture.image(0),
+            .trace(&TraceRequest::new(
+                fixture.image(0),
                 question,
                 answer,
-                span: AnswerSpan::Answer,
-                wants: vec!["features".parse().unwrap()],
-                objective: Objective::default(),
-                path: None,
-            })
+                vec!["features".parse().unwrap()],
+            ))
             .unwrap();
         fixture.check(
             "features",
@@ -128,11 +119,7 @@ fn the_user_can_stop_it() {
     let plugin = Gemma3Plugin::new(settings("small"), Context::new(host)).unwrap();
     host.cancelled.store(true, Ordering::Relaxed);
     let fixture = Fixture::load("small");
-    let request = GenerateRequest {
-        image: fixture.image(0),
-        question: fixture.question().to_owned(),
-        max_new_tokens: 3,
-    };
+    let request = GenerateRequest::new(fixture.image(0), fixture.question(), 3);
     assert_eq!(
         plugin.generate(&request).unwrap_err().kind,
         ErrorKind::Cancelled
@@ -192,26 +179,18 @@ fn weights_that_are_no_numbers_are_said_of_the_models_output() {
     .unwrap();
     let fixture = Fixture::load("small");
     let (question, answer) = (fixture.question().to_owned(), "yes".to_owned());
-    let generated = plugin.generate(&GenerateRequest {
-        image: fixture.image(0),
-        question: question.clone(),
-        max_new_tokens: 3,
-    });
-    let scored = plugin.score(&ScoreRequest {
-        images: fixture.images(),
-        question: question.clone(),
-        answer: answer.clone(),
-        span: AnswerSpan::Answer,
-    });
-    let traced = plugin.trace(&TraceRequest {
-        image: fixture.image(0),
+    let generated = plugin.generate(&GenerateRequest::new(fixture.image(0), question.clone(), 3));
+    let scored = plugin.score(&ScoreRequest::new(
+        fixture.images(),
+        question.clone(),
+        answer.clone(),
+    ));
+    let traced = plugin.trace(&TraceRequest::new(
+        fixture.image(0),
         question,
         answer,
-        span: AnswerSpan::Answer,
-        wants: vec!["gradient:pixels".parse().unwrap()],
-        objective: Objective::default(),
-        path: None,
-    });
+        vec!["gradient:pixels".parse().unwrap()],
+    ));
     for error in [
         generated.unwrap_err(),
         scored.unwrap_err(),

@@ -6,7 +6,7 @@ use common::{Fixture, folder, host, torch};
 use medfocus_lvlm::plugin::Settings;
 use medfocus_model_gemma3::Gemma3Plugin;
 use medfocus_plugin_api::{
-    AnswerSpan, Component, Context, ErrorKind, Objective, Result, TraceRequest, VisionLanguageModel,
+    Component, Context, ErrorKind, Result, TraceRequest, VisionLanguageModel,
 };
 use medfocus_torch::tch::Tensor;
 
@@ -27,15 +27,12 @@ fn states(plugin: &Gemma3Plugin) -> Vec<Tensor> {
     let depth = plugin.info().unwrap().layers.len();
     let wants = (0..=depth).map(|layer| format!("hidden:{layer}").parse().unwrap());
     let trace = plugin
-        .trace(&TraceRequest {
-            image: fixture.image(0),
-            question: fixture.question().to_owned(),
-            answer: fixture.answer(1).text,
-            span: AnswerSpan::Answer,
-            wants: wants.collect(),
-            objective: Objective::default(),
-            path: None,
-        })
+        .trace(&TraceRequest::new(
+            fixture.image(0),
+            fixture.question(),
+            fixture.answer(1).text,
+            wants.collect(),
+        ))
         .unwrap();
     trace
         .captures

@@ -8,8 +8,7 @@ use medfocus_lvlm::tape::{Place, Plan, Tape};
 use medfocus_model_gemma3::config::Config;
 use medfocus_model_gemma3::{Backend, Error, Gemma3};
 use medfocus_plugin_api::{
-    AnswerSpan, GrayImage, Objective, PixelBaseline, PixelPath, Quantity, Trace, TraceRequest,
-    Want, Wrt,
+    GrayImage, Objective, PixelBaseline, PixelPath, Quantity, Trace, TraceRequest, Want, Wrt,
 };
 use medfocus_torch::checkpoint::Checkpoint;
 use medfocus_torch::grad::GradMode;
@@ -18,15 +17,12 @@ use medfocus_torch::weights::Weights;
 use ndarray::Array2;
 
 fn request(fixture: &Fixture, wants: &[&str]) -> TraceRequest {
-    TraceRequest {
-        image: fixture.image(0),
-        question: fixture.question().to_owned(),
-        answer: fixture.answer(1).text,
-        span: AnswerSpan::Answer,
-        wants: wants.iter().map(|want| want.parse().unwrap()).collect(),
-        objective: Objective::default(),
-        path: None,
-    }
+    TraceRequest::new(
+        fixture.image(0),
+        fixture.question(),
+        fixture.answer(1).text,
+        wants.iter().map(|want| want.parse().unwrap()).collect(),
+    )
 }
 
 fn captured(trace: &Trace, want: &str) -> Tensor {
@@ -168,10 +164,7 @@ fn every_objective_has_the_reference_value_and_gradient() {
         for (name, objective) in objectives {
             let trace = run(
                 &fixture,
-                &TraceRequest {
-                    objective,
-                    ..request(&fixture, &["gradient:features"])
-                },
+                &request(&fixture, &["gradient:features"]).with_objective(objective),
             );
             let value = fixture.facts["objectives"][name].as_f64().unwrap();
             assert!(
@@ -238,10 +231,7 @@ fn a_path_gives_the_gradient_at_each_point() {
             };
             let trace = run(
                 &fixture,
-                &TraceRequest {
-                    path: Some(path),
-                    ..request(&fixture, &["gradient:pixels"])
-                },
+                &request(&fixture, &["gradient:pixels"]).with_path(path),
             );
             let found = captured(&trace, "gradient:pixels").sum_dim_intlist(
                 [1i64].as_slice(),
@@ -285,10 +275,7 @@ fn a_fine_path_accounts_for_the_whole_difference() {
         baseline: PixelBaseline::Image(black.clone()),
         alphas,
     };
-    let wanted = TraceRequest {
-        path: Some(path),
-        ..request(&fixture, &["gradient:pixels"])
-    };
+    let wanted = request(&fixture, &["gradient:pixels"]).with_path(path);
     let trace = fixture.backend(64).trace(&wanted, &go_on).unwrap();
     let line = torch(&trace.pixel_values) - torch(trace.baseline_values.as_ref().unwrap());
     let mean = captured(&trace, "gradient:pixels").mean_dim(0, false, Kind::Float);
@@ -299,13 +286,9 @@ fn a_fine_path_accounts_for_the_whole_difference() {
         "{sum} against {difference}"
     );
 
-    let at_black = run(
-        &fixture,
-        &TraceRequest {
-            image: black,
-            ..request(&fixture, &[])
-        },
-    );
+    let mut request = request(&fixture, &[]);
+    request.image = black;
+    let at_black = run(&fixture, &request);
     assert!((at_black.objective - trace.baseline_objective.unwrap()).abs() < 1e-4);
 }
 
@@ -381,10 +364,7 @@ fn pixels_are_rounded_before_anything_else_sees_them() {
         baseline: PixelBaseline::NormalisedZero,
         alphas: vec![0.5],
     };
-    let wanted = TraceRequest {
-        path: Some(path),
-        ..request(&fixture, &["gradient:pixels", "gradient:attention:5"])
-    };
+    let wanted = request(&fixture, &["gradient:pixels", "gradient:attention:5"]).with_path(path);
     let trace = backend.trace(&wanted, &go_on).unwrap();
     let pixels = torch(&trace.pixel_values);
     let rounded = pixels.to_kind(Kind::BFloat16).to_kind(Kind::Float);
@@ -425,25 +405,16 @@ fn what_does_not_exist_is_refused_by_name() {
         baseline: PixelBaseline::NormalisedZero,
         alphas: vec![0.5],
     };
-    let useless = TraceRequest {
-        path: Some(path),
-        ..request(&fixture, &["features"])
-    };
+    let useless = request(&fixture, &["features"]).with_path(path);
     assert!(refusal(&useless).contains("pixel path"));
     let none = PixelPath {
         baseline: PixelBaseline::NormalisedZero,
         alphas: Vec::new(),
     };
-    let empty = TraceRequest {
-        path: Some(none),
-        ..request(&fixture, &["gradient:pixels"])
-    };
+    let empty = request(&fixture, &["gradient:pixels"]).with_path(none);
     assert!(refusal(&empty).contains("no points"));
 
-    let with = |objective| TraceRequest {
-        objective,
-        ..request(&fixture, &[])
-    };
+    let with = |objective| request(&fixture, &[]).with_objective(objective);
     let beyond = Objective {
         quantity: Quantity::LogProb,
         tokens: Some(0..99),

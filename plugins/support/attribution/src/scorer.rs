@@ -115,12 +115,10 @@ impl Scorer<'_> {
 
     fn ask(&self, images: Vec<GrayImage>, answer: &str) -> Result<(Array2<f32>, Vec<String>)> {
         let count = images.len();
-        let scores = self.context.model().score(&ScoreRequest {
-            images,
-            question: self.task.question.clone(),
-            answer: answer.to_owned(),
-            span: self.target.span.into(),
-        })?;
+        let scores = self.context.model().score(
+            &ScoreRequest::new(images, self.task.question.clone(), answer)
+                .with_span(self.target.span.into()),
+        )?;
         let log_probs: ArrayView2<'_, f32> = scores.log_probs.view_nd::<f32, Ix2>()?;
         if log_probs.nrows() != count || log_probs.ncols() == 0 {
             return Err(Error::protocol(format!(

@@ -22,30 +22,24 @@ struct Hearts(Vec<Option<Mask>>);
 
 impl DatasetReader for Hearts {
     fn info(&self) -> Result<DatasetInfo> {
-        Ok(DatasetInfo {
-            name: "hearts".into(),
-            len: self.0.len() as u64,
-            digest: String::new(),
-        })
+        Ok(DatasetInfo::new("hearts", self.0.len() as u64, ""))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
         let mask = self.0[index as usize].clone();
         let mask = mask.ok_or_else(|| Error::invalid(format!("file {index} is broken")))?;
         let size = (mask.height() as usize, mask.width() as usize);
-        Ok(Sample {
-            key: SampleKey {
+        let mut sample = Sample::new(
+            SampleKey {
                 dataset: "hearts".into(),
                 index,
             },
-            image: GrayImage::from_array(Array2::zeros(size))?,
-            finding: String::new(),
-            question: String::new(),
-            present: None,
-            boxes: Vec::new(),
-            masks: BTreeMap::from([("heart".to_owned(), mask)]),
-            patient: None,
-        })
+            GrayImage::from_array(Array2::zeros(size))?,
+            "",
+            "",
+        );
+        sample.masks = BTreeMap::from([("heart".to_owned(), mask)]);
+        Ok(sample)
     }
 }
 

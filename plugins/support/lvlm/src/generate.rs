@@ -43,12 +43,12 @@ impl<F: Family> Backend<F> {
             input = network.embed(&next)?;
             step = Some(network.step(&prefill, tokens.len() - 1)?);
         }
-        Ok(Generation {
-            text: self.prompter.decode(&tokens)?.trim().to_owned(),
-            tokens: self.prompter.describe(&tokens),
+        Ok(Generation::new(
+            self.prompter.decode(&tokens)?.trim(),
+            self.prompter.describe(&tokens),
             log_probs,
             complete,
-        })
+        ))
     }
 }
 

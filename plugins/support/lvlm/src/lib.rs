@@ -1,7 +1,7 @@
 //! The engine of vision-language models on libtorch.
 //!
 //! A [`Family`](network::Family) says how a checkpoint folder becomes a [`Network`](network::Network); all else is here and the
-//! same for every family: [`Backend`](backend::Backend) scores, generates and traces, [`Lvlm`](plugin::Lvlm) shows it to the
+//! same for every family: [`Backend`] scores, generates and traces, [`Lvlm`](plugin::Lvlm) shows it to the
 //! host. A pass is walked by a [`Tape`](tape::Tape) where something is to be seen or differentiated on the way.
 
 pub mod backend;

@@ -100,7 +100,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// As many as [2 GiB](BUDGET) hold, within the limits of this device.
+    /// As many as 2 GiB hold, within the limits of this device.
     pub fn fitting(each: Memory, device: Device) -> Self {
         let most = match device {
             Device::Cpu => MOST_ON_CPU,

@@ -86,6 +86,11 @@ impl Target {
                 }
                 Resolved::Margin(a, b)
             }
+            other => {
+                return Err(Error::Request(format!(
+                    "this model takes no gradients of {other:?}"
+                )));
+            }
         };
         Ok(Self {
             quantity,

@@ -92,23 +92,21 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
         weights = randomised::<F>(weights, depth, layers, settings.randomise_seed)?;
     }
     let network = F::network(&config, &weights)?;
+    let mut info = ModelInfo::new(F::NAME, digest(settings, device, kind)?);
+    info.abilities = Lvlm::<F>::ABILITIES.to_vec();
+    info.parameters = parameters::<F>(&config)?;
+    info.device = device_name(device);
+    info.dtype = kind_name(kind).to_owned();
+    info.input = facts.input;
+    info.grid = (facts.grid.rows as u32, facts.grid.columns as u32);
+    info.coordinates = facts.coordinates;
+    info.layers = facts.layers;
+    info.heads = facts.heads;
+    info.hidden = facts.hidden;
+    info.memory = Some(memory::estimate(facts.shapes, kind));
+    info.batch = Some(batch.into());
     Ok(Lvlm {
-        info: ModelInfo {
-            family: F::NAME.to_owned(),
-            abilities: Lvlm::<F>::ABILITIES.to_vec(),
-            digest: digest(settings, device, kind)?,
-            parameters: parameters::<F>(&config)?,
-            device: device_name(device),
-            dtype: kind_name(kind).to_owned(),
-            input: facts.input,
-            grid: (facts.grid.rows as u32, facts.grid.columns as u32),
-            coordinates: facts.coordinates,
-            layers: facts.layers,
-            heads: facts.heads,
-            hidden: facts.hidden,
-            memory: Some(memory::estimate(facts.shapes, kind)),
-            batch: Some(batch.into()),
-        },
+        info,
         backend: Mutex::new(Backend::with_network(network, &config, folder, batch)?),
         context,
     })

@@ -41,10 +41,8 @@ impl<F: Family> Backend<F> {
         if rows.is_empty() {
             return Err(Error::Request("there is no image to score".to_owned()));
         }
-        Ok(Scores {
-            tokens,
-            log_probs: interop::export(&Tensor::f_cat(&rows, 0)?)?,
-        })
+        let log_probs = Tensor::f_cat(&rows, 0)?;
+        Ok(Scores::new(tokens, interop::export(&log_probs)?))
     }
 
     /// Log-probabilities `[images, T]` on the CPU, f32.

@@ -83,15 +83,16 @@ impl<F: Family> Backend<F> {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Trace {
-            layout: self.layout(&answered, grid),
+        let mut trace = Trace::new(
+            self.layout(&answered, grid),
             captures,
-            log_probs: interop::export(&main.log_probs)?,
-            objective: main.objective,
-            pixel_values: interop::export(&pixels.f_squeeze_dim(0)?)?,
-            baseline_values,
-            baseline_objective,
-        })
+            interop::export(&main.log_probs)?,
+            main.objective,
+            interop::export(&pixels.f_squeeze_dim(0)?)?,
+        );
+        trace.baseline_values = baseline_values;
+        trace.baseline_objective = baseline_objective;
+        Ok(trace)
     }
 
     fn main_pass(
@@ -211,17 +212,16 @@ impl<F: Family> Backend<F> {
     }
 
     fn layout(&self, answered: &Answered, grid: Grid) -> Layout {
-        Layout {
-            input_ids: answered.ids.iter().map(|&id| id as u32).collect(),
-            image_positions: (0..answered.ids.len())
+        Layout::new(
+            answered.ids.iter().map(|&id| id as u32).collect(),
+            (0..answered.ids.len())
                 .filter(|&at| answered.ids[at] == self.network.image_token())
                 .collect(),
-            grid: (grid.rows as u32, grid.columns as u32),
-            answer: answered.answer.clone(),
-            tokens: self
-                .prompter
+            (grid.rows as u32, grid.columns as u32),
+            answered.answer.clone(),
+            self.prompter
                 .describe(&answered.ids[answered.answer.clone()]),
-        }
+        )
     }
 }
 

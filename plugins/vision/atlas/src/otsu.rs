@@ -57,10 +57,7 @@ fn segment(image: &GrayImage, bbox: &BBox<Working>) -> Result<Segment> {
             }
         }
     }
-    Ok(Segment {
-        mask: Mask::from_array(region.view())?,
-        confidence,
-    })
+    Ok(Segment::new(Mask::from_array(region.view())?, confidence))
 }
 
 /// The middle half along each axis, at least a pixel.

@@ -17,11 +17,7 @@ struct Pool;
 
 impl DatasetReader for Pool {
     fn info(&self) -> Result<DatasetInfo> {
-        Ok(DatasetInfo {
-            name: "pool".into(),
-            len: 5,
-            digest: String::new(),
-        })
+        Ok(DatasetInfo::new("pool", 5, ""))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
@@ -35,19 +31,17 @@ impl DatasetReader for Pool {
         if index == 1 {
             masks.remove("mediastinum");
         }
-        Ok(Sample {
-            key: SampleKey {
+        let mut sample = Sample::new(
+            SampleKey {
                 dataset: "pool".into(),
                 index,
             },
-            image: GrayImage::from_array(Array2::zeros((224, 224)))?,
-            finding: String::new(),
-            question: String::new(),
-            present: None,
-            boxes: Vec::new(),
-            masks,
-            patient: None,
-        })
+            GrayImage::from_array(Array2::zeros((224, 224)))?,
+            "",
+            "",
+        );
+        sample.masks = masks;
+        Ok(sample)
     }
 }
 
@@ -78,12 +72,12 @@ fn detect(
     threshold: f64,
     limit: u32,
 ) -> Vec<Vec<ScoredBox>> {
-    let request = DetectRequest {
-        image: GrayImage::from_array(Array2::zeros((224, 224))).unwrap(),
-        phrases: phrases.iter().map(|&phrase| phrase.into()).collect(),
+    let request = DetectRequest::new(
+        GrayImage::from_array(Array2::zeros((224, 224))).unwrap(),
+        phrases.iter().map(|&phrase| phrase.into()).collect(),
         threshold,
         limit,
-    };
+    );
     detector.detect(&request).unwrap()
 }
 
@@ -163,12 +157,12 @@ fn boxes_are_where_most_references_agree() {
 #[test]
 fn an_empty_pool_slot_is_named() {
     let detector: AtlasDetector = LocalHost::new().create(json!({})).unwrap();
-    let request = DetectRequest {
-        image: GrayImage::from_array(Array2::zeros((224, 224))).unwrap(),
-        phrases: vec!["lungs".into()],
-        threshold: 0.1,
-        limit: 5,
-    };
+    let request = DetectRequest::new(
+        GrayImage::from_array(Array2::zeros((224, 224))).unwrap(),
+        vec!["lungs".into()],
+        0.1,
+        5,
+    );
     let error = detector.detect(&request).unwrap_err();
     assert_eq!(
         (error.kind, error.to_string()),

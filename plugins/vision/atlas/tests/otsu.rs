@@ -10,13 +10,13 @@ use serde_json::json;
 
 fn segment(pixels: Array2<u8>, boxes: &[[u32; 4]]) -> Vec<Segment> {
     let segmenter: OtsuSegmenter = LocalHost::new().create(json!({})).unwrap();
-    let request = SegmentRequest {
-        image: GrayImage::from_array(pixels).unwrap(),
-        boxes: boxes
+    let request = SegmentRequest::new(
+        GrayImage::from_array(pixels).unwrap(),
+        boxes
             .iter()
             .map(|&[x1, y1, x2, y2]| BBox::new(x1, y1, x2, y2).unwrap())
             .collect(),
-    };
+    );
     segmenter.segment(&request).unwrap()
 }
 

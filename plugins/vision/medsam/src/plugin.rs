@@ -99,10 +99,7 @@ impl Segmenter for MedSam {
                     backend.refine(embedding, corners, height, width)?
                 }
             };
-            segments.push(Segment {
-                mask: Mask::from_array(region.view())?,
-                confidence,
-            });
+            segments.push(Segment::new(Mask::from_array(region.view())?, confidence));
         }
         Ok(segments)
     }

@@ -71,7 +71,7 @@ fn around(mask: &Mask, by: [i64; 4]) -> BBox<Working> {
 
 fn segment(plugin: &MedSam, exam: &Rendered, boxes: Vec<BBox<Working>>) -> Vec<Segment> {
     let image = GrayImage::from_array(exam.image.clone()).unwrap();
-    plugin.segment(&SegmentRequest { image, boxes }).unwrap()
+    plugin.segment(&SegmentRequest::new(image, boxes)).unwrap()
 }
 
 fn dice(found: &Segment, truth: &Mask) -> f64 {

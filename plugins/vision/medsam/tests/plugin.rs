@@ -60,10 +60,10 @@ fn bbox(x1: u32, y1: u32, x2: u32, y2: u32) -> BBox<Working> {
 }
 
 fn black(boxes: Vec<BBox<Working>>) -> SegmentRequest {
-    SegmentRequest {
-        image: GrayImage::from_array(Array2::zeros((224, 224))).unwrap(),
+    SegmentRequest::new(
+        GrayImage::from_array(Array2::zeros((224, 224))).unwrap(),
         boxes,
-    }
+    )
 }
 
 #[test]
@@ -72,10 +72,7 @@ fn boxes_are_refined_as_by_the_reference() {
         let fixture = Fixture::load(name);
         let plugin = LocalHost::new().with_segmenter(plugin(name)).context();
         for index in 0..IMAGES {
-            let request = SegmentRequest {
-                image: fixture.image(index),
-                boxes: fixture.boxes(index),
-            };
+            let request = SegmentRequest::new(fixture.image(index), fixture.boxes(index));
             let segments = plugin.segmenter().segment(&request).unwrap();
             assert_eq!(segments.len(), request.boxes.len());
             let (found, best) = (fixture.found(index), fixture.best(index));
@@ -113,10 +110,7 @@ fn an_image_is_encoded_once_for_all_its_boxes() {
     let listener = Listener::default();
     let plugin = MedSam::new(settings(&folder("hub")), Context::new(listener.clone())).unwrap();
     let fixture = Fixture::load("hub");
-    let request = SegmentRequest {
-        image: fixture.image(0),
-        boxes: fixture.boxes(0),
-    };
+    let request = SegmentRequest::new(fixture.image(0), fixture.boxes(0));
     plugin.segment(&request).unwrap();
     let steps = std::mem::take(&mut *listener.0.lock().unwrap());
     // Three layers, then five boxes: no layer runs twice.
@@ -153,7 +147,7 @@ fn a_box_does_not_depend_on_the_others() {
     let fixture = Fixture::load("saved");
     let segment = |boxes| {
         let image = fixture.image(0);
-        plugin.segment(&SegmentRequest { image, boxes }).unwrap()
+        plugin.segment(&SegmentRequest::new(image, boxes)).unwrap()
     };
     let boxes = fixture.boxes(0);
     let outside = bbox(300, 300, 310, 310);
@@ -185,7 +179,7 @@ fn images_of_any_size_are_taken() {
     for (height, width) in [(1, 1), (1, 500), (500, 1), (64, 64)] {
         let image = GrayImage::from_array(Array2::from_elem((height, width), 128)).unwrap();
         let boxes = vec![bbox(0, 0, 1, 1)];
-        let segments = plugin.segment(&SegmentRequest { image, boxes }).unwrap();
+        let segments = plugin.segment(&SegmentRequest::new(image, boxes)).unwrap();
         assert_eq!(segments[0].mask.view().dim(), (height, width));
         assert!(segments[0].confidence.is_finite());
     }

@@ -89,8 +89,8 @@ pub fn random(
         let mut map = Array3::from_shape_simple_fn(shape, &mut noise);
         for ((_, q, k), weight) in map.indexed_iter_mut() {
             let far = match kind {
-                AttentionKind::Full => false,
                 AttentionKind::Sliding(window) => k + window as usize <= q,
+                _ => false,
             };
             if k > q || far {
                 *weight = 0.0;
@@ -143,11 +143,10 @@ impl std::fmt::Debug for Fixed {
 
 impl VisionLanguageModel for Fixed {
     fn info(&self) -> Result<ModelInfo> {
-        Ok(ModelInfo {
-            layers: self.kinds.clone(),
-            heads: self.attention[0].len_of(Axis(0)) as u32,
-            ..ToyModel::looking_at(self.grid, (0, 0), 1.0, 0.0).info()?
-        })
+        let mut info = ToyModel::looking_at(self.grid, (0, 0), 1.0, 0.0).info()?;
+        info.layers = self.kinds.clone();
+        info.heads = self.attention[0].len_of(Axis(0)) as u32;
+        Ok(info)
     }
 
     fn trace(&self, request: &TraceRequest) -> Result<Trace> {
@@ -184,22 +183,21 @@ impl VisionLanguageModel for Fixed {
             id,
             text: id.to_string(),
         };
-        let mut trace = Trace {
-            layout: Layout {
-                input_ids: vec![0; first + self.tokens + CLOSING],
-                image_positions: self.image.clone(),
-                grid: (self.grid.0 as u32, self.grid.1 as u32),
-                answer: first..first + count,
-                tokens: (0..count as u32).map(token).collect(),
-            },
-            captures: request.wants.iter().map(capture).collect::<Result<_>>()?,
-            log_probs: Tensor::from_array(Array1::<f32>::zeros(count)),
-            // How many tokens it reads.
-            objective: tokens.len() as f64,
-            pixel_values: Tensor::from_array(Array3::<f32>::zeros((3, 1, 1))),
-            baseline_values: None,
-            baseline_objective: None,
-        };
+        let mut trace = Trace::new(
+            Layout::new(
+                vec![0; first + self.tokens + CLOSING],
+                self.image.clone(),
+                (self.grid.0 as u32, self.grid.1 as u32),
+                first..first + count,
+                (0..count as u32).map(token).collect(),
+            ),
+            request.wants.iter().map(capture).collect::<Result<_>>()?,
+            Tensor::from_array(Array1::<f32>::zeros(count)),
+            tokens.len() as f64,
+            Tensor::from_array(Array3::<f32>::zeros((3, 1, 1))),
+        );
+        trace.baseline_values = None;
+        trace.baseline_objective = None;
         (self.spoil)(&mut trace);
         Ok(trace)
     }

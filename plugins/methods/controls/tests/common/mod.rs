@@ -1,7 +1,5 @@
 //! A small dataset and a host that puts it into any slot.
 
-use std::collections::BTreeMap;
-
 use medfocus_plugin_api::{
     BBox, Component, Context, DatasetInfo, DatasetReader, GrayImage, Message, Native, Params,
     Result, Sample, SampleKey, Services, Task,
@@ -24,11 +22,7 @@ pub struct Cohort {
 
 impl DatasetReader for Cohort {
     fn info(&self) -> Result<DatasetInfo> {
-        Ok(DatasetInfo {
-            name: "cohort".into(),
-            len: self.samples.len() as u64,
-            digest: String::new(),
-        })
+        Ok(DatasetInfo::new("cohort", self.samples.len() as u64, ""))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
@@ -36,19 +30,14 @@ impl DatasetReader for Cohort {
         let boxes = boxes
             .iter()
             .map(|&[x1, y1, x2, y2]| BBox::<Native>::new(x1, y1, x2, y2));
-        Ok(Sample {
-            key: key("cohort", index),
-            image: GrayImage::from_array(Array2::zeros((
-                self.size.1 as usize,
-                self.size.0 as usize,
-            )))?,
-            finding: (*finding).into(),
-            question: String::new(),
-            present: None,
-            boxes: boxes.collect::<Result<_>>()?,
-            masks: BTreeMap::new(),
-            patient: None,
-        })
+        let mut sample = Sample::new(
+            key("cohort", index),
+            GrayImage::from_array(Array2::zeros((self.size.1 as usize, self.size.0 as usize)))?,
+            *finding,
+            "",
+        );
+        sample.boxes = boxes.collect::<Result<_>>()?;
+        Ok(sample)
     }
 }
 

@@ -18,19 +18,17 @@ pub fn phantom(seed: u64, healthy: bool) -> Sample {
         let mask = Mask::from_array(rendered.concept_mask(concept).view()).unwrap();
         (concept.name().to_owned(), mask)
     });
-    Sample {
-        key: SampleKey {
+    let mut sample = Sample::new(
+        SampleKey {
             dataset: if healthy { "healthy" } else { "phantom" }.into(),
             index: seed,
         },
-        image: GrayImage::from_array(rendered.image).unwrap(),
-        finding: String::new(),
-        question: String::new(),
-        present: None,
-        boxes: Vec::new(),
-        masks: BTreeMap::from(masks),
-        patient: None,
-    }
+        GrayImage::from_array(rendered.image).unwrap(),
+        "",
+        "",
+    );
+    sample.masks = BTreeMap::from(masks);
+    sample
 }
 
 /// Pixels zoomed about their middle, then shifted; black beyond the film.
@@ -57,9 +55,8 @@ pub fn displaced(sample: &Sample, seed: u64) -> Sample {
         (name.clone(), Mask::from_array(mask.view()).unwrap())
     });
     let image = moved(sample.image.view(), zoom, down, right);
-    Sample {
-        image: GrayImage::from_array(image).unwrap(),
-        masks: masks.collect(),
-        ..sample.clone()
-    }
+    let mut sample = sample.clone();
+    sample.image = GrayImage::from_array(image).unwrap();
+    sample.masks = masks.collect();
+    sample
 }

@@ -66,17 +66,16 @@ fn tall() -> Task {
     let case = sample_case(7, &CaseOptions::default());
     let native = render(&case.patient, &[], 480, 300).image;
     let working = working::letterbox(native.view(), 224);
-    Task {
-        image: GrayImage::from_array(working).unwrap(),
-        native: GrayImage::from_array(native).unwrap(),
-        letterbox: Letterbox::new(300, 480, 224).unwrap(),
-        seed: 99,
-        sample: Some(SampleKey {
-            dataset: "films".into(),
-            index: 3,
-        }),
-        ..task()
-    }
+    let mut task = task();
+    task.image = GrayImage::from_array(working).unwrap();
+    task.native = GrayImage::from_array(native).unwrap();
+    task.letterbox = Letterbox::new(300, 480, 224).unwrap();
+    task.seed = 99;
+    task.sample = Some(SampleKey {
+        dataset: "films".into(),
+        index: 3,
+    });
+    task
 }
 
 /// What was asked of the editor, which images were scored, and the boxes of each concept.
@@ -175,10 +174,8 @@ fn the_editor_is_told_what_to_show() {
         assert_eq!(request.sample, task.sample);
     }
     for finding in [None, Some(String::new())] {
-        let task = Task {
-            finding,
-            ..task.clone()
-        };
+        let mut task = task.clone();
+        task.finding = finding;
         let seen = watch(&task, json!({"replacement": "editor"}));
         assert!(seen.requests.iter().all(|r| r.prompt == "No abnormality"));
     }

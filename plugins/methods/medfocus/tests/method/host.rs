@@ -14,11 +14,7 @@ pub struct Cohort(pub Vec<Sample>);
 
 impl DatasetReader for Cohort {
     fn info(&self) -> Result<DatasetInfo> {
-        Ok(DatasetInfo {
-            name: "cohort".into(),
-            len: self.0.len() as u64,
-            digest: String::new(),
-        })
+        Ok(DatasetInfo::new("cohort", self.0.len() as u64, ""))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {

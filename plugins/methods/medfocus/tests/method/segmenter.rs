@@ -21,10 +21,7 @@ impl Segmenter for LeftHalf {
                 mask.slice_mut(s![y1..y2, x1..(x1 + x2) / 2]).fill(true);
             }
             let mask = Mask::from_array(mask.view())?;
-            Ok(Segment {
-                mask,
-                confidence: 0.5,
-            })
+            Ok(Segment::new(mask, 0.5))
         };
         request.boxes.iter().map(half).collect()
     }
@@ -62,10 +59,7 @@ impl Segmenter for Shifted {
             let columns = (x1 + by).min(223)..(x2 + by).min(224);
             mask.slice_mut(s![y1..y2, columns]).fill(true);
             let mask = Mask::from_array(mask.view())?;
-            Ok(Segment {
-                mask,
-                confidence: 1.0,
-            })
+            Ok(Segment::new(mask, 1.0))
         };
         request.boxes.iter().map(shifted).collect()
     }
@@ -107,10 +101,7 @@ struct Broken(usize);
 impl Segmenter for Broken {
     fn segment(&self, request: &SegmentRequest) -> Result<Vec<Segment>> {
         let mask = Mask::from_array(Array2::from_elem((9, 9), true).view())?;
-        let segment = Segment {
-            mask,
-            confidence: 1.0,
-        };
+        let segment = Segment::new(mask, 1.0);
         Ok(vec![segment; request.boxes.len() - self.0])
     }
 }

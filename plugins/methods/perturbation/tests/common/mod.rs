@@ -11,10 +11,9 @@ fn scores_of(
     change: impl Fn(Array2<f32>) -> Array2<f32>,
 ) -> Result<Scores> {
     let answer = "Yes".into();
-    let mut scores = toy.score(&ScoreRequest {
-        answer,
-        ..request.clone()
-    })?;
+    let mut request = request.clone();
+    request.answer = answer;
+    let mut scores = toy.score(&request)?;
     let yes = scores.log_probs.view_nd::<f32, Ix2>()?.to_owned();
     scores.log_probs = Tensor::from_array(change(yes));
     Ok(scores)

@@ -31,20 +31,19 @@ impl Says {
 
 impl VisionLanguageModel for Says {
     fn info(&self) -> Result<ModelInfo> {
-        Ok(ModelInfo {
-            coordinates: self.coordinates,
-            input: self.input,
-            ..ToyModel::looking_at((1, 1), (0, 0), 1.0, 0.0).info()?
-        })
+        let mut info = ToyModel::looking_at((1, 1), (0, 0), 1.0, 0.0).info()?;
+        info.coordinates = self.coordinates;
+        info.input = self.input;
+        Ok(info)
     }
 
     fn generate(&self, request: &GenerateRequest) -> Result<Generation> {
         self.asked.lock().unwrap().push(request.question.clone());
-        Ok(Generation {
-            text: self.answer.clone(),
-            tokens: Vec::new(),
-            log_probs: vec![0.5f32.ln(), 0.25f32.ln()],
-            complete: self.complete,
-        })
+        Ok(Generation::new(
+            self.answer.clone(),
+            Vec::new(),
+            vec![0.5f32.ln(), 0.25f32.ln()],
+            self.complete,
+        ))
     }
 }

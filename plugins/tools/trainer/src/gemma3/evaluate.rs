@@ -189,11 +189,11 @@ fn chances(backend: &Backend, finding: Finding, images: &[Array2<u8>]) -> Result
 }
 
 fn say(backend: &Backend, question: String, image: &Array2<u8>) -> Result<String> {
-    let request = GenerateRequest {
-        image: GrayImage::from_array(image.clone()).map_err(|error| anyhow!("{error}"))?,
+    let request = GenerateRequest::new(
+        GrayImage::from_array(image.clone()).map_err(|error| anyhow!("{error}"))?,
         question,
-        max_new_tokens: 64,
-    };
+        64,
+    );
     Ok(backend.generate(&request, &|_, _| Ok(()))?.text)
 }
 

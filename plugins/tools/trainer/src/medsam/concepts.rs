@@ -108,10 +108,9 @@ fn sample(
         index,
     };
     let image = GrayImage::from_array(moved(rendered.image, place))?;
-    Ok(Sample {
-        masks: masks.into_iter().collect::<Result<_>>()?,
-        ..Sample::normal(key, image)
-    })
+    let mut sample = Sample::normal(key, image);
+    sample.masks = masks.into_iter().collect::<Result<_>>()?;
+    Ok(sample)
 }
 
 fn moved<T: Copy + Default>(pixels: Array2<T>, place: Option<&Placement>) -> Array2<T> {
