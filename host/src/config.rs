@@ -15,7 +15,7 @@ use figment::{
     providers::{Env, Serialized},
     value::{Dict, Map, Value},
 };
-use medfocus_plugin_api::{Error, Kind, Result};
+use medfocus_plugin_api::{Error, Kind, Result, file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
@@ -132,7 +132,7 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Merges the layers: defaults, `file` (or `medfocus.toml` here, if there is one),
+    /// Merges the layers: defaults, the file at `path` (or `medfocus.toml` here, if there is one),
     /// `MEDFOCUS_*` with `__` between levels, then each `key=value`.
     ///
     /// In the file a relative `path` of a component starts at the file's folder.
@@ -143,16 +143,16 @@ impl Layers {
     ///
     /// The file is missing or broken, a setting has no `=`, a key is unknown or a value of the
     /// wrong type; the sentence names the key and where it was set.
-    pub fn load(file: Option<&Path>, settings: &[String]) -> Result<Self> {
+    pub fn load(path: Option<&Path>, settings: &[String]) -> Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
-        match file {
-            Some(file) if !file.is_file() => {
-                return Err(Error::missing(format!(
-                    "config {} does not exist",
-                    file.display()
-                )));
+        match path {
+            Some(path) => {
+                // The reader of TOML would wait for the other end of a pipe.
+                file::open(path).map_err(|error| {
+                    Error::missing(format!("config {} cannot be read: {error}", path.display()))
+                })?;
+                figment = figment.merge(relative::File::exact(path));
             }
-            Some(file) => figment = figment.merge(relative::File::exact(file)),
             None => figment = figment.merge(relative::File::nearest("medfocus.toml")),
         }
         figment = figment.merge(Env::prefixed("MEDFOCUS_").ignore(&["log"]).split("__"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use medfocus_plugin_api::{Error, GrayImage, Letterbox, Result, WORKING_SIDE};
+use medfocus_plugin_api::{Error, GrayImage, Letterbox, Result, WORKING_SIDE, file};
 use serde::Serialize;
 
 /// An image read from a file, and its working image.
@@ -42,7 +42,7 @@ impl Study {
     /// The file is missing or cannot be read as an image; the sentence holds nothing of its
     /// content.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = file::read(path).map_err(|error| {
             Error::missing(format!("image {} cannot be read: {error}", path.display()))
         })?;
         let decoded = medfocus_imaging::decode::decode(&bytes)

@@ -48,6 +48,7 @@ extern crate self as medfocus_plugin_api;
 mod context;
 mod error;
 pub mod export;
+pub mod file;
 mod frame;
 pub mod heat;
 mod image;

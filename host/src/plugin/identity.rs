@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use medfocus_plugin_api::{Error, Result};
+use medfocus_plugin_api::{Error, Result, file};
 use serde::{Deserialize, Serialize};
 
 use super::inspect::Inspected;
@@ -40,7 +40,7 @@ impl PluginId {
 
 /// A plugin's whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
+    file::read(path).map_err(|error| {
         Error::missing(format!("plugin {} cannot be read: {error}", path.display()))
     })
 }

@@ -1,12 +1,9 @@
 //! What can be known of a plugin without running it.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use medfocus_plugin_api::{
-    Error, Manifest, Result, abi,
+    Error, Manifest, Result, abi, file,
     manifest::{self, ComponentManifest},
 };
 use memmap2::Mmap;
@@ -39,7 +36,7 @@ pub struct Inspected {
 /// One sentence on why the file cannot be a plugin for this host.
 pub fn inspect(path: &Path) -> Result<Option<Inspected>> {
     let refuse = |why: String| Error::invalid(format!("plugin {} {why}", path.display()));
-    let file = File::open(path).map_err(|error| refuse(format!("cannot be opened: {error}")))?;
+    let file = file::open(path).map_err(|error| refuse(format!("cannot be opened: {error}")))?;
     let size = file
         .metadata()
         .map_err(|error| refuse(format!("cannot be opened: {error}")))?

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use medfocus_attribution::CONCEPTS;
-use medfocus_imaging::decode;
+use medfocus_imaging::decode::{self, DecodeError};
 use medfocus_plugin_api::{
     BBox, Component, Context, DatasetInfo, DatasetReader, Error, GrayImage, Mask, Native, Result,
-    Sample, SampleKey, params,
+    Sample, SampleKey, file, params,
 };
 use ndarray::{Array2, s};
 
@@ -164,8 +164,10 @@ impl DatasetReader for NormalsReader {
             ))
         })?;
         let path = self.images.join(normal.place());
-        let decoded = decode::read(&path)
-            .map_err(|error| Error::invalid(format!("image {}: {error}", path.display())))?;
+        let named =
+            |error: DecodeError| Error::invalid(format!("image {}: {error}", path.display()));
+        let file = file::open(&path).map_err(|error| named(error.into()))?;
+        let decoded = decode::read(file).map_err(named)?;
         let image = GrayImage::from_array(decoded.pixels)?;
         let key = SampleKey {
             dataset: NAME.into(),

@@ -1,8 +1,8 @@
 //! A silver scene graph: what a report says of each anatomical region, and where the regions lie.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{io::Read as _, path::Path};
 
-use medfocus_plugin_api::{Error, Result};
+use medfocus_plugin_api::{Error, Result, file};
 use serde::Deserialize;
 
 /// The end of a scene graph's file name; before it stands the image's name.
@@ -69,13 +69,8 @@ impl SceneGraph {
     pub fn read(path: &Path) -> Result<(Self, Vec<u8>)> {
         let named =
             |error: String| Error::invalid(format!("scene graph {}: {error}", path.display()));
-        // Asked before it is opened: opening a pipe would wait for its other end.
-        let metadata = path.metadata().map_err(|error| named(error.to_string()))?;
-        if !metadata.is_file() {
-            return Err(named("no file".into()));
-        }
         let mut bytes = Vec::new();
-        File::open(path)
+        file::open(path)
             .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
             .map_err(|error| named(error.to_string()))?;
         if bytes.len() as u64 > MAX_BYTES {

@@ -1,14 +1,13 @@
 //! Reading one file of the pool: within bounds, and from within the folder only.
 
 use std::{
-    fs::File,
     io::Read as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
 use medfocus_imaging::decode::{self, Format, MAX_BYTES};
-use medfocus_plugin_api::{Error, GrayImage, Mask, Result};
+use medfocus_plugin_api::{Error, GrayImage, Mask, Result, file};
 use ndarray::{Array2, ArrayView2};
 use ndarray_npy::{ViewNpyError, ViewNpyExt as _};
 
@@ -28,12 +27,8 @@ pub fn bytes(root: &Path, path: &Path) -> Result<Vec<u8>> {
                 .with_hint("copy the file there"),
         );
     }
-    // Asked before it is opened: opening a pipe would wait for its other end.
-    if !real.metadata().map_err(unreadable)?.is_file() {
-        return Err(Error::invalid(format!("{} is no file", path.display())));
-    }
     let mut bytes = Vec::new();
-    let file = File::open(&real).map_err(unreadable)?;
+    let file = file::open(&real).map_err(unreadable)?;
     let limit = MAX_BYTES as u64 + 1;
     file.take(limit)
         .read_to_end(&mut bytes)

@@ -362,7 +362,7 @@ fn links_lead_nowhere_else() {
     fs::create_dir(&link).unwrap();
     says(
         &open(folder.path()).err().unwrap().to_string(),
-        &["left_lung.png is no file"],
+        &["left_lung.png cannot be read: it is"],
     );
 }
 

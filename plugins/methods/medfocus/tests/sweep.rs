@@ -89,7 +89,10 @@ fn measure(group: &Group, settings: &Value) {
 
 /// The images of a folder, in the order of their names.
 fn real(folder: &Path) -> Vec<Sample> {
-    let read = |path: &Path| decode::read(path).ok().map(|image| image.pixels);
+    let read = |path: &Path| {
+        let image = decode::read(std::fs::File::open(path).ok()?).ok()?;
+        Some(image.pixels)
+    };
     let entries = folder.join("images").read_dir().unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();

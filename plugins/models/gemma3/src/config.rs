@@ -157,7 +157,14 @@ impl Config {
             text: raw.text_config.resolve(raw.tie_word_embeddings)?,
             vision: raw.vision_config,
             tokens_per_image: raw.mm_tokens_per_image,
-            image_token: raw.image_token_index,
+            image_token: match (raw.image_token_index, raw.image_token_id) {
+                (Some(index), Some(id)) if index != id => {
+                    return refuse(format!(
+                        "image_token_index is {index}, but image_token_id {id}"
+                    ));
+                }
+                (index, id) => index.or(id).unwrap_or(DEFAULT_IMAGE),
+            },
             begin_image: raw.boi_token_index,
             end_image: raw.eoi_token_index,
         };
@@ -265,8 +272,9 @@ struct RawConfig {
     boi_token_index: i64,
     #[serde(default = "default_eoi", alias = "eoi_token_id")]
     eoi_token_index: i64,
-    #[serde(default = "default_image", alias = "image_token_id")]
-    image_token_index: i64,
+    image_token_index: Option<i64>,
+    /// The same, as transformers 5 writes it; some files hold both.
+    image_token_id: Option<i64>,
     eos_token_id: Option<Ids>,
     tie_word_embeddings: Option<bool>,
 }
@@ -280,9 +288,7 @@ fn default_boi() -> i64 {
 fn default_eoi() -> i64 {
     256_000
 }
-fn default_image() -> i64 {
-    262_144
-}
+const DEFAULT_IMAGE: i64 = 262_144;
 
 /// `text_config` as written.
 #[derive(Deserialize)]

@@ -36,12 +36,15 @@ impl Gemma3 {
         Self::new(config, &Weights::open(folder, device, kind)?)
     }
 
-    /// Builds the network from weights by name, in the hub's or the newer spelling.
+    /// Builds the network from weights by name, in any spelling of a checkpoint.
     ///
     /// Tensors that the configuration does not call for are an error: they mean that the
-    /// configuration belongs to another checkpoint. A redundant output table is tolerated.
+    /// configuration belongs to another checkpoint. What transformers ignores is tolerated.
     pub fn new(config: Config, weights: &Weights) -> Result<Self> {
         let names = Names::detect(weights)?;
+        if config.text.tied {
+            names.check_tied(weights)?;
+        }
         let model = Self {
             vision: VisionTower::new(&config.vision, weights, names.vision)?,
             projector: Projector::new(&config, weights, names.projector)?,

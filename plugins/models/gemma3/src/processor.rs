@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::{Error, Result};
 
 /// The image processor of a checkpoint.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Processor {
     side: usize,
     resampling: Option<(Engine, Filter)>,
@@ -161,11 +161,12 @@ impl Raw {
     fn resolve(self, side: i64) -> Result<Processor> {
         let refuse = |reason: String| Err(Error::Config(reason));
         let engine = match self.image_processor_type.as_str() {
-            "Gemma3ImageProcessor" => Engine::Pillow,
+            // Transformers 5 gives the first a name of its own.
+            "Gemma3ImageProcessor" | "Gemma3ImageProcessorPil" => Engine::Pillow,
             "Gemma3ImageProcessorFast" => Engine::Torchvision,
             other => {
                 return refuse(format!(
-                    "image_processor_type {other:?} is not Gemma3ImageProcessor or its Fast form"
+                    "image_processor_type {other:?} is not Gemma3ImageProcessor, its Pil or its Fast form"
                 ));
             }
         };

@@ -33,9 +33,8 @@ struct EncoderLayer {
 }
 
 impl VisionTower {
-    /// Takes its parameters under `{prefix}.vision_model`.
-    pub fn new(config: &VisionConfig, weights: &Weights, prefix: &str) -> Result<Self> {
-        let base = format!("{prefix}.vision_model");
+    /// Takes its parameters under `base`.
+    pub fn new(config: &VisionConfig, weights: &Weights, base: &str) -> Result<Self> {
         let (width, patch) = (config.hidden_size, config.patch_size);
         let patches = config.patches_per_side().pow(2);
         Ok(Self {

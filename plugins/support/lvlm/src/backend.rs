@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use medfocus_plugin_api::GrayImage;
+use medfocus_plugin_api::{GrayImage, file};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 use serde::Deserialize;
@@ -116,7 +116,7 @@ fn end_tokens(folder: &Path, others: Vec<i64>) -> Result<Vec<i64>> {
         eos_token_id: Option<Ids>,
     }
     let path = folder.join("generation_config.json");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match file::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(others),
         other => other,
     };

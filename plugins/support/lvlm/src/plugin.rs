@@ -1,6 +1,5 @@
 //! The plugin: requests of the host to calls of the [`Backend`].
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -215,7 +214,7 @@ fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
     hasher.update(if device.is_cuda() { b"cuda" } else { b"cpu" });
     for path in files {
         hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-        let file = File::open(&path).map_err(|error| Error::unreadable(&path, error))?;
+        let file = api::file::open(&path).map_err(|error| Error::unreadable(&path, error))?;
         hasher
             .update_reader(file)
             .map_err(|error| Error::unreadable(&path, error))?;

@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use medfocus_plugin_api::{AnswerSpan, Token};
+use medfocus_plugin_api::{AnswerSpan, Token, file};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, ErrorKind, Value, context};
 use serde::Deserialize;
@@ -43,7 +43,8 @@ impl Prompter {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a folder.
     pub fn from_folder<F: Family>(folder: &Path, config: &F::Config) -> Result<Self> {
         let path = folder.join("tokenizer.json");
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|error| Error::File {
+        let text = file::read_to_string(&path).map_err(|error| Error::unreadable(&path, error))?;
+        let mut tokenizer: Tokenizer = text.parse().map_err(|error| Error::File {
             path: path.clone(),
             reason: format!("is not a readable tokenizer ({error})"),
         })?;
@@ -292,7 +293,7 @@ impl TokenizerSettings {
 
 /// The text of a file, or `None` when there is no such file.
 fn read_optional(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
+    match file::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::unreadable(path, error)),

@@ -1,20 +1,20 @@
 //! Hugging Face checkpoint folders: memory-mapped safetensors, one tensor read at a time.
 //!
 //! A folder holds either one `model.safetensors`, or `model.safetensors.index.json` whose
-//! `weight_map` names the shard of each tensor. Nothing is copied until a tensor is asked for, so
+//! `weight_map` names the shard of each tensor; of both the first counts, as in transformers. Nothing is copied until a tensor is asked for, so
 //! a checkpoint larger than memory can be moved to a device.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use medfocus_plugin_api::file;
 use memmap2::Mmap;
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::{Error, Result, folder};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -45,24 +45,30 @@ struct Index {
 impl Checkpoint {
     /// Opens every shard of the folder and checks the headers against the file sizes.
     pub fn open(folder: &Path) -> Result<Self> {
-        let index = folder.join(INDEX);
-        if index.is_file() {
-            Self::open_sharded(folder, &index)
-        } else {
-            Self::open_single(folder)
+        let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
+        match (single.exists(), index.exists()) {
+            (true, both) => {
+                if both {
+                    tracing::warn!(
+                        "{} holds {SINGLE} and {INDEX}: the first is read, as transformers does; delete the one that is out of date",
+                        folder.display()
+                    );
+                }
+                Self::open_single(folder, single)
+            }
+            (false, true) => Self::open_sharded(folder, &index),
+            (false, false) => Err(Error::File {
+                path: folder.to_owned(),
+                reason: folder::instead(folder).unwrap_or_else(|| {
+                    format!(
+                        "it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"
+                    )
+                }),
+            }),
         }
     }
 
-    fn open_single(folder: &Path) -> Result<Self> {
-        let path = folder.join(SINGLE);
-        if !path.is_file() {
-            return Err(Error::File {
-                path: folder.to_owned(),
-                reason: format!(
-                    "it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"
-                ),
-            });
-        }
+    fn open_single(folder: &Path, path: PathBuf) -> Result<Self> {
         let shard = Shard::open(path)?;
         let shard_of = shard
             .metadata
@@ -78,8 +84,7 @@ impl Checkpoint {
     }
 
     fn open_sharded(folder: &Path, index: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(index).map_err(|error| Error::unreadable(index, error))?;
+        let text = file::read_to_string(index).map_err(|error| Error::unreadable(index, error))?;
         let malformed = |reason: String| Error::File {
             path: index.to_owned(),
             reason,
@@ -92,6 +97,19 @@ impl Checkpoint {
         if let Some(name) = names.iter().find(|name| name.contains(['/', '\\'])) {
             return Err(malformed(format!(
                 "the shard name {name:?} leaves the folder"
+            )));
+        }
+        let missing: Vec<&str> = names
+            .iter()
+            .filter(|name| !folder.join(name.as_str()).exists())
+            .map(|name| name.as_str())
+            .collect();
+        if !missing.is_empty() {
+            return Err(malformed(format!(
+                "{} of the {} files that it names are missing: {}; download them again",
+                missing.len(),
+                names.len(),
+                missing.join(", ")
             )));
         }
         let number: HashMap<&String, usize> = names
@@ -136,6 +154,12 @@ impl Checkpoint {
         self.shard_of.keys().map(String::as_str)
     }
 
+    /// Whether the two are one tensor bit by bit; false if one is not there.
+    pub fn same(&self, one: &str, other: &str) -> bool {
+        let view = |name: &str| self.shards[*self.shard_of.get(name)?].view(name).ok();
+        view(one).is_some_and(|view_of_one| Some(view_of_one) == view(other))
+    }
+
     /// Copies one tensor to the CPU in the number format of the file.
     pub fn read(&self, name: &str) -> Result<Tensor> {
         let Some(&shard) = self.shard_of.get(name) else {
@@ -151,10 +175,11 @@ impl Checkpoint {
 impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
         let unreadable = |error| Error::unreadable(&path, error);
-        let file = File::open(&path).map_err(unreadable)?;
+        let file = file::open(&path).map_err(unreadable)?;
         // SAFETY: the map is only read. A checkpoint that another process truncates while it is
         // in use would fault; checkpoints are immutable once downloaded.
         let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        file::check_pointer(&bytes).map_err(unreadable)?;
         let (header, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|error| Error::File {
                 path: path.clone(),
@@ -171,6 +196,19 @@ impl Shard {
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
+        let (dtype, shape, data) = self.view(name)?;
+        let kind = kind_of(dtype).ok_or_else(|| Error::File {
+            path: self.path.clone(),
+            reason: format!(
+                "tensor {name} has the number format {dtype:?}: it is quantised; take the unquantised checkpoint"
+            ),
+        })?;
+        let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+        Ok(Tensor::f_from_data_size(data, &shape, kind)?)
+    }
+
+    /// Number format, shape and bytes of a tensor.
+    fn view(&self, name: &str) -> Result<(Dtype, &[usize], &[u8])> {
         let malformed = |reason: &str| Error::File {
             path: self.path.clone(),
             reason: format!("tensor {name} {reason}"),
@@ -184,25 +222,17 @@ impl Shard {
             .bytes
             .get(self.data_start + start..self.data_start + end)
             .ok_or_else(|| malformed("lies outside the file"))?;
-        let kind = kind_of(info.dtype)
-            .ok_or_else(|| malformed("has a number format that is not supported"))?;
-        let shape: Vec<i64> = info.shape.iter().map(|&n| n as i64).collect();
-        Ok(Tensor::f_from_data_size(data, &shape, kind)?)
+        Ok((info.dtype, &info.shape, data))
     }
 }
 
+/// The formats that parameters have; whole numbers are what quantisation leaves of them.
 fn kind_of(dtype: Dtype) -> Option<Kind> {
     Some(match dtype {
         Dtype::F64 => Kind::Double,
         Dtype::F32 => Kind::Float,
         Dtype::F16 => Kind::Half,
         Dtype::BF16 => Kind::BFloat16,
-        Dtype::I64 => Kind::Int64,
-        Dtype::I32 => Kind::Int,
-        Dtype::I16 => Kind::Int16,
-        Dtype::I8 => Kind::Int8,
-        Dtype::U8 => Kind::Uint8,
-        Dtype::BOOL => Kind::Bool,
         _ => return None,
     })
 }
@@ -286,6 +316,67 @@ mod tests {
             refuse(r#"{"weight_map": {"a": "../one.safetensors"}}"#).contains("leaves the folder")
         );
         assert!(refuse("{}").contains(INDEX));
+    }
+
+    #[test]
+    fn the_single_file_counts_beside_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join(SINGLE), &[("a", &[1], &[1.0])]);
+        let stale = r#"{"weight_map": {"a": "gone.safetensors"}}"#;
+        std::fs::write(folder.path().join(INDEX), stale).unwrap();
+        assert!(Checkpoint::open(folder.path()).unwrap().contains("a"));
+    }
+
+    #[test]
+    fn what_was_not_downloaded_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join("1.safetensors"), &[("a", &[1], &[1.0])]);
+        let index =
+            r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors", "c": "3.safetensors"}}"#;
+        std::fs::write(folder.path().join(INDEX), index).unwrap();
+        let refused = || Checkpoint::open(folder.path()).unwrap_err().to_string();
+        let error = refused();
+        assert!(
+            error.contains(
+                "2 of the 3 files that it names are missing: 2.safetensors, 3.safetensors"
+            ),
+            "{error}"
+        );
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+        std::fs::write(folder.path().join(SINGLE), pointer).unwrap();
+        let error = refused();
+        assert!(
+            error.contains(SINGLE) && error.contains("git lfs pull"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn whole_numbers_are_no_parameters() {
+        let folder = tempfile::tempdir().unwrap();
+        let view = TensorView::new(Dtype::I8, vec![2], &[1, 2]).unwrap();
+        let bytes = safetensors::serialize([("a".to_owned(), view)], None).unwrap();
+        std::fs::write(folder.path().join(SINGLE), bytes).unwrap();
+        let checkpoint = Checkpoint::open(folder.path()).unwrap();
+        let error = checkpoint.read("a").unwrap_err().to_string();
+        assert!(
+            error.contains("I8") && error.contains("quantised"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_same_numbers_under_two_names_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let tensors: [(&str, &[usize], &[f32]); 3] = [
+            ("a", &[1], &[1.0]),
+            ("b", &[1], &[1.0]),
+            ("c", &[1], &[2.0]),
+        ];
+        write(&folder.path().join(SINGLE), &tensors);
+        let checkpoint = Checkpoint::open(folder.path()).unwrap();
+        assert!(checkpoint.same("a", "b"));
+        assert!(!checkpoint.same("a", "c") && !checkpoint.same("a", "d"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod checkpoint;
 pub mod denormals;
 pub mod device;
 mod error;
+mod folder;
 pub mod grad;
 pub mod interop;
 pub mod nn;

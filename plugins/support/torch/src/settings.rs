@@ -2,30 +2,73 @@
 
 use std::path::{Path, PathBuf};
 
+use medfocus_plugin_api::file;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{Error, Result, folder};
 
 const PROCESSOR: &str = "preprocessor_config.json";
 /// Where newer checkpoints keep the same settings, under `image_processor`.
 const NEWER_PROCESSOR: &str = "processor_config.json";
 
-/// What `parse` makes of the text of `config.json`. A folder without one is not `what`.
+/// What `parse` makes of the text of `config.json`. A folder without one is not `what`; quantised weights are refused.
 pub fn config<T>(folder: &Path, what: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+    let path = folder.join("config.json");
+    if !path.exists()
+        && let Some(reason) = folder::instead(folder)
+    {
+        return Err(Error::File {
+            path: folder.to_owned(),
+            reason,
+        });
+    }
     let advice = format!("give the folder of a {what} checkpoint");
-    read(folder.join("config.json"), &advice, parse)
+    read(path, &advice, |text| {
+        check_quantisation(text)?;
+        parse(text)
+    })
+}
+
+/// Refuses a configuration whose weights are quantised: they are not the numbers that the model would compute with.
+fn check_quantisation(text: &str) -> Result<()> {
+    let json: Value = parse_json(text)?;
+    match json.get("quantization_config") {
+        None | Some(Value::Null) => Ok(()),
+        Some(quantisation) => Err(Error::Config(format!(
+            "its weights are quantised ({}), which is not supported; take the unquantised checkpoint",
+            quantisation["quant_method"]
+                .as_str()
+                .unwrap_or("by no named method")
+        ))),
+    }
 }
 
 /// What `parse` makes of the text of the image processor's file.
-pub fn processor<T>(folder: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
-    let older = folder.join(PROCESSOR);
-    let path = if older.is_file() {
-        older
-    } else {
-        folder.join(NEWER_PROCESSOR)
-    };
-    read(path, &format!("the folder must hold {PROCESSOR}"), parse)
+///
+/// Of two files transformers 4 reads the older, transformers 5 the newer if it holds an image processor: they must say the same.
+pub fn processor<T: PartialEq>(folder: &Path, parse: impl Fn(&str) -> Result<T>) -> Result<T> {
+    let (older, newer) = (folder.join(PROCESSOR), folder.join(NEWER_PROCESSOR));
+    let advice = format!("the folder must hold {PROCESSOR}");
+    if !older.exists() {
+        return read(newer, &advice, parse);
+    }
+    let found = read(older, &advice, &parse)?;
+    if newer.exists() {
+        let other = read(newer.clone(), &advice, |text| {
+            let json: Value = parse_json(text)?;
+            json.get("image_processor").map(|_| parse(text)).transpose()
+        })?;
+        if other.is_some_and(|other| other != found) {
+            return Err(Error::File {
+                path: newer,
+                reason: format!(
+                    "it describes another image processor than {PROCESSOR}: transformers 4 reads that file, transformers 5 this one; delete the one that is out of date"
+                ),
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// The image processor's settings from the text of either file.
@@ -44,7 +87,7 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T> {
 
 /// What `parse` makes of a file; what it has against the configuration is said of the file.
 fn read<T>(path: PathBuf, advice: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::File {
+    let text = file::read_to_string(&path).map_err(|error| Error::File {
         path: path.clone(),
         reason: format!("cannot be read ({error}); {advice}"),
     })?;
@@ -75,11 +118,36 @@ mod tests {
         write(NEWER_PROCESSOR, r#"{"image_processor": {"side": 3}}"#);
         assert_eq!(read().unwrap(), Raw { side: 3 });
         write(PROCESSOR, r#"{"side": 4}"#);
+        let two = read().unwrap_err().to_string();
+        assert!(two.contains("another image processor"), "{two}");
+        // The newer file need not describe one.
+        write(NEWER_PROCESSOR, r#"{"processor_class": "Any"}"#);
+        assert_eq!(read().unwrap(), Raw { side: 4 });
+        write(NEWER_PROCESSOR, r#"{"image_processor": {"side": 4}}"#);
         assert_eq!(read().unwrap(), Raw { side: 4 });
         write(PROCESSOR, r#"{"side": "4"}"#);
         let wrong = read().unwrap_err();
         assert!(matches!(wrong, Error::File { .. }), "{wrong}");
         assert!(wrong.to_string().contains(PROCESSOR), "{wrong}");
+    }
+
+    #[test]
+    fn quantised_weights_are_refused_by_their_method() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(folder.path().join("config.json"), text).unwrap();
+            config(folder.path(), "SAM", parse_json::<Raw>)
+        };
+        assert!(read(r#"{"side": 3, "quantization_config": null}"#).is_ok());
+        for method in ["bitsandbytes", "gptq", "awq", "fp8"] {
+            let text =
+                format!(r#"{{"side": 3, "quantization_config": {{"quant_method": "{method}"}}}}"#);
+            let error = read(&text).unwrap_err().to_string();
+            assert!(
+                error.contains(method) && error.contains("config.json"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

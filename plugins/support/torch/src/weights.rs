@@ -76,6 +76,17 @@ impl Weights {
         }
     }
 
+    /// Whether the two are one tensor, number by number; false if one is not there.
+    pub fn same(&self, one: &str, other: &str) -> bool {
+        match &self.source {
+            Source::Folder(checkpoint, ..) => checkpoint.same(one, other),
+            Source::Memory(tensors) => {
+                tensors.get(one).is_some() && tensors.get(one) == tensors.get(other)
+            }
+            Source::Blueprint(_) => false,
+        }
+    }
+
     /// Whether these weights only record what a model asks for.
     pub fn is_blueprint(&self) -> bool {
         matches!(self.source, Source::Blueprint(_))

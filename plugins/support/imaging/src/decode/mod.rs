@@ -24,10 +24,8 @@ mod raster;
 mod tone;
 
 use std::{
-    fs::File,
-    io::Read as _,
+    io::Read,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
 };
 
 use ndarray::Array2;
@@ -51,15 +49,15 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
-/// The image in a file; its path is in no error, as paths may name patients.
+/// The image in an open file; its path is in no error, as paths may name patients.
 ///
 /// # Errors
 ///
 /// As [`decode`], and [`DecodeError::Io`] if the file cannot be read.
-pub fn read(path: impl AsRef<Path>) -> Result<Decoded, DecodeError> {
+pub fn read(file: impl Read) -> Result<Decoded, DecodeError> {
     let mut bytes = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    file.take(limit).read_to_end(&mut bytes)?;
     decode(&bytes)
 }
 
