@@ -18,8 +18,11 @@ fn difference(who: &str, key: &str, value: &Value) -> Difference {
     (who.to_owned(), key.to_owned(), value)
 }
 
+/// Methods by their names, with the parameters that a config sets.
+type Methods = Vec<(String, Map<String, Value>)>;
+
 /// A config, and of each of its methods the parameters that it sets.
-fn config(file: &str) -> (Value, Vec<(String, Map<String, Value>)>) {
+fn config(file: &str) -> (Value, Methods) {
     let layers = Layers::load(Some(&workspace().join(file)), &[]).unwrap();
     let config = serde_json::to_value(&layers.config).unwrap();
     let methods = config["experiment"]["methods"].as_array().unwrap();
@@ -98,7 +101,7 @@ fn profile_page_and_ablation_do_not_drift() {
 
     // The ablations' row is the profile's.
     let (_, rows) = config("configs/ablations.toml");
-    let of = |methods: &[(String, Map<String, Value>)], name: &str| {
+    let of = |methods: &Methods, name: &str| {
         let found = methods.iter().find(|(method, _)| method == name);
         found.unwrap().1.clone()
     };
