@@ -328,3 +328,57 @@ fn the_program_explains_itself() {
         assert!(described.out.contains(words), "{described:?}");
     }
 }
+
+/// A named pipe: whoever opens it waits for its other end.
+fn pipe(path: &Path) -> &Path {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+    path
+}
+
+#[test]
+fn what_is_no_file_is_named_and_never_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let config = run(medfocus()
+        .arg("--config")
+        .arg(pipe(&place("config.toml")))
+        .arg("doctor"));
+    config.one_sentence(&["config.toml", "it is a named pipe, not a file"]);
+    let config = run(medfocus().arg("run").arg(folder.path()));
+    config.one_sentence(&["it is a folder, not a file"]);
+    let image = run(medfocus()
+        .args(["image", "--out"])
+        .arg(place("out.png"))
+        .arg(pipe(&place("film.dcm"))));
+    image.one_sentence(&["film.dcm", "it is a named pipe, not a file"]);
+    let plugins = place("plugins");
+    std::fs::create_dir(&plugins).unwrap();
+    pipe(&plugins.join("libx.so"));
+    let listed = run(medfocus().args(["plugins", "list", "--plugins"]).arg(&plugins));
+    assert_eq!(listed.code, 1, "{listed:?}");
+    assert!(
+        listed.out.contains("libx.so cannot be opened: it is a named pipe"),
+        "{listed:?}"
+    );
+    let checkpoint = place("checkpoint");
+    std::fs::create_dir(&checkpoint).unwrap();
+    pipe(&checkpoint.join("config.json"));
+    let model = format!("gemma3={}", checkpoint.display());
+    let info = run(medfocus().args(["model", "info", "--model", &model]));
+    info.one_sentence(&["config.json", "it is a named pipe, not a file"]);
+}
+
+#[test]
+fn plugins_of_the_command_line_are_added_to_the_others() {
+    let both = run(medfocus()
+        .args(["plugins", "list", "--plugins"])
+        .arg(outside_plugin()));
+    assert_eq!(both.code, 0, "{both:?}");
+    assert!(both.out.contains("toy") && both.out.contains("occlusion"), "{both:?}");
+    let alone = format!("plugins.paths=[{:?}]", outside_plugin());
+    let alone = run(medfocus().args(["plugins", "list", "--set", &alone]));
+    assert!(alone.out.contains("toy") && !alone.out.contains("occlusion"), "{alone:?}");
+    let missing = run(medfocus().args(["plugins", "list", "--plugins", "not/there"]));
+    missing.one_sentence(&["`--plugins not/there`: there is no such file or folder"]);
+}

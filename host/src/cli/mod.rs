@@ -38,7 +38,7 @@ struct Common {
     /// Set one config value; a plain KEY is a parameter of the method
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// Plugin folder or file, instead of the config's
+    /// Plugin folder or file, besides those of the config's plugins.paths
     #[arg(long, global = true, value_name = "PATH")]
     plugins: Vec<PathBuf>,
 }
@@ -130,9 +130,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
 impl Common {
     fn workbench(&self) -> Result<Workbench> {
         let mut layers = Layers::load(self.config.as_deref(), &self.settings)?;
-        if !self.plugins.is_empty() {
-            layers.config.plugins.paths.clone_from(&self.plugins);
+        if let Some(missing) = self.plugins.iter().find(|path| !path.exists()) {
+            return Err(Error::missing(format!(
+                "`--plugins {}`: there is no such file or folder",
+                missing.display()
+            )));
         }
+        layers.config.plugins.paths.extend_from_slice(&self.plugins);
         terminal::limit_threads(layers.config.threads);
         Ok(Workbench::new(layers))
     }

@@ -57,11 +57,21 @@ pub fn write(table: &Table, out: impl io::Write) -> io::Result<()> {
                     content,
                 };
                 let values = columns.iter().map(|column| (column.value)(&line));
-                out.write_record(values.map(Option::unwrap_or_default))?;
+                out.write_record(values.map(|value| plain(value.unwrap_or_default())))?;
             }
         }
     }
     out.flush()
+}
+
+/// A cell that no spreadsheet takes for a formula: names come from datasets, models and configs.
+fn plain(cell: String) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if formula && cell.parse::<f64>().is_err() {
+        format!("'{cell}")
+    } else {
+        cell
+    }
 }
 
 /// The columns in their order.
@@ -271,4 +281,24 @@ fn row(name: &str, about: &str, value: impl Fn(&Row) -> Option<String> + 'static
         Content::Row(row) => value(row),
         Content::Misfit(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn only_numbers_begin_as_a_formula_does() {
+        for (cell, written) in [
+            ("-0.25", "-0.25"),
+            ("-1e-5", "-1e-5"),
+            ("medfocus", "medfocus"),
+            ("", ""),
+            ("=1+1", "'=1+1"),
+            ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+            ("-2+3", "'-2+3"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+        ] {
+            assert_eq!(super::plain(cell.to_owned()), written);
+        }
+    }
 }

@@ -1,4 +1,6 @@
 //! The architecture's rules that a machine can check.
 
 pub mod arrows;
+#[cfg(test)]
+mod circles;
 pub mod libraries;

@@ -175,10 +175,16 @@ pub fn list(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
         let name = name
             .ok_or_else(|| Error::invalid(format!("the name of {path:?} is not UTF-8")))?
             .to_owned();
-        if !name.starts_with('.') {
+        if !left_behind(&name) {
             found.push((name, path));
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether a file is one that file managers leave in every folder.
+fn left_behind(name: &str) -> bool {
+    let theirs = ["thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"];
+    name.starts_with('.') || name.ends_with('~') || theirs.contains(&name.to_lowercase().as_str())
 }

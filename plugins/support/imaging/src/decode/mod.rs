@@ -49,7 +49,7 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
-/// The image in an open file; its path is in no error, as paths may name patients.
+/// The image in an open file.
 ///
 /// # Errors
 ///
