@@ -1,6 +1,6 @@
 //! Heat maps in the working frame.
 
-use ndarray::{Array2, ArrayView2, Ix2};
+use ndarray::{Array2, ArrayBase, ArrayView2, Data, Ix2};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
@@ -22,7 +22,8 @@ impl HeatMap {
     /// # Errors
     ///
     /// [`Error::invalid`] if the shape is not 224 x 224 or a value is negative or not finite.
-    pub fn from_array(values: Array2<f32>) -> Result<Self> {
+    pub fn from_array(values: ArrayBase<impl Data<Elem = f32>, Ix2>) -> Result<Self> {
+        let values = values.into_owned();
         Self::from_tensor(Tensor::from_array(values))
     }
 

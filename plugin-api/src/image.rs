@@ -1,6 +1,6 @@
 //! Grey images and masks.
 
-use ndarray::{Array2, ArrayView2, Ix2};
+use ndarray::{ArrayBase, ArrayView2, Data, Ix2};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
@@ -20,7 +20,7 @@ impl GrayImage {
     /// # Errors
     ///
     /// [`Error::invalid`] if it has no pixels.
-    pub fn from_array(pixels: Array2<u8>) -> Result<Self> {
+    pub fn from_array(pixels: ArrayBase<impl Data<Elem = u8>, Ix2>) -> Result<Self> {
         Self::from_tensor(Tensor::from_array(pixels.as_standard_layout().into_owned()))
     }
 
@@ -100,7 +100,7 @@ impl Mask {
     /// # Errors
     ///
     /// [`Error::invalid`] if it has no pixels.
-    pub fn from_array(inside: ArrayView2<'_, bool>) -> Result<Self> {
+    pub fn from_array(inside: ArrayBase<impl Data<Elem = bool>, Ix2>) -> Result<Self> {
         GrayImage::from_array(inside.mapv(|inside| if inside { 255 } else { 0 })).map(Self)
     }
 

@@ -91,6 +91,11 @@ pub use protocol::{
 };
 pub use tensor::{Dtype, Element, Tensor};
 
+/// The page for authors: its method compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/author.md")]
+struct AuthorPage;
+
 /// For the macros of this crate.
 #[doc(hidden)]
 pub mod __private {
