@@ -168,7 +168,7 @@ fn wrong_input_gets_one_sentence_and_code_2() {
     );
     fails(
         &["--method", "occlusion", "--config", "nowhere.toml"],
-        &["nowhere.toml does not exist"],
+        &["nowhere.toml cannot be read: No such file"],
     );
     let missing = attribute(&out, Path::new("nowhere.png"), &["--method", "occlusion"]);
     missing.one_sentence(&["nowhere.png cannot be read"]);
@@ -355,10 +355,14 @@ fn what_is_no_file_is_named_and_never_waited_for() {
     let plugins = place("plugins");
     std::fs::create_dir(&plugins).unwrap();
     pipe(&plugins.join("libx.so"));
-    let listed = run(medfocus().args(["plugins", "list", "--plugins"]).arg(&plugins));
+    let listed = run(medfocus()
+        .args(["plugins", "list", "--plugins"])
+        .arg(&plugins));
     assert_eq!(listed.code, 1, "{listed:?}");
     assert!(
-        listed.out.contains("libx.so cannot be opened: it is a named pipe"),
+        listed
+            .out
+            .contains("libx.so cannot be opened: it is a named pipe"),
         "{listed:?}"
     );
     let checkpoint = place("checkpoint");
@@ -375,10 +379,16 @@ fn plugins_of_the_command_line_are_added_to_the_others() {
         .args(["plugins", "list", "--plugins"])
         .arg(outside_plugin()));
     assert_eq!(both.code, 0, "{both:?}");
-    assert!(both.out.contains("toy") && both.out.contains("occlusion"), "{both:?}");
+    assert!(
+        both.out.contains("toy") && both.out.contains("occlusion"),
+        "{both:?}"
+    );
     let alone = format!("plugins.paths=[{:?}]", outside_plugin());
     let alone = run(medfocus().args(["plugins", "list", "--set", &alone]));
-    assert!(alone.out.contains("toy") && !alone.out.contains("occlusion"), "{alone:?}");
+    assert!(
+        alone.out.contains("toy") && !alone.out.contains("occlusion"),
+        "{alone:?}"
+    );
     let missing = run(medfocus().args(["plugins", "list", "--plugins", "not/there"]));
     missing.one_sentence(&["`--plugins not/there`: there is no such file or folder"]);
 }
