@@ -13,13 +13,13 @@ use crate::{
         std_types::{RErr, ROk, RResult, RStr, RString},
         type_level::downcasting::TD_Opaque,
     },
+    component::Component,
     context::{Context, Services},
     error::{Error, ErrorKind, Result},
     logging::{self, Speaking},
     manifest::{Kind, render},
     message::Message,
     params::Params,
-    protocol::Component,
 };
 
 /// Exports a plugin's components: one line each, its kind and its type.

@@ -45,6 +45,7 @@
 
 extern crate self as medfocus_plugin_api;
 
+mod component;
 mod context;
 mod error;
 pub mod export;
@@ -68,6 +69,7 @@ pub use medfocus_abi as abi;
 /// The version of `ndarray` whose arrays and views this crate takes and gives.
 pub use ndarray;
 
+pub use component::Component;
 pub use context::{Context, Services};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{BBox, Frame, Letterbox, Native, WORKING_SIDE, Working};
@@ -77,7 +79,7 @@ pub use manifest::{Ability, Kind, Manifest, Slot};
 pub use message::Message;
 pub use params::{NoParams, Params};
 pub use protocol::{
-    Caller, Client, Component,
+    Caller, Client,
     dataset::{DatasetInfo, DatasetReader, NO_FINDING, Sample, SampleKey},
     detector::{DetectRequest, Detector},
     editor::{CounterfactualEditor, EditRequest},

@@ -632,10 +632,8 @@ pub const KIND: Kind = Kind::Model;
 pub fn serve(model: &dyn VisionLanguageModel, op: &str, message: Message) -> Result<Message> {
     match op {
         INFO => answer(message, |()| model.info()),
-        GENERATE => answer(message, |request| {
-            numbers::generation(model.generate(&request)?)
-        }),
-        SCORE => answer(message, |request| numbers::scores(model.score(&request)?)),
+        GENERATE => answer(message, |request| model.generate(&request)?.checked()),
+        SCORE => answer(message, |request| model.score(&request)?.checked()),
         TRACE => answer(message, |request: TraceRequest| {
             if request.objective.quantity == Quantity::Unknown {
                 return Err(Error::unsupported(
@@ -643,9 +641,44 @@ pub fn serve(model: &dyn VisionLanguageModel, op: &str, message: Message) -> Res
                 )
                 .with_hint("update the model's plugin"));
             }
-            numbers::trace(model.trace(&request)?)
+            model.trace(&request)?.checked()
         }),
         _ => Err(unknown(op)),
+    }
+}
+
+impl Generation {
+    /// Refuses log-probabilities that are no numbers.
+    fn checked(self) -> Result<Self> {
+        let finite = self.log_probs.iter().all(|value| value.is_finite());
+        numbers::check(finite, "log-probabilities")?;
+        Ok(self)
+    }
+}
+
+impl Scores {
+    /// Refuses log-probabilities that are no numbers.
+    fn checked(self) -> Result<Self> {
+        numbers::log_probs(&self.log_probs)?;
+        Ok(self)
+    }
+}
+
+impl Trace {
+    /// Refuses values that are no numbers.
+    fn checked(self) -> Result<Self> {
+        numbers::log_probs(&self.log_probs)?;
+        numbers::check(self.objective.is_finite(), "objective values")?;
+        numbers::tensor(&self.pixel_values, "pixel values")?;
+        for capture in &self.captures {
+            numbers::tensor(&capture.tensor, &format!("values of {}", capture.want))?;
+        }
+        let baseline = self.baseline_objective.is_none_or(f64::is_finite);
+        numbers::check(baseline, "objective values at the baseline")?;
+        if let Some(values) = &self.baseline_values {
+            numbers::tensor(values, "pixel values of the baseline")?;
+        }
+        Ok(self)
     }
 }
 

@@ -9,10 +9,11 @@ use std::{
 };
 
 use crate::{
+    component::Component,
     context::{Context, Services},
     error::{Error, Result},
     message::Message,
-    protocol::{Component, dataset, detector, editor, model, segmenter},
+    protocol::{dataset, detector, editor, model, segmenter},
 };
 
 type Serve = Box<dyn Fn(&str, Message) -> Result<Message> + Send + Sync>;

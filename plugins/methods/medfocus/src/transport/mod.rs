@@ -6,6 +6,7 @@
 
 mod grid;
 mod intensity;
+mod kernel;
 mod percentile;
 mod sinkhorn;
 mod smooth;
@@ -13,7 +14,8 @@ mod transfer;
 
 pub use grid::{Measure, Sampling, Support, sample, sample_mask};
 pub use intensity::Intensity;
+pub use kernel::Convergence;
 pub use percentile::cost_percentile;
-pub use sinkhorn::{Convergence, Entropy, Sinkhorn};
+pub use sinkhorn::{Entropy, Sinkhorn};
 pub(crate) use smooth::{gauss, smooth};
 pub use transfer::{Plan, heaviest};

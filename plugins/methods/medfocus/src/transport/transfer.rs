@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Zip};
 
-use super::sinkhorn::{Convergence, Kernel, UNDERFLOW};
+use super::kernel::{Convergence, Kernel, UNDERFLOW};
 
 /// A plan P = diag(u) K diag(v) from a source to a target on one grid; never formed.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{MAX_BYTES, MAX_PIXELS, dicom};
+use super::{MAX_BYTES, MAX_PIXELS};
 
 /// Why there is no image. Each message is one sentence and holds no content of the file.
 #[derive(Debug, thiserror::Error)]
@@ -62,23 +62,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format of a file that starts with `bytes`.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
-        // First of all DICOM's own magic: before it a file may hold anything, such as a TIFF header.
-        if dicom::has_preamble(bytes) {
-            Some(Self::Dicom)
-        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            Some(Self::Png)
-        } else if bytes.starts_with(b"\xff\xd8\xff") {
-            Some(Self::Jpeg)
-        } else if TIFF.iter().any(|magic| bytes.starts_with(magic)) {
-            Some(Self::Tiff)
-        } else {
-            dicom::looks_headless(bytes).then_some(Self::Dicom)
-        }
-    }
-
     pub(super) fn damaged(self, detail: &'static str) -> DecodeError {
         DecodeError::Damaged {
             format: self,

@@ -49,6 +49,25 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
+impl Format {
+    /// The format of a file that starts with `bytes`.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
+        // First of all DICOM's own magic: before it a file may hold anything, such as a TIFF header.
+        if dicom::has_preamble(bytes) {
+            Some(Self::Dicom)
+        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(Self::Png)
+        } else if bytes.starts_with(b"\xff\xd8\xff") {
+            Some(Self::Jpeg)
+        } else if TIFF.iter().any(|magic| bytes.starts_with(magic)) {
+            Some(Self::Tiff)
+        } else {
+            dicom::looks_headless(bytes).then_some(Self::Dicom)
+        }
+    }
+}
+
 /// The image in an open file.
 ///
 /// # Errors

@@ -8,9 +8,11 @@ use super::{
         DecodeError, Format,
         jpeg::{Colour, Jpeg},
     },
+    coded::{Coded, UNCOMPRESS},
     elements::starts_explicit,
-    frame::Layout,
-    jpeg2000, rle,
+    jpeg2000,
+    layout::Layout,
+    rle,
 };
 
 /// How the data set is written.
@@ -99,36 +101,6 @@ fn unsupported(uid: &str) -> DecodeError {
         None => "an unknown transfer syntax".into(),
     };
     Format::Dicom.unsupported(what, UNCOMPRESS)
-}
-
-pub(super) const UNCOMPRESS: &str = "uncompress the file first, as with gdcmconv --raw or dcmdjpeg";
-
-/// What a codec returns: interleaved samples.
-pub(super) struct Coded {
-    pub rows: usize,
-    pub columns: usize,
-    pub channels: usize,
-    pub samples: Vec<u16>,
-    /// The frame itself says that its samples are signed.
-    pub signed: bool,
-    /// The frame itself says that its colours are others than the header's.
-    pub mislabelled: bool,
-    /// Colour is luma and chroma, not RGB.
-    pub luma_first: bool,
-}
-
-impl Coded {
-    pub fn new(rows: usize, columns: usize, channels: usize, samples: Vec<u16>) -> Self {
-        Self {
-            rows,
-            columns,
-            channels,
-            samples,
-            signed: false,
-            mislabelled: false,
-            luma_first: false,
-        }
-    }
 }
 
 impl Codec {

@@ -7,8 +7,8 @@ use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 
 use super::{
     super::{DecodeError, Format},
-    codec::{Coded, UNCOMPRESS},
-    frame::Layout,
+    coded::{Coded, UNCOMPRESS},
+    layout::Layout,
 };
 
 pub(super) fn decode(frame: &[u8], layout: &Layout) -> Result<Coded, DecodeError> {

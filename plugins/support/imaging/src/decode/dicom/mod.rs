@@ -1,11 +1,13 @@
 //! DICOM: from stored values to gray levels.
 
 mod codec;
+mod coded;
 mod dataset;
 mod elements;
 mod frame;
 mod geometry;
 mod jpeg2000;
+mod layout;
 mod rle;
 mod voi;
 
@@ -14,9 +16,9 @@ use std::ops::RangeInclusive;
 use ndarray::Array2;
 
 use self::{
-    codec::Coded,
+    coded::Coded,
     dataset::Dataset,
-    frame::Layout,
+    layout::Layout,
     voi::{Modality, Voi},
 };
 use super::{

@@ -2,8 +2,8 @@
 
 use super::{
     super::{DecodeError, Format},
-    codec::Coded,
-    frame::Layout,
+    coded::Coded,
+    layout::Layout,
 };
 
 /// The frame that starts with a header of 16 words: the number of segments and their offsets.

@@ -7,7 +7,7 @@ use dicom_dictionary_std::tags;
 
 use super::{
     dataset::{Dataset, Value},
-    frame::Layout,
+    layout::Layout,
 };
 
 /// From stored values to the values of the modality.

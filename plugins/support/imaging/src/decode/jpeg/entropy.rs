@@ -3,32 +3,10 @@
 //! Decoders fill what is missing with grey and say nothing, so the codes are walked here first: each
 //! is passed over with its bits, none is made into a picture.
 
-use super::markers::{Frame, Scan, Scanned};
-
-/// A table of codes.
-pub(super) struct Huffman {
-    /// Length and value of the code that starts 16 bits; length 0 where there is none.
-    codes: Vec<(u8, u8)>,
-}
-
-impl Huffman {
-    /// From the number of codes of each length, 1 to 16, and their values (C.2); `None` if these are
-    /// too many.
-    pub fn new(lengths: &[u8; 16], values: &[u8]) -> Option<Self> {
-        let mut codes = Vec::with_capacity(1 << 16);
-        let mut values = values.iter();
-        for (length, &count) in (1..=16_u8).zip(lengths) {
-            for &value in values.by_ref().take(count.into()) {
-                codes.resize(codes.len() + (1 << (16 - length)), (length, value));
-                if codes.len() > 1 << 16 {
-                    return None;
-                }
-            }
-        }
-        codes.resize(1 << 16, (0, 0));
-        Some(Self { codes })
-    }
-}
+use super::{
+    huffman::Huffman,
+    markers::{Frame, Scan, Scanned},
+};
 
 /// The bits of an interval, stuffed zeros taken out.
 struct Bits<'a> {
@@ -79,7 +57,7 @@ impl<'a> Bits<'a> {
         } else {
             self.held << (16 - self.count)
         };
-        let (length, value) = table.codes[usize::from(next as u16)];
+        let (length, value) = table.code(next as u16);
         if length == 0 {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, rc::Rc};
 
-use super::entropy::Huffman;
+use super::huffman::Huffman;
 
 /// A component of the frame.
 #[derive(Clone, Copy)]

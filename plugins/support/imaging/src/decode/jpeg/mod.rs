@@ -4,6 +4,7 @@
 //! neither the restart intervals nor the point transform of lossless streams as the standard does.
 
 mod entropy;
+mod huffman;
 mod lossless;
 mod markers;
 
