@@ -273,3 +273,20 @@ fn real_radiographs_run_without_a_fault() {
         }
     }
 }
+
+#[test]
+fn an_answer_that_was_cut_is_explained_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, truth) = sample(folder.path(), 1);
+    let out = folder.path().join("cut");
+    let mut command = attributing(&image, &truth["question"], "gradcam", &out);
+    let cut = ["--mode", "reasoning", "--set", "answer.max_new_tokens=4"];
+    let ran = run(command.args(cut));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let record = read(&out.join("attribution.json"));
+    let warnings = record["warnings"].to_string();
+    assert!(
+        warnings.contains("the answer was cut after 4 tokens"),
+        "{warnings}"
+    );
+}

@@ -156,12 +156,19 @@ pub fn attribute(
 
     let model_info = VisionLanguageModel::info(&client)?;
     let question = with_suffix(query.question, query.mode);
+    let mut warnings = study.warnings.clone();
     let (answer, answer_source, mut tokens) = match query.answer {
         Some(answer) => (answer.to_owned(), AnswerSource::Given, Vec::new()),
         None => {
             let generation = stages.time("answer", || {
                 answer(&client, study, &question, config.answer.max_new_tokens)
             })?;
+            if !generation.complete {
+                warnings.push(format!(
+                    "the answer was cut after {} tokens: what is explained is not all that the model would say; raise `answer.max_new_tokens`",
+                    generation.tokens.len()
+                ));
+            }
             let tokens = generation.tokens.into_iter().zip(generation.log_probs);
             let tokens = tokens
                 .map(|(token, log_prob)| ScoredToken { token, log_prob })
@@ -187,7 +194,6 @@ pub fn attribute(
     task.seed = config.seed;
     task.finding = query.finding.map(str::to_owned);
     let found = stages.time("attribute", || explain(method, &task, &config.boxes))?;
-    let mut warnings = study.warnings.clone();
     warnings.extend(found.warnings);
     Ok(Outcome {
         record: Record {

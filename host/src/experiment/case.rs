@@ -130,8 +130,8 @@ impl<'a> Scene<'a> {
         let experiment = &self.plan.experiment;
         let (sample, study) = self.read(index)?;
         let question = with_suffix(&sample.question, self.cell.mode);
-        let answer = match given {
-            Some(answer) => answer.to_owned(),
+        let (answer, complete) = match given {
+            Some(answer) => (answer.to_owned(), true),
             None => self.answer(&sample, &study, &question)?,
         };
         let verdict = experiment.verdict.read(&answer);
@@ -144,6 +144,7 @@ impl<'a> Scene<'a> {
             truth: sample.boxes.clone(),
             question: question.clone(),
             answer: answer.clone(),
+            cut: !complete,
             verdict,
         };
         let mut task = Task::new(
@@ -164,21 +165,22 @@ impl<'a> Scene<'a> {
         })
     }
 
-    fn answer(&self, sample: &Sample, study: &Study, question: &str) -> Result<String> {
+    /// The answer, and whether the model had come to its end.
+    fn answer(&self, sample: &Sample, study: &Study, question: &str) -> Result<(String, bool)> {
         match (self.plan.experiment.answer, sample.present) {
-            (AnswerSource::Truth, Some(true)) => Ok("Yes".to_owned()),
-            (AnswerSource::Truth, Some(false)) => Ok("No".to_owned()),
+            (AnswerSource::Truth, Some(true)) => Ok(("Yes".to_owned(), true)),
+            (AnswerSource::Truth, Some(false)) => Ok(("No".to_owned(), true)),
             (AnswerSource::Truth, None) => Err(Error::missing(
                 "the dataset does not say whether the finding is present, so there is no right answer",
             )
             .with_hint("set `experiment.answer` to \"generated\"")),
             (AnswerSource::Generated, _) => {
                 let limit = self.plan.max_new_tokens;
-                let text = attribute::answer(&self.model.client(), study, question, limit)?.text;
-                if text.trim().is_empty() {
+                let said = attribute::answer(&self.model.client(), study, question, limit)?;
+                if said.text.trim().is_empty() {
                     return Err(Error::invalid("the model's answer is empty"));
                 }
-                Ok(text)
+                Ok((said.text, said.complete))
             }
         }
     }

@@ -103,6 +103,9 @@ pub struct Subject {
     pub question: String,
     /// The explained answer.
     pub answer: String,
+    /// Whether it was cut at the limit of tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// How it reads.
     pub verdict: Verdict,
 }

@@ -151,7 +151,8 @@ pub fn accounting(accounting: &Accounting) -> String {
         .map(|(what, n)| format!("{n} {what}"))
         .collect();
     let planned = count(accounting.planned, "sample");
-    let whose = clusters(accounting).map_or(String::new(), |whose| format!("; {whose}"));
+    let whose = clusters(accounting).into_iter().chain(cut(accounting));
+    let whose: String = whose.map(|whose| format!("; {whose}")).collect();
     if parts.is_empty() {
         format!("{planned} planned")
     } else {
@@ -171,6 +172,12 @@ impl Accounting {
             ("not run yet", self.planned.saturating_sub(self.recorded)),
         ]
     }
+}
+
+/// How many of the explained answers are not whole.
+pub fn cut(accounting: &Accounting) -> Option<String> {
+    let answers = count(accounting.cut, "answer");
+    (accounting.cut > 0).then(|| format!("{answers} cut at `answer.max_new_tokens`"))
 }
 
 /// What the explained samples are of: patients, and images where the dataset does not say whose they are.

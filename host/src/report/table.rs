@@ -83,6 +83,8 @@ pub struct Accounting {
     pub failed: u64,
     /// That the methods were asked about.
     pub explained: u64,
+    /// Of these, whose answer was cut at the limit of tokens.
+    pub cut: u64,
     /// Patients of these, drawn as a whole.
     pub patients: u64,
     /// Images of these whose patient is not known, drawn as a whole.
@@ -107,6 +109,9 @@ impl Accounting {
             }
         }
         for record in records {
+            let subject = record.subject.as_ref();
+            let explained = matches!(record.outcome, Outcome::Attributed { .. });
+            accounting.cut += u64::from(explained && subject.is_some_and(|subject| subject.cut));
             *match &record.outcome {
                 Outcome::Attributed { .. } => &mut accounting.explained,
                 Outcome::Failed { .. } => &mut accounting.failed,

@@ -75,6 +75,7 @@ fn accounting(accounting: &Accounting) -> Markup {
                     span { i class={ "part-" (at) } {} (n) " " (what) }
                 }
                 @if let Some(whose) = headline::clusters(accounting) { span { (whose) } }
+                @if let Some(cut) = headline::cut(accounting) { span { (cut) } }
             }
         }
     }

@@ -191,6 +191,7 @@ fn subject(mode: Mode, index: u64) -> Subject {
                 "The lower zone on the right is denser than on the left, so {finding} is likely: yes."
             ),
         },
+        cut: false,
         verdict: match index {
             10 => Verdict::No,
             11 => Verdict::Undecided,

@@ -74,6 +74,7 @@ fn every_planned_sample_is_accounted_for() {
         unannotated: 1,
         failed: 1,
         explained: EXPLAINED,
+        cut: 0,
         patients: 0,
         images: EXPLAINED,
     };
@@ -96,6 +97,12 @@ fn every_planned_sample_is_accounted_for() {
             accounting.planned
         );
     }
+    assert_eq!(headline::cut(&one), None);
+    let said = headline::accounting(&Accounting { cut: 2, ..one });
+    assert!(
+        said.ends_with("; 2 answers cut at `answer.max_new_tokens`"),
+        "{said}"
+    );
     let warning = headline::incomplete(&table).unwrap();
     assert!(warning.contains("47 of 48 samples"), "{warning}");
     assert_eq!(headline::incomplete(&self::table()), None);

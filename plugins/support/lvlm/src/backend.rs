@@ -45,10 +45,26 @@ impl<F: Family> Backend<F> {
         folder: &Path,
         batch: impl Into<Batch>,
     ) -> Result<Self> {
+        let prompter = Prompter::from_folder::<F>(folder, config)?;
+        let eos = end_tokens(folder, F::end_tokens(config))?;
+        if let Ok(closing) = prompter.closing(F::facts(config).grid.tokens())
+            && !closing.is_empty()
+            && !closing.iter().any(|id| eos.contains(id))
+        {
+            let text = |ids: &[i64]| {
+                let tokens = prompter.describe(ids).into_iter();
+                tokens.map(|token| token.text).collect::<String>()
+            };
+            tracing::warn!(
+                "a generation ends at {:?}, but the chat template closes a turn with {:?}: answers may run on to the limit; add that token to `eos_token_id` in generation_config.json",
+                text(&eos),
+                text(&closing)
+            );
+        }
         Ok(Self {
             processor: F::pixels(folder, config)?,
-            prompter: Prompter::from_folder::<F>(folder, config)?,
-            eos: end_tokens(folder, F::end_tokens(config))?,
+            prompter,
+            eos,
             batch: batch.into(),
             network,
         })

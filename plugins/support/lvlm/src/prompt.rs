@@ -25,6 +25,8 @@ pub struct Prompter {
     tokenizer: Tokenizer,
     templates: Environment<'static>,
     special: SpecialTokens,
+    /// Texts that are read as a token of their own wherever they stand.
+    reserved: Vec<String>,
     image: ImageBlock,
     /// The text of the image token.
     image_token: String,
@@ -74,6 +76,12 @@ impl Prompter {
                 eos: text(settings.eos_token),
                 pad: text(settings.pad_token),
             },
+            reserved: tokenizer
+                .get_added_tokens_decoder()
+                .into_values()
+                .filter(|token| token.special && !token.content.is_empty())
+                .map(|token| token.content)
+                .collect(),
             image_token: text_of(image.token, "image")?,
             image,
             tokenizer,
@@ -82,6 +90,7 @@ impl Prompter {
 
     /// Ids of one image of so many tokens and a question, up to where the model's answer begins.
     pub fn question(&self, question: &str, image: usize) -> Result<Vec<i64>> {
+        self.check_plain("question", question)?;
         self.encode(&self.expand(&self.render(question, None)?, image), image)
     }
 
@@ -93,6 +102,8 @@ impl Prompter {
         span: AnswerSpan,
         image: usize,
     ) -> Result<Answered> {
+        self.check_plain("question", question)?;
+        self.check_plain("answer", answer)?;
         let prompt = self.expand(&self.render(question, None)?, image);
         let whole = self.expand(&self.render(question, Some(answer))?, image);
         let turn = whole.strip_prefix(&prompt).ok_or_else(|| {
@@ -127,6 +138,12 @@ impl Prompter {
         })
     }
 
+    /// Ids of what closes a turn after its answer, with an image of so many tokens.
+    pub fn closing(&self, image: usize) -> Result<Vec<i64>> {
+        let Answered { ids, answer } = self.answered("?", "yes", AnswerSpan::Answer, image)?;
+        Ok(ids[answer.end..].to_vec())
+    }
+
     /// The id of a word's first token, as it would begin an answer.
     pub fn first_token(&self, word: &str) -> Result<i64> {
         self.tokens(word.trim())?
@@ -143,15 +160,41 @@ impl Prompter {
             .map_err(|error| refuse(&format!("the answer cannot be decoded ({error})")))
     }
 
-    /// Each id with its own text.
+    /// Each id with its own text. A character that the vocabulary lacks is written byte by byte: the last of its tokens
+    /// shows it, the others are empty.
     pub fn describe(&self, ids: &[i64]) -> Vec<Token> {
-        ids.iter()
-            .map(|&id| id as u32)
-            .map(|id| Token {
-                id,
-                text: self.tokenizer.decode(&[id], false).unwrap_or_default(),
-            })
+        let plain = |id: u32| self.tokenizer.decode(&[id], false).unwrap_or_default();
+        let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
+        let mut texts = Vec::with_capacity(ids.len());
+        while texts.len() < ids.len() {
+            let rest = &ids[texts.len()..];
+            let bytes: Vec<u8> = rest.iter().map_while(|&id| self.byte(id)).collect();
+            if bytes.is_empty() {
+                texts.push(plain(rest[0]));
+            }
+            texts.extend(shown(&bytes));
+        }
+        ids.into_iter()
+            .zip(texts)
+            .map(|(id, text)| Token { id, text })
             .collect()
+    }
+
+    /// The byte that a token stands for, if it is one of the 256 that do, as `<0xE2>`.
+    fn byte(&self, id: u32) -> Option<u8> {
+        let token = self.tokenizer.id_to_token(id)?;
+        let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+        u8::from_str_radix(digits, 16).ok()
+    }
+
+    /// Refuses text that the model would not read as it is written: who asks a question has no turns to close.
+    fn check_plain(&self, what: &str, text: &str) -> Result<()> {
+        match self.reserved.iter().find(|token| text.contains(*token)) {
+            None => Ok(()),
+            Some(token) => Err(refuse(&format!(
+                "the {what} holds {token:?}, which the model would read as one of its own tokens; take it out"
+            ))),
+        }
     }
 
     /// The conversation as the chat template writes it, with the image placeholder.
@@ -221,6 +264,20 @@ impl Prompter {
 
 fn refuse(reason: &str) -> Error {
     Error::Request(format!("the prompt cannot be built: {reason}"))
+}
+
+/// The text of each of these bytes: a character where its last byte is.
+fn shown(bytes: &[u8]) -> Vec<String> {
+    let mut texts = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            texts.extend((1..character.len_utf8()).map(|_| String::new()));
+            texts.push(character.to_string());
+        }
+        let replaced = char::REPLACEMENT_CHARACTER.to_string();
+        texts.extend(chunk.invalid().iter().map(|_| replaced.clone()));
+    }
+    texts
 }
 
 /// Texts that a template may write by name.
@@ -341,6 +398,11 @@ fn environment(source: String) -> Result<Environment<'static>, minijinja::Error>
             .lstrip_blocks(true)
             .build()?,
     );
+    // Marks what was trained on; a tag of transformers that writes nothing.
+    let source = source
+        .replace("endgeneration", "endif")
+        .replace("{% generation", "{% if true")
+        .replace("{%- generation", "{%- if true");
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function(
         "raise_exception",
