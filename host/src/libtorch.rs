@@ -113,6 +113,11 @@ impl Libtorch {
     }
 }
 
+/// Whether a libtorch folder holds the half that computes on GPUs.
+pub fn has_cuda(dir: &Path) -> bool {
+    dir.join("lib/libtorch_cuda.so").is_file()
+}
+
 /// The version a libtorch folder states, if it does.
 pub fn version(dir: &Path) -> Option<String> {
     if let Ok(text) = std::fs::read_to_string(dir.join("build-version")) {

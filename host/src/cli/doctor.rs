@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use medfocus_plugin_api::{Kind, Result};
+use nvml_wrapper::{Nvml, error::NvmlError};
 
 use crate::{libtorch, workbench::Workbench};
 
@@ -44,6 +45,13 @@ pub fn run(bench: &Workbench) -> Result<ExitCode> {
             format!("{}s: {}", kind.name(), names.join(", ")),
         );
     }
+    let half = bench
+        .libtorch
+        .locate()
+        .is_ok_and(|dir| libtorch::has_cuda(&dir));
+    for (good, line) in graphics(gpus(), half) {
+        report(good, line);
+    }
     for folder in &bench.layers.config.model_folders {
         match folder.read_dir() {
             Ok(entries) => report(
@@ -61,4 +69,109 @@ pub fn run(bench: &Workbench) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(u8::from(!sound)))
+}
+
+/// The graphics cards of this machine.
+struct Gpus {
+    /// Version of the driver.
+    driver: String,
+    /// The newest CUDA that it serves, as 13.0.
+    cuda: String,
+    /// Name, and bytes of memory, free and in all, of each.
+    devices: Vec<(String, u64, u64)>,
+}
+
+/// Asks NVIDIA's driver; an error where there is none.
+fn gpus() -> Result<Gpus, NvmlError> {
+    let nvml = Nvml::init()?;
+    let cuda = nvml.sys_cuda_driver_version()?;
+    let devices = (0..nvml.device_count()?).map(|number| {
+        let device = nvml.device_by_index(number)?;
+        let memory = device.memory_info()?;
+        Ok((device.name()?, memory.free, memory.total))
+    });
+    Ok(Gpus {
+        driver: nvml.sys_driver_version()?,
+        cuda: format!("{}.{}", cuda / 1000, cuda % 1000 / 10),
+        devices: devices.collect::<Result<_, NvmlError>>()?,
+    })
+}
+
+/// What there is to compute on, and what `device = "auto"` will use; `half` says whether libtorch has its CUDA half.
+fn graphics(gpus: Result<Gpus, NvmlError>, half: bool) -> Vec<(bool, String)> {
+    let Gpus {
+        driver,
+        cuda,
+        devices,
+    } = match gpus {
+        Ok(gpus) if !gpus.devices.is_empty() => gpus,
+        Ok(_) => return vec![(true, "no GPU: models run on the CPU".to_owned())],
+        // No driver is no fault; a driver that answers with an error is one.
+        Err(NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound) => {
+            return vec![(true, "no NVIDIA driver: models run on the CPU".to_owned())];
+        }
+        Err(error) => return vec![(false, format!("NVIDIA's driver does not answer: {error}"))],
+    };
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let mut lines = vec![(true, format!("NVIDIA driver {driver}, up to CUDA {cuda}"))];
+    lines.extend(
+        devices
+            .iter()
+            .enumerate()
+            .map(|(number, (name, free, all))| {
+                let (free, all) = (gib(*free), gib(*all));
+                (
+                    true,
+                    format!("cuda:{number} {name}, {free:.1} of {all:.1} GiB free"),
+                )
+            }),
+    );
+    lines.push(if half {
+        (true, "libtorch has its CUDA half: `auto` uses cuda:0 in bf16".to_owned())
+    } else {
+        let advice = "libtorch has no CUDA half, so models run on the CPU: point `libtorch.dir` or LIBTORCH to a CUDA build";
+        (false, advice.to_owned())
+    });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one() -> Gpus {
+        Gpus {
+            driver: "580.95".to_owned(),
+            cuda: "13.0".to_owned(),
+            devices: vec![("NVIDIA H100".to_owned(), 70 << 30, 80 << 30)],
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_cannot_be_used_is_a_fault_and_none_is_not() {
+        let lines = graphics(Ok(one()), true);
+        assert!(lines.iter().all(|(good, _)| *good));
+        assert_eq!(lines[0].1, "NVIDIA driver 580.95, up to CUDA 13.0");
+        assert_eq!(lines[1].1, "cuda:0 NVIDIA H100, 70.0 of 80.0 GiB free");
+        assert!(lines[2].1.contains("uses cuda:0"));
+
+        let lines = graphics(Ok(one()), false);
+        assert!(
+            !lines[2].0 && lines[2].1.contains("CUDA build"),
+            "{lines:?}"
+        );
+
+        for none in [
+            Err(NvmlError::LibraryNotFound),
+            Ok(Gpus {
+                devices: Vec::new(),
+                ..one()
+            }),
+        ] {
+            let lines = graphics(none, true);
+            assert!(lines[0].0 && lines[0].1.ends_with("models run on the CPU"));
+        }
+        let lines = graphics(Err(NvmlError::DriverNotLoaded), true);
+        assert!(!lines[0].0, "{lines:?}");
+    }
 }

@@ -84,9 +84,14 @@ impl Precision {
     }
 }
 
-/// The device to use, opening libtorch's CUDA half if the request may need it.
+/// The device to use, opening libtorch's CUDA half if the request may need it. That `auto` means the CPU although there is a
+/// GPU, or a CUDA half of libtorch, is logged with the reason.
 pub fn resolve(request: DeviceRequest) -> Result<Device> {
-    choose(request, cuda_devices)
+    let device = choose(request, || cuda().devices)?;
+    if let (DeviceRequest::Auto, Device::Cpu, Some(why)) = (request, device, &cuda().why_none) {
+        tracing::warn!("the model runs on the CPU: {why}");
+    }
+    Ok(device)
 }
 
 /// The choice itself. CUDA is asked about only when the request may need it.
@@ -97,7 +102,7 @@ fn choose(request: DeviceRequest, cuda_devices: impl Fn() -> usize) -> Result<De
         DeviceRequest::Auto => Ok(Device::Cuda(0)),
         DeviceRequest::Cuda(number) => match cuda_devices() {
             0 => Err(Error::Device(format!(
-                "cuda:{number} was asked for, but libtorch sees no CUDA device: use device = \"cpu\", or install a CUDA build of libtorch"
+                "cuda:{number} was asked for, but libtorch sees no CUDA device: use device = \"cpu\", or install a CUDA build of libtorch; `medfocus doctor` says what is missing"
             ))),
             count if number < count => Ok(Device::Cuda(number)),
             count => Err(Error::Device(format!(
@@ -107,34 +112,70 @@ fn choose(request: DeviceRequest, cuda_devices: impl Fn() -> usize) -> Result<De
     }
 }
 
-/// How many CUDA devices libtorch can use; asked once a process.
-fn cuda_devices() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| {
-        if open_cuda_half() {
-            Cuda::device_count().try_into().unwrap_or(0)
-        } else {
-            0
+/// What libtorch can use of CUDA.
+#[derive(Debug)]
+struct CudaFound {
+    devices: usize,
+    /// Why there are none, where one might expect them.
+    why_none: Option<String>,
+}
+
+/// libtorch's CUDA half.
+#[derive(Debug)]
+enum Half {
+    Missing,
+    Failed(String),
+    Open,
+}
+
+/// Asked once a process.
+fn cuda() -> &'static CudaFound {
+    static FOUND: OnceLock<CudaFound> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let half = open_cuda_half();
+        let devices = match half {
+            Half::Open => Cuda::device_count().try_into().unwrap_or(0),
+            Half::Missing | Half::Failed(_) => 0,
+        };
+        // The driver of NVIDIA makes this folder.
+        let gpu = Path::new("/proc/driver/nvidia").is_dir();
+        CudaFound {
+            devices,
+            why_none: why_none(devices, gpu, &half),
         }
     })
 }
 
-/// Opens `libtorch_cuda.so` for the rest of the process; false when there is none to open.
-fn open_cuda_half() -> bool {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let Some(path) = libtorch_folder(&maps).map(|folder| folder.join("libtorch_cuda.so")) else {
-        return false;
-    };
-    if !path.is_file() {
-        return false;
+/// Why there is no CUDA device, where there is a GPU or a CUDA half: a machine without either needs no explanation.
+fn why_none(devices: usize, gpu: bool, half: &Half) -> Option<String> {
+    match half {
+        _ if devices > 0 => None,
+        Half::Failed(why) => Some(format!("libtorch's CUDA half cannot be opened ({why})")),
+        Half::Missing if gpu => {
+            Some("there is a GPU, but this libtorch is built without CUDA".to_owned())
+        }
+        Half::Open if gpu => Some(
+            "there is a GPU, but libtorch sees none; its driver may be older than this CUDA needs"
+                .to_owned(),
+        ),
+        Half::Missing | Half::Open => None,
     }
+}
+
+/// Opens `libtorch_cuda.so` for the rest of the process.
+fn open_cuda_half() -> Half {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let path = libtorch_folder(&maps).map(|folder| folder.join("libtorch_cuda.so"));
+    let Some(path) = path.filter(|path| path.is_file()) else {
+        return Half::Missing;
+    };
     // SAFETY: runs libtorch's own initialisers, as linking it would; it is never closed.
     match unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) } {
         Ok(library) => {
             std::mem::forget(library);
-            true
+            Half::Open
         }
-        Err(_) => false,
+        Err(error) => Half::Failed(error.to_string()),
     }
 }
 
@@ -194,6 +235,23 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(few.contains("only 2"), "{few}");
+    }
+
+    #[test]
+    fn who_expects_a_gpu_is_told_why_there_is_none() {
+        let failed = || Half::Failed("libcudart.so.13: cannot open shared object file".to_owned());
+        assert_eq!(why_none(1, true, &Half::Open), None);
+        assert_eq!(why_none(0, false, &Half::Missing), None);
+        assert_eq!(why_none(0, false, &Half::Open), None);
+        for (gpu, half, words) in [
+            (true, Half::Missing, "built without CUDA"),
+            (true, Half::Open, "driver"),
+            (true, failed(), "libcudart.so.13"),
+            (false, failed(), "libcudart.so.13"),
+        ] {
+            let why = why_none(0, gpu, &half).unwrap();
+            assert!(why.contains(words), "{why}");
+        }
     }
 
     #[test]
