@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use medfocus::{
@@ -14,7 +15,7 @@ use medfocus::{
 use medfocus_plugin_api::{
     AttributionMethod, ErrorKind, ScoreRequest, VisionLanguageModel, testkit,
 };
-use medfocus_tests::{built, medfocus, outside_plugin, run, workspace};
+use medfocus_tests::{Ran, built, medfocus, outside_plugin, run, workspace};
 use ndarray::{Array2, Ix2};
 
 fn bench(plugins: &[&Path]) -> Workbench {
@@ -309,4 +310,77 @@ fn a_library_that_is_no_plugin_is_passed_over() {
     assert!(registry.plugins().is_empty() && registry.refused().is_empty());
     let checked = run(medfocus().args(["plugins", "check"]).arg(&stranger));
     assert!(checked.out.contains("no manifest"), "{checked:?}");
+}
+
+/// Builds a host whose interface is of this release, over a surface of this version, beside a copy of the sources; opens
+/// the plugin of this tree with it.
+fn opened_elsewhere(release: &str, surface: &str) -> Ran {
+    let place = built()
+        .join("elsewhere")
+        .join(format!("{release}-{surface}"));
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    for folder in ["plugin-api", "tests/plugins/elsewhere"] {
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(workspace().join(folder))
+            .arg(&place)
+            .status();
+        assert!(copied.unwrap().success());
+    }
+    let edit = |file: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(place.join(file)).unwrap();
+        assert!(text.contains(from), "{file} has no `{from}`");
+        fs::write(place.join(file), text.replacen(from, to, 1)).unwrap();
+    };
+    let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    let (_, shared) = manifest.split_once("[workspace.package]").unwrap();
+    let members = "[workspace]\nresolver = \"3\"\nmembers = [\"plugin-api\", \"plugin-api/abi\", \"elsewhere\"]\n";
+    fs::write(
+        place.join("Cargo.toml"),
+        format!("{members}\n[workspace.package]{shared}"),
+    )
+    .unwrap();
+    edit(
+        "Cargo.toml",
+        "version = \"0.1.0\"",
+        &format!("version = \"{release}\""),
+    );
+    edit(
+        "plugin-api/abi/Cargo.toml",
+        "version = \"1.0.0\"",
+        &format!("version = \"{surface}\""),
+    );
+    fs::copy(workspace().join("Cargo.lock"), place.join("Cargo.lock")).unwrap();
+    let target = built().join("elsewhere/target");
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--offline",
+            "--package",
+            "elsewhere",
+        ])
+        .current_dir(&place)
+        .env("CARGO_TARGET_DIR", &target)
+        .env_remove("CARGO_BUILD_TARGET_DIR")
+        .status()
+        .unwrap();
+    assert!(status.success(), "the other host does not build");
+    run(Command::new(target.join("release/elsewhere")).arg(outside_plugin()))
+}
+
+#[test]
+fn a_plugin_of_this_tree_loads_in_hosts_of_later_releases() {
+    for release in ["0.2.0", "1.0.0"] {
+        let ran = opened_elsewhere(release, "1.0.0");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.starts_with(release), "{ran:?}");
+        assert!(ran.out.contains("\"medfocus-outside\""), "{ran:?}");
+    }
+    // Were the surface's own version to move, it would be refused: that is what this test would see.
+    let ran = opened_elsewhere("0.2.0", "2.0.0");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("refused"), "{ran:?}");
 }
