@@ -18,7 +18,7 @@ use crate::{
 
 /// A model that answers a question about an image.
 ///
-/// A backend offers what its [`Component::ABILITIES`](super::Component::ABILITIES) say; the other
+/// A backend offers what its [`Component::ABILITIES`](crate::Component::ABILITIES) say; the other
 /// operations keep their default, which refuses.
 pub trait VisionLanguageModel: Send + Sync {
     /// What the model is.

@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod cache;
+mod chat;
 pub mod forward;
 mod generate;
 pub mod mask;
