@@ -28,7 +28,7 @@ pub(super) fn check(finite: bool, what: &str) -> Result<()> {
     if finite {
         return Ok(());
     }
-    Err(Error::invalid(format!(
+    Err(Error::protocol(format!(
         "the model's {what} are not numbers (NaN or infinite): its weights are damaged, or its number format is too narrow"
     ))
     .with_hint("get the checkpoint again, or set `dtype` to f32"))

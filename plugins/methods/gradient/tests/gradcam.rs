@@ -308,7 +308,7 @@ fn traces_that_contradict_themselves_are_refused() {
             json!({"layer": 0}),
             "image token at 4 of a sequence of 4",
         ),
-        (not_a_number, json!({}), "non-finite"),
+        (not_a_number, json!({}), "are not numbers"),
     ];
     for (model, params, sentence) in cases {
         for error in [
