@@ -85,11 +85,15 @@ pub use protocol::{
     editor::{CounterfactualEditor, EditRequest},
     method::{Attribution, AttributionMethod, Mode, ScoredBox, Task},
     model::{
-        AnswerSpan, AttentionKind, Batch, Capture, Coordinates, GenerateRequest, Generation,
-        Layout, Memory, ModelInfo, Objective, PixelBaseline, PixelPath, Quantity, ScoreRequest,
-        Scores, Token, Trace, TraceRequest, VisionLanguageModel, Want, Wrt,
+        AttentionKind, Batch, Coordinates, GenerateRequest, Generation, Memory, ModelInfo,
+        ScoreRequest, Scores, VisionLanguageModel,
     },
     segmenter::{Segment, SegmentRequest, Segmenter},
+    tokens::{AnswerSpan, Token},
+    trace::{
+        Capture, Layout, Objective, PixelBaseline, PixelPath, Quantity, Trace, TraceRequest, Want,
+        Wrt,
+    },
 };
 pub use tensor::{Dtype, Element, Tensor};
 

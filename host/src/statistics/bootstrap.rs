@@ -6,10 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng, SeedableRng},
-};
+use medfocus_attribution::Draws;
 use serde::{Deserialize, Serialize};
 
 /// How to resample. The same values give the same result, whatever their order and their clusters' names.
@@ -93,12 +90,12 @@ impl Bootstrap {
         if clusters.len() < 2 {
             return Vec::new();
         }
-        let mut draws = Draws::new(self.seed);
+        let mut draws = Draws::new(self.seed, 0);
         let mut means: Vec<f64> = (0..self.resamples)
             .map(|_| {
                 let (mut sum, mut count) = (0.0, 0);
                 for _ in 0..clusters.len() {
-                    let drawn = &clusters[draws.below(clusters.len())];
+                    let drawn = &clusters[draws.below(clusters.len() as u32) as usize];
                     sum += drawn.sum;
                     count += drawn.count;
                 }
@@ -154,22 +151,6 @@ impl Clusters {
             low: quantile(means, 0.025),
             high: quantile(means, 0.975),
         }
-    }
-}
-
-/// Seeded indices from raw ChaCha8 words, so that they do not change with a random-number crate.
-struct Draws(ChaCha8Rng);
-
-impl Draws {
-    fn new(seed: u64) -> Self {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
-        Self(ChaCha8Rng::from_seed(key))
-    }
-
-    /// Uniform below `n`, which is far below 2^32: the bias of at most n / 2^32 does not matter.
-    fn below(&mut self, n: usize) -> usize {
-        ((u64::from(self.0.next_u32()) * n as u64) >> 32) as usize
     }
 }
 

@@ -8,7 +8,10 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use crate::{
     error::{Error, Result},
@@ -22,6 +25,8 @@ pub mod method;
 pub mod model;
 mod numbers;
 pub mod segmenter;
+pub mod tokens;
+pub mod trace;
 
 /// Something that performs operations.
 pub trait Caller: Send + Sync {
@@ -59,4 +64,9 @@ fn answer<Q: DeserializeOwned, R: Serialize>(
 /// The error for an operation of a later version of this crate.
 fn unknown(op: &str) -> Error {
     Error::unsupported(format!("operation `{op}` is not known to this component"))
+}
+
+/// Takes whatever a later version wrote.
+fn unknown_to_this_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| ())
 }

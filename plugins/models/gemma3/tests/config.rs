@@ -188,3 +188,16 @@ fn what_cannot_run_is_refused_by_name() {
         assert!(error.contains(expected), "{path:?}: {error}");
     }
 }
+
+#[test]
+fn the_image_token_may_stand_under_both_keys() {
+    let image_token = |id: i64| {
+        let mut json: serde_json::Value = serde_json::from_str(HUB_4B).unwrap();
+        json["image_token_index"] = 262_144.into();
+        json["image_token_id"] = id.into();
+        Config::parse(&json.to_string())
+    };
+    assert_eq!(image_token(262_144).unwrap().image_token, 262_144);
+    let error = image_token(7).unwrap_err().to_string();
+    assert!(error.contains("image_token_id 7"), "{error}");
+}

@@ -318,16 +318,63 @@ fn newer(name: &str) -> String {
 }
 
 #[test]
-fn both_spellings_of_one_model_are_one_model() {
+fn one_model_in_every_spelling_is_one_model() {
     let fixture = Fixture::load("hub");
     let config = Config::from_folder(&folder("hub")).unwrap();
-    let renamed = tensors("hub")
-        .into_iter()
-        .map(|(name, tensor)| (newer(&name), tensor))
-        .collect();
-    let model = Gemma3::new(config, &Weights::from_tensors(renamed)).unwrap();
-    let features = forward::features(&model, &pixels(&fixture, 0)).unwrap();
-    fixture.check("features", &features.i(0), fixture.tensor("features"));
+    let spelt = |spell: &dyn Fn(&str) -> String| {
+        let renamed = tensors("hub")
+            .into_iter()
+            .map(|(name, tensor)| (spell(&name), tensor))
+            .collect();
+        let model = Gemma3::new(config.clone(), &Weights::from_tensors(renamed)).unwrap();
+        let features = forward::features(&model, &pixels(&fixture, 0)).unwrap();
+        fixture.check("features", &features.i(0), fixture.tensor("features"));
+    };
+    spelt(&newer);
+    // Transformers 5, of a model that it made itself.
+    spelt(&|name| newer(name).replace("vision_tower.vision_model.", "vision_tower."));
+    // A decoder that was fine-tuned by itself and put back.
+    spelt(&|name| match name.starts_with("language_model") {
+        true => newer(name),
+        false => name.to_owned(),
+    });
+}
+
+#[test]
+fn what_transformers_ignores_is_ignored() {
+    let config = Config::from_folder(&folder("hub")).unwrap();
+    let mut all = tensors("hub");
+    let table = all["language_model.model.embed_tokens.weight"].shallow_clone();
+    for (name, tensor) in [
+        ("lm_head.weight", table.shallow_clone()),
+        (
+            "language_model.model.layers.0.self_attn.rotary_emb.inv_freq",
+            Tensor::new(),
+        ),
+        (
+            "vision_tower.vision_model.embeddings.position_ids",
+            Tensor::new(),
+        ),
+    ] {
+        all.insert(name.to_owned(), tensor);
+    }
+    let build = |all: HashMap<String, Tensor>| {
+        Gemma3::new(config.clone(), &Weights::from_tensors(all)).map_err(|error| error.to_string())
+    };
+    let copy = |all: &HashMap<String, Tensor>| -> HashMap<String, Tensor> {
+        let tensors = all.iter();
+        tensors
+            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+            .collect()
+    };
+    assert!(build(copy(&all)).is_ok());
+    // Another output table than the one it is tied to: which is meant?
+    all.insert("lm_head.weight".to_owned(), table * 2.0);
+    let ambiguous = build(all).unwrap_err();
+    assert!(
+        ambiguous.contains("lm_head.weight is not") && ambiguous.contains("tie_word_embeddings"),
+        "{ambiguous}"
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use common::{CASES, Fixture, folder, host, torch};
 use medfocus_lvlm::plugin::Settings;
 use medfocus_model_gemma3::Gemma3Plugin;
 use medfocus_plugin_api::{
-    AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, ScoreRequest,
-    TraceRequest, VisionLanguageModel,
+    AnswerSpan, AttentionKind, Component, Context, Error, ErrorKind, GenerateRequest, Message,
+    ScoreRequest, TraceRequest, VisionLanguageModel, protocol::model,
 };
 use medfocus_torch::tch::Tensor;
 
@@ -179,24 +179,18 @@ fn weights_that_are_no_numbers_are_said_of_the_models_output() {
     .unwrap();
     let fixture = Fixture::load("small");
     let (question, answer) = (fixture.question().to_owned(), "yes".to_owned());
-    let generated = plugin.generate(&GenerateRequest::new(fixture.image(0), question.clone(), 3));
-    let scored = plugin.score(&ScoreRequest::new(
-        fixture.images(),
-        question.clone(),
-        answer.clone(),
-    ));
-    let traced = plugin.trace(&TraceRequest::new(
-        fixture.image(0),
-        question,
-        answer,
-        vec!["gradient:pixels".parse().unwrap()],
-    ));
-    for error in [
-        generated.unwrap_err(),
-        scored.unwrap_err(),
-        traced.unwrap_err(),
+    let generate = GenerateRequest::new(fixture.image(0), question.clone(), 3);
+    let score = ScoreRequest::new(fixture.images(), question.clone(), answer.clone());
+    let wants = vec!["gradient:pixels".parse().unwrap()];
+    let trace = TraceRequest::new(fixture.image(0), question, answer, wants);
+    for (operation, request) in [
+        (model::GENERATE, Message::pack(&generate)),
+        (model::SCORE, Message::pack(&score)),
+        (model::TRACE, Message::pack(&trace)),
     ] {
-        let text = error.to_string();
+        // As the host asks it.
+        let answer = model::serve(&plugin, operation, request.unwrap());
+        let text = answer.err().expect(operation).to_string();
         assert!(
             text.contains("the model's log-probabilities are not numbers (NaN"),
             "{text}"

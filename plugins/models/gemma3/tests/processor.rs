@@ -89,3 +89,10 @@ fn what_cannot_be_followed_is_refused_by_name() {
         .to_string();
     assert!(error.contains("not 6 x 5"), "{error}");
 }
+
+#[test]
+fn transformers_5_names_the_same_processor_otherwise() {
+    let renamed = HUB.replace("\"Gemma3ImageProcessor\"", "\"Gemma3ImageProcessorPil\"");
+    let (old, new) = (Processor::parse(HUB, 896), Processor::parse(&renamed, 896));
+    assert_eq!(old.unwrap(), new.unwrap());
+}

@@ -16,6 +16,12 @@ fn prompter(name: &str) -> Prompter {
     Prompter::from_folder::<Family>(&folder(name), &config(name)).unwrap()
 }
 
+/// What these ids are shown as, together.
+fn shown(prompter: &Prompter, ids: &[i64]) -> String {
+    let tokens = prompter.describe(ids).into_iter();
+    tokens.map(|token| token.text).collect()
+}
+
 /// Image tokens of an image.
 fn tokens(name: &str) -> usize {
     config(name).grid().tokens()
@@ -114,12 +120,8 @@ fn tokens_show_their_white_space() {
     let answered = prompter
         .answered("Is it?", "the heart", AnswerSpan::Answer, tokens("hub"))
         .unwrap();
-    let texts: Vec<String> = prompter
-        .describe(&answered.ids[answered.answer])
-        .into_iter()
-        .map(|token| token.text)
-        .collect();
-    assert_eq!(texts.concat(), "the heart");
+    let ids = &answered.ids[answered.answer];
+    assert_eq!(shown(&prompter, ids), "the heart");
 }
 
 #[test]
@@ -159,13 +161,9 @@ fn what_the_model_would_read_as_its_own_token_is_refused() {
 
 #[test]
 fn a_turn_closes_with_its_end_token() {
-    let closing = prompter("hub").closing(tokens("hub")).unwrap();
-    let closing: String = prompter("hub")
-        .describe(&closing)
-        .into_iter()
-        .map(|token| token.text)
-        .collect();
-    assert_eq!(closing, "<end_of_turn>\n");
+    let prompter = prompter("hub");
+    let closing = prompter.closing(tokens("hub")).unwrap();
+    assert_eq!(shown(&prompter, &closing), "<end_of_turn>\n");
 }
 
 #[test]
@@ -174,12 +172,12 @@ fn the_bytes_of_a_character_are_shown_as_the_character() {
     let answered = prompter
         .answered("Is it?", "é ☃", AnswerSpan::Answer, tokens("hub"))
         .unwrap();
-    let texts: Vec<String> = prompter
-        .describe(&answered.ids[answered.answer])
-        .into_iter()
-        .map(|token| token.text)
-        .collect();
-    assert_eq!(texts.concat(), "é ☃", "{texts:?}");
+    let ids = &answered.ids[answered.answer];
+    assert!(ids.len() > 3, "written byte by byte: {ids:?}");
+    assert_eq!(shown(&prompter, ids), "é ☃");
+    // Half of a character is none.
+    let half = shown(&prompter, &ids[..ids.len() - 1]);
+    assert!(half.ends_with(char::REPLACEMENT_CHARACTER), "{half}");
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::path::Path;
 
-use medfocus_plugin_api::{GrayImage, file};
+use medfocus_plugin_api::{AnswerSpan, GrayImage, file};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 use serde::Deserialize;
 
 use crate::memory::Batch;
 use crate::network::{Family, Grid, Network, Pixels};
-use crate::prompt::Prompter;
+use crate::prompt::{Answered, Prompter};
 use crate::{Error, Result};
 
 /// Called between the steps of long work with the steps done and their total; an error stops it.
@@ -93,6 +93,22 @@ impl<F: Family> Backend<F> {
     /// Replaces the tokens that end a generation.
     pub fn set_end_tokens(&mut self, eos: Vec<i64>) {
         self.eos = eos;
+    }
+
+    /// An answer about an image as the model reads it, the pass over it, and the image's tokens.
+    pub(crate) fn read(
+        &self,
+        image: &GrayImage,
+        question: &str,
+        answer: &str,
+        span: AnswerSpan,
+    ) -> Result<(Answered, <F::Network as Network>::Pass, Grid)> {
+        let grid = self.grid(image)?;
+        let answered = self
+            .prompter
+            .answered(question, answer, span, grid.tokens())?;
+        let pass = self.network.prefill(&answered.ids, grid)?;
+        Ok((answered, pass, grid))
     }
 
     /// The image tokens of an image.

@@ -50,16 +50,6 @@ impl Scored {
     }
 }
 
-/// Refuses NaN and infinities, which no answer can rest on; `what` names the values, in the plural.
-pub(crate) fn check_numbers(values: &Tensor, what: &str) -> Result<()> {
-    if values.f_isfinite()?.f_all()?.f_int64_value(&[])? == 1 {
-        return Ok(());
-    }
-    Err(Error::Request(format!(
-        "the model's {what} are not numbers (NaN or infinite): its weights are damaged, or its number format is too narrow; download the checkpoint again, or set `dtype` to f32"
-    )))
-}
-
 impl Target {
     /// Checks an objective against the answer it is about.
     pub fn new(objective: &Objective, answered: &Answered, prompter: &Prompter) -> Result<Self> {

@@ -8,7 +8,7 @@ use medfocus_torch::tch::{Device, Kind, Tensor};
 use crate::backend::{Backend, Watch};
 use crate::forward;
 use crate::network::{Family, Network};
-use crate::objective::{Scored, check_numbers};
+use crate::objective::Scored;
 use crate::prompt::Answered;
 use crate::{Error, Result};
 
@@ -23,14 +23,13 @@ impl<F: Family> Backend<F> {
             .images
             .chunk_by(|a, b| a.view().dim() == b.view().dim());
         for images in sizes {
-            let grid = self.grid(&images[0])?;
-            let answered = self.prompter.answered(
-                &request.question,
-                &request.answer,
-                request.span,
-                grid.tokens(),
-            )?;
-            let pass = self.network.prefill(&answered.ids, grid)?;
+            let ScoreRequest {
+                question,
+                answer,
+                span,
+                ..
+            } = request;
+            let (answered, pass, _) = self.read(&images[0], question, answer, *span)?;
             for batch in images.chunks(self.batch.score) {
                 watch(done, request.images.len())?;
                 rows.push(self.score_batch(batch, &answered, &pass)?);
@@ -57,7 +56,6 @@ impl<F: Family> Backend<F> {
         let embedded = forward::embed(&self.network, &answered.ids, &features)?;
         let finished = forward::run(&self.network, &embedded, pass, None)?;
         let scored = Scored::new(&self.network, &finished, answered)?;
-        check_numbers(&scored.answer, "log-probabilities")?;
         Ok(scored
             .answer
             .f_to_device(Device::Cpu)?

@@ -14,7 +14,7 @@ use medfocus_torch::tch::{Kind, Tensor};
 use crate::backend::{Backend, Watch};
 use crate::forward;
 use crate::network::{Family, Grid, Network};
-use crate::objective::{Scored, Target, check_numbers};
+use crate::objective::{Scored, Target};
 use crate::prompt::Answered;
 use crate::pullback::TowerRun;
 use crate::tape::{Place, Plan, Tape};
@@ -37,20 +37,21 @@ impl<F: Family> Backend<F> {
                     .to_owned(),
             ));
         }
-        let grid = self.grid(&request.image)?;
-        let answered = self.prompter.answered(
-            &request.question,
-            &request.answer,
-            request.span,
-            grid.tokens(),
-        )?;
+        let TraceRequest {
+            image,
+            question,
+            answer,
+            span,
+            ..
+        } = request;
+        let (answered, pass, grid) = self.read(image, question, answer, *span)?;
         let sequence = Sequence {
             target: Target::new(&request.objective, &answered, &self.prompter)?,
-            pass: self.network.prefill(&answered.ids, grid)?,
+            pass,
             answered: &answered,
         };
         watch(0, 1)?;
-        let pixels = self.pixels(&[&request.image])?;
+        let pixels = self.pixels(&[image])?;
         let main = self.main_pass(&plan, &sequence, &pixels, request.path.is_none())?;
         let along = request
             .path
@@ -76,7 +77,6 @@ impl<F: Family> Backend<F> {
                 let tensor = captured
                     .get(&want)
                     .ok_or_else(|| Error::Request(format!("{want} was not captured")))?;
-                check_numbers(tensor, &format!("values of {want}"))?;
                 Ok(Capture {
                     want,
                     tensor: interop::export(tensor)?,
@@ -191,9 +191,7 @@ impl<F: Family> Backend<F> {
             &sequence.pass,
             features,
         )?;
-        let scored = Scored::new(&self.network, &finished, sequence.answered)?;
-        check_numbers(&scored.answer, "log-probabilities")?;
-        Ok(scored)
+        Scored::new(&self.network, &finished, sequence.answered)
     }
 
     /// The objective's gradient at each of these inputs `[batch, 3, height, width]`.
