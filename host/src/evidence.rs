@@ -125,7 +125,7 @@ impl<'a> Weighed<'a> {
     pub fn rejection(&self) -> Option<String> {
         let (rejected, all) = self.rejected.filter(|(rejected, _)| *rejected > 0)?;
         Some(format!(
-            "{rejected} of the segmenter's {all} masks were rejected: they do not agree with the regions found before"
+            "Masks of the segmenter that disagree with the regions found before are rejected: {rejected} of {all}"
         ))
     }
 

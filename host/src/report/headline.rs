@@ -188,7 +188,7 @@ pub fn clusters(accounting: &Accounting) -> Option<String> {
     ];
     let parts = parts.into_iter().filter(|(n, _)| *n > 0);
     let parts: Vec<String> = parts.map(|(n, noun)| count(n, noun)).collect();
-    (!parts.is_empty()).then(|| format!("the explained are of {}", list(&parts)))
+    (!parts.is_empty()).then(|| format!("the explained samples come from {}", list(&parts)))
 }
 
 /// A warning where samples of the plan have no record.

@@ -88,7 +88,7 @@ fn reports_say_what_was_resampled_and_never_whose_it_is() {
     assert_eq!((unknown.patients, unknown.images), (0, 3 * EXPLAINED));
 
     let written = Files::of(&thrice(true));
-    let said = "the explained are of 8 patients";
+    let said = "the explained samples come from 8 patients";
     for page in [&written.markdown, &written.html] {
         assert!(page.contains(said));
     }

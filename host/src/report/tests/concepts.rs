@@ -285,7 +285,7 @@ fn rejected_masks_are_counted_where_the_evidence_is_shown() {
     };
     let two = html(json!({ "accepted": 9, "rejected": ["left clavicle", "right clavicle"] }));
     assert_eq!(
-        two.matches("2 of the segmenter's 11 masks were rejected")
+        two.matches("disagree with the regions found before are rejected: 2 of 11")
             .count(),
         1
     );
@@ -294,7 +294,7 @@ fn rejected_masks_are_counted_where_the_evidence_is_shown() {
         json!({ "accepted": u64::MAX, "rejected": ["a"] }),
         json!({ "accepted": -1, "rejected": "all" }),
     ] {
-        assert!(!html(nothing).contains("masks were rejected"));
+        assert!(!html(nothing).contains("are rejected"));
     }
 }
 
