@@ -8,6 +8,7 @@
 
 use std::{env, fs, process::Command, time::Instant};
 
+use medfocus_lvlm::{forward, network::Network};
 use medfocus_model_gemma3::Backend;
 use medfocus_plugin_api::{AnswerSpan, GrayImage, ScoreRequest, TraceRequest, Want, Wrt};
 use medfocus_torch::{
@@ -87,7 +88,9 @@ fn naive_score(backend: &Backend, image: &GrayImage, images: i64) {
     let ids = Tensor::from_slice(&answered.ids)
         .unsqueeze(0)
         .repeat([images, 1]);
-    let logits = backend.network().forward(&ids, &pixels).expect("it runs");
+    let network = backend.network();
+    let hidden = forward::hidden(network, &ids, &pixels).expect("it runs");
+    let logits = network.logits(&hidden).expect("it runs");
     let log_probs = logits.log_softmax(-1, Kind::Float);
     let rows = log_probs.narrow(
         1,

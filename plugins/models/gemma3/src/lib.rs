@@ -11,10 +11,8 @@ pub mod config;
 mod family;
 pub mod model;
 mod names;
-pub mod norm;
 pub mod processor;
 pub mod projector;
-pub mod rope;
 pub mod text;
 pub mod vision;
 

@@ -7,18 +7,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use medfocus_lvlm::cache::Cache;
-use medfocus_lvlm::forward;
 use medfocus_lvlm::mask::image_blocks;
 use medfocus_lvlm::network::{Attend, Grid, Network};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
+use crate::Result;
 use crate::config::Config;
 use crate::names::Names;
 use crate::projector::Projector;
 use crate::text::{Decoder, Pass};
 use crate::vision::VisionTower;
-use crate::{Error, Result};
 
 /// Gemma 3 with its image tower.
 #[derive(Debug)]
@@ -80,48 +79,6 @@ impl Gemma3 {
     /// The decoder.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
-    }
-
-    /// Final hidden states `[batch, tokens, hidden]` of sequences `ids [batch, tokens]` with their
-    /// `pixels [images, 3, side, side]`, in order. Made for training.
-    ///
-    /// All sequences must have their image tokens at the same places. Shorter ones are padded on
-    /// the right: attention is causal, so padding changes nothing before it.
-    pub fn hidden(&self, ids: &Tensor, pixels: &Tensor) -> Result<Tensor> {
-        let (batch, tokens) = ids.size2()?;
-        let flat = Vec::<i64>::try_from(
-            ids.f_flatten(0, -1)?
-                .f_to_device(Device::Cpu)?
-                .f_to_kind(Kind::Int64)?,
-        )?;
-        let mut rows = flat
-            .chunks(tokens.max(1) as usize)
-            .map(|row| image_blocks(row, self.config.image_token));
-        let Some(blocks) = rows.next() else {
-            return Err(Error::Request("a batch without sequences".to_owned()));
-        };
-        if rows.any(|row| row != blocks) {
-            return Err(Error::Request(
-                "the sequences of a batch have their image tokens at different places".to_owned(),
-            ));
-        }
-        let features = forward::features(self, pixels)?;
-        let places = blocks.iter().filter(|&&block| block >= 0).count() as i64 * batch;
-        let (images, each, _) = features.size3()?;
-        if places != images * each {
-            return Err(Error::Request(format!(
-                "{images} images make {} features for {places} image tokens",
-                images * each
-            )));
-        }
-        let ids = ids.f_to_device(self.decoder.device())?;
-        let embedded = forward::embed_batch(self, &ids, &features)?;
-        forward::run(self, &embedded, &self.decoder.prefill(&blocks)?, None)
-    }
-
-    /// Logits `[batch, tokens, vocabulary]` of whole sequences; see [`Gemma3::hidden`].
-    pub fn forward(&self, ids: &Tensor, pixels: &Tensor) -> Result<Tensor> {
-        self.decoder.logits(&self.hidden(ids, pixels)?)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Patch features to image tokens (`Gemma3MultiModalProjector`): pool, normalise, project.
 
+use medfocus_torch::nn::RmsNorm;
 use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
 use crate::config::Config;
-use crate::norm::RmsNorm;
 
 /// The projector.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Projector {
     pub fn new(config: &Config, weights: &Weights, prefix: &str) -> Result<Self> {
         let vision = &config.vision;
         Ok(Self {
-            norm: RmsNorm::new(
+            norm: RmsNorm::one_plus(
                 weights,
                 &format!("{prefix}.mm_soft_emb_norm"),
                 vision.hidden_size,

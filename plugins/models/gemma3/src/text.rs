@@ -3,19 +3,16 @@
 //! Each layer is a method call of its own, so that a caller can look at the hidden state between
 //! two layers or cut the gradient there.
 
+use medfocus_lvlm::attention::attend;
 use medfocus_lvlm::cache::Cache;
 use medfocus_lvlm::mask::Mask;
 use medfocus_lvlm::network::Attend;
-use medfocus_torch::nn::{
-    Linear, attention_map, fused_attention, merge_heads, repeat_heads, split_heads,
-};
+use medfocus_torch::nn::{Activation, GatedMlp, Linear, RmsNorm, Rotary, frequencies, split_heads};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
-use crate::config::{Reach, TextConfig};
-use crate::norm::RmsNorm;
-use crate::rope::Rotary;
+use crate::config::{Reach, Rope, TextConfig};
 
 /// The decoder.
 #[derive(Debug)]
@@ -66,7 +63,7 @@ impl Decoder {
                     Layer::new(config, layer, weights, &format!("{prefix}.layers.{layer}"))
                 })
                 .collect::<Result<_>>()?,
-            norm: RmsNorm::new(
+            norm: RmsNorm::one_plus(
                 weights,
                 &format!("{prefix}.norm"),
                 config.hidden_size,
@@ -110,10 +107,12 @@ impl Decoder {
         full: Option<Mask>,
         sliding: Option<Mask>,
     ) -> Result<Pass> {
+        let float = (Kind::Float, self.device());
+        let positions = Tensor::f_arange_start(first, first + count, float)?;
         let view = |rope, mask| -> Result<View> {
-            let options = (self.embedding.f_kind()?, self.device());
+            let angles = angles(rope, self.config.head_dim, &positions)?;
             Ok(View {
-                rotary: Rotary::new(rope, self.config.head_dim, first, count, options)?,
+                rotary: Rotary::new(&angles, self.embedding.f_kind()?)?,
                 mask,
             })
         };
@@ -173,9 +172,7 @@ struct Layer {
     attention: Attention,
     post_attention_norm: RmsNorm,
     pre_mlp_norm: RmsNorm,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    mlp: GatedMlp,
     post_mlp_norm: RmsNorm,
 }
 
@@ -196,20 +193,11 @@ impl Layer {
     fn new(config: &TextConfig, index: usize, weights: &Weights, name: &str) -> Result<Self> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let norm = |leaf: &str| {
-            RmsNorm::new(
+            RmsNorm::one_plus(
                 weights,
                 &format!("{name}.{leaf}"),
                 hidden,
                 config.rms_norm_eps,
-            )
-        };
-        let mlp = |leaf: &str, inputs, outputs| {
-            Linear::new(
-                weights,
-                &format!("{name}.mlp.{leaf}"),
-                inputs,
-                outputs,
-                false,
             )
         };
         Ok(Self {
@@ -220,9 +208,14 @@ impl Layer {
             attention: Attention::new(config, weights, &format!("{name}.self_attn"))?,
             post_attention_norm: norm("post_attention_layernorm")?,
             pre_mlp_norm: norm("pre_feedforward_layernorm")?,
-            gate: mlp("gate_proj", hidden, inner)?,
-            up: mlp("up_proj", hidden, inner)?,
-            down: mlp("down_proj", inner, hidden)?,
+            mlp: GatedMlp::new(
+                weights,
+                &format!("{name}.mlp"),
+                hidden,
+                inner,
+                false,
+                Activation::GeluTanh,
+            )?,
             post_mlp_norm: norm("post_feedforward_layernorm")?,
         })
     }
@@ -236,20 +229,15 @@ impl Layer {
     ) -> Result<Tensor> {
         let attended = self.attend(&self.input_norm.forward(x)?, pass, attend, cache)?;
         let x = x.f_add(&self.post_attention_norm.forward(&attended)?)?;
-        let normed = self.pre_mlp_norm.forward(&x)?;
-        let gated = self
-            .gate
-            .forward(&normed)?
-            .f_gelu("tanh")?
-            .f_mul(&self.up.forward(&normed)?)?;
-        Ok(x.f_add(&self.post_mlp_norm.forward(&self.down.forward(&gated)?)?)?)
+        let inner = self.mlp.forward(&self.pre_mlp_norm.forward(&x)?)?;
+        Ok(x.f_add(&self.post_mlp_norm.forward(&inner)?)?)
     }
 
     fn attend(
         &self,
         x: &Tensor,
         pass: &Pass,
-        attend: Attend<'_>,
+        how: Attend<'_>,
         cache: Option<&mut Cache>,
     ) -> Result<Tensor> {
         let view = match self.reach {
@@ -264,7 +252,9 @@ impl Layer {
             let seen = k.size4()?.2.min(self.window);
             (k, v) = (k.f_slice(2, -seen, None, 1)?, v.f_slice(2, -seen, None, 1)?);
         }
-        self.attention.mix(&q, &k, &v, view.mask.as_ref(), attend)
+        let mask = view.mask.as_ref();
+        let mixed = attend(&q, &k, &v, mask, self.attention.scale, how)?;
+        self.attention.out.forward(&mixed)
     }
 }
 
@@ -281,7 +271,7 @@ impl Attention {
             )
         };
         let norm = |leaf: &str| {
-            RmsNorm::new(
+            RmsNorm::one_plus(
                 weights,
                 &format!("{name}.{leaf}"),
                 width,
@@ -310,25 +300,10 @@ impl Attention {
         let k = rotary.rotate(&self.key_norm.forward(&k)?)?;
         Ok((q, k, v))
     }
+}
 
-    fn mix(
-        &self,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-        mask: Option<&Mask>,
-        attend: Attend<'_>,
-    ) -> Result<Tensor> {
-        let shared = self.heads / self.kv_heads;
-        let (k, v) = (repeat_heads(k, shared)?, repeat_heads(v, shared)?);
-        let mixed = match attend {
-            Attend::Fused => fused_attention(q, &k, &v, mask.map(Mask::allowed), self.scale)?,
-            Attend::Map(look) => {
-                let blocked = mask.map(|mask| mask.blocked(q.f_kind()?)).transpose()?;
-                let map = look(attention_map(q, &k, blocked.as_ref(), self.scale)?)?;
-                map.f_matmul(&v)?
-            }
-        };
-        self.out.forward(&merge_heads(&mixed)?)
-    }
+/// Angles `[positions, width / 2]` of these positions (f32), frequencies scaled linearly.
+pub fn angles(rope: Rope, width: i64, positions: &Tensor) -> Result<Tensor> {
+    let inverse = frequencies(rope.theta, width, positions.device())?.f_div_scalar(rope.factor)?;
+    Ok(positions.f_unsqueeze(1)?.f_mul(&inverse.f_unsqueeze(0)?)?)
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-use common::{go_on, random};
+use common::random;
 use medfocus_lvlm::memory::{Batch, estimate};
 use medfocus_lvlm::network::Family as _;
+use medfocus_lvlm_parity::fixture::go_on;
 use medfocus_model_gemma3::config::Config;
 use medfocus_model_gemma3::{Backend, Family};
 use medfocus_plugin_api::{

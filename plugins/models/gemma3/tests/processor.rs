@@ -1,9 +1,7 @@
 //! Images to pixels: exact to the last bit, in both published arithmetics.
 
-mod common;
-
-use common::{Fixture, largest_difference};
 use medfocus_lvlm::network::Pixels;
+use medfocus_lvlm_parity::fixture::largest_difference;
 use medfocus_model_gemma3::processor::Processor;
 use ndarray::Array2;
 
@@ -16,21 +14,6 @@ const HUB: &str = r#"{
 
 fn refusal(text: &str) -> String {
     Processor::parse(text, 896).unwrap_err().to_string()
-}
-
-#[test]
-fn pixels_are_those_of_the_reference() {
-    for fixture in Fixture::all() {
-        let backend = fixture.backend(1);
-        for (index, image) in fixture.images().iter().enumerate() {
-            let expected = fixture.tensor(&format!("pixels.{index}"));
-            let pixels = backend.processor().pixels(image.view()).unwrap();
-            // Fixtures hold one channel where all three are the same.
-            let channels = expected.size()[0];
-            let difference = largest_difference(&pixels.narrow(0, 0, channels), expected);
-            assert_eq!(difference, 0.0, "{} image {index}", fixture.name);
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! From pixels and token ids to final hidden states, over any network.
 
-use medfocus_torch::tch::Tensor;
+use medfocus_torch::tch::{Device, Kind, Tensor};
 
 use crate::cache::Cache;
 use crate::network::{Attend, Network};
@@ -46,6 +46,48 @@ pub fn embed_batch<N: Network + ?Sized>(
         .f_expand_as(&embedded)?;
     let features = features.f_to_kind(embedded.f_kind()?)?;
     Ok(embedded.f_masked_scatter(&places, &features)?)
+}
+
+/// Final hidden states `[batch, tokens, hidden]` of sequences `ids [batch, tokens]` with their `pixels [images, 3, height,
+/// width]`, in order. Made for training.
+///
+/// All sequences must have their image tokens at the same places. Shorter ones are padded on the right: attention is causal,
+/// so padding changes nothing before it.
+pub fn hidden<N: Network + ?Sized>(network: &N, ids: &Tensor, pixels: &Tensor) -> Result<Tensor> {
+    let (_, tokens) = ids.size2()?;
+    let flat = Vec::<i64>::try_from(
+        ids.f_flatten(0, -1)?
+            .f_to_device(Device::Cpu)?
+            .f_to_kind(Kind::Int64)?,
+    )?;
+    let mut rows = flat.chunks(tokens.max(1) as usize);
+    let Some(first) = rows.next() else {
+        return Err(Error::Request("a batch without sequences".to_owned()));
+    };
+    let image = |id: &i64| *id == network.image_token();
+    let places = |row: &[i64]| row.iter().map(image).collect::<Vec<_>>();
+    if rows.any(|row| places(row) != places(first)) {
+        return Err(Error::Request(
+            "the sequences of a batch have their image tokens at different places".to_owned(),
+        ));
+    }
+    let (images, _, height, width) = pixels.size4()?;
+    let grid = network.grid(height, width);
+    let (features, wanted) = (
+        images as usize * grid.tokens(),
+        flat.iter().filter(|id| image(id)).count(),
+    );
+    if features != wanted {
+        return Err(Error::Request(format!(
+            "{images} images make {features} features for {wanted} image tokens"
+        )));
+    }
+    let embedded = embed_batch(
+        network,
+        &ids.f_to_device(network.device())?,
+        &self::features(network, pixels)?,
+    )?;
+    run(network, &embedded, &network.prefill(first, grid)?, None)
 }
 
 /// All layers with fused attention, then the final norm: `[batch, tokens, hidden]` to the same.

@@ -4,6 +4,7 @@
 //! same for every family: [`Backend`] scores, generates and traces, [`Lvlm`](plugin::Lvlm) shows it to the
 //! host. A pass is walked by a [`Tape`](tape::Tape) where something is to be seen or differentiated on the way.
 
+pub mod attention;
 pub mod backend;
 pub mod cache;
 mod chat;

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
+use medfocus_torch::nn::Activation;
 use medfocus_torch::settings;
-use medfocus_torch::tch::Tensor;
 use serde::Deserialize;
 
 use crate::{Error, Result};
@@ -175,26 +175,6 @@ impl Default for DecoderConfig {
             iou_head_hidden_dim: 256,
             layer_norm_eps: 1e-6,
         }
-    }
-}
-
-/// An activation function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// The exact form, with the error function.
-    Gelu,
-    /// Rectified linear.
-    Relu,
-}
-
-impl Activation {
-    /// Applies it to every element.
-    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
-        Ok(match self {
-            Self::Gelu => x.f_gelu("none")?,
-            Self::Relu => x.f_relu()?,
-        })
     }
 }
 

@@ -1,11 +1,11 @@
 //! The mask decoder: box tokens and an image embedding to masks and their scores.
 
-use medfocus_torch::nn::{LayerNorm, Linear};
+use medfocus_torch::nn::{Activation, LayerNorm, Linear};
 use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
-use crate::config::{Activation, DecoderConfig};
+use crate::config::DecoderConfig;
 use crate::layers::{CHANNEL_NORM_EPS, channel_norm};
 use crate::transformer::TwoWayTransformer;
 

@@ -1,11 +1,10 @@
 //! Layers that the image encoder and the mask decoder share.
 
-use medfocus_torch::nn::{LayerNorm, Linear};
+use medfocus_torch::nn::{Activation, LayerNorm, Linear};
 use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
-use crate::config::Activation;
 
 /// Epsilon of the norms over channels, whatever the configuration says.
 pub const CHANNEL_NORM_EPS: f64 = 1e-6;

@@ -1,22 +1,19 @@
 //! Traces against the reference: captures, gradients, paths; and what is not recorded.
 
-mod common;
-
-use common::{Fixture, check_within, folder, go_on, torch};
-use medfocus_lvlm::network::Network;
+use medfocus_lvlm::network::{Family, Network};
 use medfocus_lvlm::tape::{Place, Plan, Tape};
-use medfocus_model_gemma3::config::Config;
-use medfocus_model_gemma3::{Backend, Error, Gemma3};
+use medfocus_lvlm::{Backend, Error};
 use medfocus_plugin_api::{
     GrayImage, Objective, PixelBaseline, PixelPath, Quantity, Trace, TraceRequest, Want, Wrt,
 };
-use medfocus_torch::checkpoint::Checkpoint;
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 use ndarray::Array2;
 
-fn request(fixture: &Fixture, wants: &[&str]) -> TraceRequest {
+use crate::fixture::{Fixture, Fixtures, TOLERANCE, check_within, go_on, torch};
+
+fn request<F: Family>(fixture: &Fixture<F>, wants: &[&str]) -> TraceRequest {
     TraceRequest::new(
         fixture.image(0),
         fixture.question(),
@@ -29,24 +26,23 @@ fn captured(trace: &Trace, want: &str) -> Tensor {
     torch(trace.capture(want.parse().unwrap()).unwrap())
 }
 
-fn run(fixture: &Fixture, request: &TraceRequest) -> Trace {
+fn run<F: Family>(fixture: &Fixture<F>, request: &TraceRequest) -> Trace {
     fixture.backend(2).trace(request, &go_on).unwrap()
 }
 
 /// Gradients are compared relative to their largest value, since they span orders of magnitude.
-fn check_gradient(fixture: &Fixture, name: &str, found: &Tensor, expected: &Tensor) {
+fn check_gradient<F: Family>(fixture: &Fixture<F>, name: &str, found: &Tensor, expected: &Tensor) {
     let scale = expected.abs().max().double_value(&[]).max(1.0);
     check_within(
         &format!("{} {name}", fixture.name),
         &(found / scale),
         &(expected / scale),
-        common::TOLERANCE,
+        TOLERANCE,
     );
 }
 
-#[test]
-fn hidden_states_and_features_match() {
-    for fixture in Fixture::all() {
+pub fn hidden_states_and_features_match<F: Family>(fixtures: &Fixtures<F>) {
+    for fixture in fixtures.all() {
         let states = fixture.layers("hidden");
         let mut wants: Vec<String> = states
             .iter()
@@ -77,9 +73,8 @@ fn hidden_states_and_features_match() {
     }
 }
 
-#[test]
-fn attention_matches_by_head_and_in_the_mean() {
-    for fixture in Fixture::all() {
+pub fn attention_matches_by_head_and_in_the_mean<F: Family>(fixtures: &Fixtures<F>) {
+    for fixture in fixtures.all() {
         for layer in fixture.layers("attention") {
             let expected = fixture.tensor(&format!("attention.{layer}"));
             if expected.dim() != 3 {
@@ -100,12 +95,12 @@ fn attention_matches_by_head_and_in_the_mean() {
     }
 }
 
-#[test]
-fn the_layout_says_where_image_and_answer_lie() {
-    for fixture in Fixture::all() {
+pub fn the_layout_says_where_image_and_answer_lie<F: Family>(fixtures: &Fixtures<F>) {
+    for fixture in fixtures.all() {
         let answer = fixture.answer(1);
         let trace = run(&fixture, &request(&fixture, &[]));
         let layout = &trace.layout;
+        let image = fixture.network(Kind::Float).image_token();
         assert_eq!(
             layout
                 .input_ids
@@ -119,7 +114,12 @@ fn the_layout_says_where_image_and_answer_lie() {
             layout.image_positions.len() as u32,
             layout.grid.0 * layout.grid.1
         );
-        assert!(layout.image_positions.iter().all(|&at| answer.ids[at] == 8));
+        assert!(
+            layout
+                .image_positions
+                .iter()
+                .all(|&at| answer.ids[at] == image)
+        );
         let text: String = layout
             .tokens
             .iter()
@@ -139,9 +139,8 @@ fn the_layout_says_where_image_and_answer_lie() {
     }
 }
 
-#[test]
-fn every_objective_has_the_reference_value_and_gradient() {
-    for fixture in Fixture::all() {
+pub fn every_objective_has_the_reference_value_and_gradient<F: Family>(fixtures: &Fixtures<F>) {
+    for fixture in fixtures.all() {
         let whole = |quantity| Objective {
             quantity,
             tokens: None,
@@ -184,9 +183,8 @@ fn every_objective_has_the_reference_value_and_gradient() {
 }
 
 /// Each gradient alone, where the graph begins at it, and all at once, where it begins below.
-#[test]
-fn gradients_match_wherever_the_graph_begins() {
-    for fixture in Fixture::all() {
+pub fn gradients_match_wherever_the_graph_begins<F: Family>(fixtures: &Fixtures<F>) {
+    for fixture in fixtures.all() {
         let mut names: Vec<String> = vec!["pixels".to_owned()];
         for kind in ["hidden", "attention"] {
             let layers = fixture.layers(&format!("gradient.log_prob.{kind}"));
@@ -221,9 +219,8 @@ fn gradients_match_wherever_the_graph_begins() {
     }
 }
 
-#[test]
-fn a_path_gives_the_gradient_at_each_point() {
-    for fixture in Fixture::all() {
+pub fn a_path_gives_the_gradient_at_each_point<F: Family>(fixtures: &Fixtures<F>) {
+    for fixture in fixtures.all() {
         for alphas in [vec![0.25, 0.75], vec![0.25, 0.5, 0.75]] {
             let path = PixelPath {
                 baseline: PixelBaseline::NormalisedZero,
@@ -263,9 +260,8 @@ fn a_path_gives_the_gradient_at_each_point() {
 }
 
 /// The whole step is what its gradients add up to: completeness of integrated gradients.
-#[test]
-fn a_fine_path_accounts_for_the_whole_difference() {
-    let fixture = Fixture::load("small");
+pub fn a_fine_path_accounts_for_the_whole_difference<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
     let black = GrayImage::from_array(Array2::zeros((28, 28))).unwrap();
     let steps = 400;
     let alphas = (0..steps)
@@ -293,9 +289,8 @@ fn a_fine_path_accounts_for_the_whole_difference() {
 }
 
 /// Nothing attends after the last layer, so only predicting rows matter to the state after the norm.
-#[test]
-fn the_last_state_has_no_gradient_at_the_image() {
-    for fixture in Fixture::all() {
+pub fn the_last_state_has_no_gradient_at_the_image<F: Family>(fixtures: &Fixtures<F>) {
+    for fixture in fixtures.all() {
         let trace = run(&fixture, &request(&fixture, &["gradient:hidden:-1"]));
         let gradient = captured(&trace, "gradient:hidden:-1");
         let rows = trace.layout.predicting_rows();
@@ -308,26 +303,17 @@ fn the_last_state_has_no_gradient_at_the_image() {
 
 /// The promise about memory: of weights that would record everything, only what lies above the
 /// lowest gradient is recorded.
-#[test]
-fn nothing_is_recorded_below_the_lowest_gradient() {
-    let name = "small";
-    let fixture = Fixture::load(name);
-    let checkpoint = Checkpoint::open(&folder(name)).unwrap();
-    let leaves = checkpoint
-        .names()
-        .map(|name| {
-            let leaf = checkpoint
-                .read(name)
-                .unwrap()
-                .to_kind(Kind::Float)
-                .set_requires_grad(true);
-            (name.to_owned(), leaf)
-        })
+pub fn nothing_is_recorded_below_the_lowest_gradient<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
+    let leaves = fixture
+        .weights()
+        .into_iter()
+        .map(|(name, tensor)| (name, tensor.set_requires_grad(true)))
         .collect();
-    let config = Config::from_folder(&folder(name)).unwrap();
-    let model = Gemma3::new(config, &Weights::from_tensors(leaves)).unwrap();
+    let network = F::network(&fixture.config(), &Weights::from_tensors(leaves)).unwrap();
     let ids = fixture.answer(0).ids;
-    let pass = model.prefill(&ids, model.config().grid()).unwrap();
+    let (_, _, height, width) = fixture.pixels(0).size4().unwrap();
+    let pass = network.prefill(&ids, network.grid(height, width)).unwrap();
     let features = fixture.tensor("features").unsqueeze(0);
     let [h0, h1, a1, h2] = [
         Place::hidden(0),
@@ -351,20 +337,20 @@ fn nothing_is_recorded_below_the_lowest_gradient() {
         let wants: Vec<Want> = wants.iter().map(|want| want.parse().unwrap()).collect();
         let plan = Plan::new(&wants, 2).unwrap();
         let mut tape = Tape::new(&plan, plan.lowest());
-        let _ = tape.walk(&model, &ids, &pass, &features).unwrap();
+        let _ = tape.walk(&network, &ids, &pass, &features).unwrap();
         assert_eq!(tape.recorded(), expected, "{wants:?}");
     }
 }
 
-#[test]
-fn pixels_are_rounded_before_anything_else_sees_them() {
-    let fixture = Fixture::load("hub");
-    let backend = Backend::from_folder(&folder("hub"), Device::Cpu, Kind::BFloat16, 1).unwrap();
+pub fn pixels_are_rounded_before_anything_else_sees_them<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
+    let backend =
+        Backend::<F>::from_folder(&fixture.folder, Device::Cpu, Kind::BFloat16, 1).unwrap();
     let path = PixelPath {
         baseline: PixelBaseline::NormalisedZero,
         alphas: vec![0.5],
     };
-    let wanted = request(&fixture, &["gradient:pixels", "gradient:attention:5"]).with_path(path);
+    let wanted = request(&fixture, &["gradient:pixels", "gradient:attention:1"]).with_path(path);
     let trace = backend.trace(&wanted, &go_on).unwrap();
     let pixels = torch(&trace.pixel_values);
     let rounded = pixels.to_kind(Kind::BFloat16).to_kind(Kind::Float);
@@ -374,9 +360,8 @@ fn pixels_are_rounded_before_anything_else_sees_them() {
     assert!(gradient.abs().max().double_value(&[]) > 0.0);
 }
 
-#[test]
-fn a_trace_leaves_the_autograd_mode_as_it_was() {
-    let fixture = Fixture::load("small");
+pub fn a_trace_leaves_the_autograd_mode_as_it_was<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
     let backend = fixture.backend(1);
     let wanted = request(&fixture, &["gradient:pixels", "gradient:hidden:1"]);
     for before in [true, false] {
@@ -393,9 +378,8 @@ fn a_trace_leaves_the_autograd_mode_as_it_was() {
     }
 }
 
-#[test]
-fn what_does_not_exist_is_refused_by_name() {
-    let fixture = Fixture::load("small");
+pub fn what_does_not_exist_is_refused_by_name<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
     let backend = fixture.backend(1);
     let refusal = |request: &TraceRequest| backend.trace(request, &go_on).unwrap_err().to_string();
     assert!(refusal(&request(&fixture, &["attention:2"])).contains("attention layer 2"));

@@ -1,74 +1,8 @@
-//! The layers every transformer is made of, in the fallible operations of libtorch.
-//!
-//! Nothing here decides whether gradients are recorded: that follows from the tensors and from
-//! [`crate::grad::GradMode`].
+//! Attention: heads, the fused kernel, and the map itself.
 
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::weights::Weights;
-
-/// `y = x Wᵀ + b`.
-#[derive(Debug)]
-pub struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
-}
-
-impl Linear {
-    /// Takes `{name}.weight [outputs, inputs]` and, if there is one, `{name}.bias [outputs]`.
-    pub fn new(
-        weights: &Weights,
-        name: &str,
-        inputs: i64,
-        outputs: i64,
-        bias: bool,
-    ) -> Result<Self> {
-        Ok(Self {
-            weight: weights.get(&format!("{name}.weight"), &[outputs, inputs])?,
-            bias: bias
-                .then(|| weights.get(&format!("{name}.bias"), &[outputs]))
-                .transpose()?,
-        })
-    }
-
-    /// `[.., inputs]` to `[.., outputs]`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_linear(&self.weight, self.bias.as_ref())?)
-    }
-}
-
-/// Layer normalisation over the last axis, with scale and shift (Ba et al. 2016).
-#[derive(Debug)]
-pub struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
-    width: i64,
-    eps: f64,
-}
-
-impl LayerNorm {
-    /// Takes `{name}.weight` and `{name}.bias`, both `[width]`.
-    pub fn new(weights: &Weights, name: &str, width: i64, eps: f64) -> Result<Self> {
-        Ok(Self {
-            weight: weights.get(&format!("{name}.weight"), &[width])?,
-            bias: weights.get(&format!("{name}.bias"), &[width])?,
-            width,
-            eps,
-        })
-    }
-
-    /// `[.., width]` to the same shape.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.f_layer_norm(
-            self.width,
-            Some(&self.weight),
-            Some(&self.bias),
-            self.eps,
-            true,
-        )?)
-    }
-}
 
 /// `[batch, tokens, heads * width]` to `[batch, heads, tokens, width]`.
 pub fn split_heads(x: &Tensor, heads: i64) -> Result<Tensor> {
