@@ -50,7 +50,7 @@ fn a_ratio_gives_the_width_of_the_mlps_unless_it_is_written() {
 fn what_cannot_run_is_refused_by_name() {
     for (path, value, named) in [
         (vec!["model_type"], json!("sam2"), "sam2"),
-        (vec!["vision_config", "hidden_act"], json!("tanh"), "silu"),
+        (vec!["vision_config", "hidden_act"], json!("tanh"), "tanh"),
         (
             vec!["vision_config", "num_channels"],
             json!(1),
