@@ -4,6 +4,7 @@
 //! - [`weights`]: parameters by name, from a checkpoint folder or from tensors in memory;
 //! - [`checkpoint`]: memory-mapped safetensors files behind it;
 //! - [`settings`]: the JSON files beside them;
+//! - [`pixels`]: images resized and normalised as those files say;
 //! - [`grad`]: the autograd mode, restored even when a panic unwinds;
 //! - [`denormals`]: arithmetic that does not stumble over tiny numbers;
 //! - [`interop`]: tensors handed to other plugins without a copy;
@@ -20,6 +21,7 @@ pub mod grad;
 pub mod interop;
 pub mod nn;
 mod noise;
+pub mod pixels;
 pub mod settings;
 pub mod weights;
 

@@ -7,11 +7,11 @@
 
 use std::path::Path;
 
-use medfocus_imaging::resample::{Filter, resize};
 use medfocus_plugin_api::{BBox, Working};
+use medfocus_torch::pixels::{self, Engine, Filter, Levels, Normalisation};
 use medfocus_torch::settings;
 use medfocus_torch::tch::Tensor;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::ArrayView2;
 use serde::Deserialize;
 
 use crate::{Error, Result};
@@ -25,8 +25,7 @@ const STD: [f64; 3] = [0.229, 0.224, 0.225];
 pub struct Processor {
     side: usize,
     filter: Filter,
-    /// The value of each grey level, for each channel.
-    levels: [[f32; 256]; 3],
+    levels: Levels,
 }
 
 impl Processor {
@@ -52,17 +51,10 @@ impl Processor {
     /// Pixels `[3, side, side]`, f32, of a grey image.
     pub fn pixels(&self, image: ArrayView2<'_, u8>) -> Result<Tensor> {
         let (height, width) = self.scaled(image.nrows(), image.ncols());
-        let grey = resize(image, height, width, self.filter);
-        let mut values: Vec<f32> = Vec::with_capacity(3 * self.side * self.side);
-        for table in &self.levels {
-            let mut channel = Array2::zeros((self.side, self.side));
-            channel
-                .slice_mut(s![..height, ..width])
-                .assign(&grey.mapv(|level| table[usize::from(level)]));
-            values.extend(channel);
-        }
-        let side = self.side as i64;
-        Ok(Tensor::f_from_slice(&values)?.f_reshape([3, side, side])?)
+        let grey = Engine::Pillow.resize(image, height, width, self.filter)?;
+        let [right, below] = [width, height].map(|size| (self.side - size) as i64);
+        let pixels = self.levels.pixels(grey.view())?;
+        Ok(pixels.f_constant_pad_nd([0, right, 0, below])?)
     }
 
     /// Corners `[x1, y1, x2, y2]` of a box on an image of `height` x `width`, in pixels of the network's input;
@@ -91,13 +83,10 @@ struct Raw {
     do_resize: bool,
     size: LongestEdge,
     resample: i64,
-    do_rescale: bool,
-    rescale_factor: f64,
-    do_normalize: bool,
-    image_mean: Option<[f64; 3]>,
-    image_std: Option<[f64; 3]>,
     do_pad: bool,
     pad_size: PadSize,
+    #[serde(flatten)]
+    normalisation: Normalisation,
 }
 
 #[derive(Deserialize)]
@@ -118,16 +107,12 @@ impl Default for Raw {
             do_resize: true,
             size: LongestEdge { longest_edge: 1024 },
             resample: 2,
-            do_rescale: true,
-            rescale_factor: 1.0 / 255.0,
-            do_normalize: true,
-            image_mean: None,
-            image_std: None,
             do_pad: true,
             pad_size: PadSize {
                 height: 1024,
                 width: 1024,
             },
+            normalisation: Normalisation::default(),
         }
     }
 }
@@ -157,39 +142,10 @@ impl Raw {
                 "its longest edge and padded sizes are {sizes:?} where the image encoder of config.json takes {side} x {side}"
             ));
         }
-        let filter = match self.resample {
-            2 => Filter::Bilinear,
-            3 => Filter::Bicubic,
-            other => {
-                return refuse(format!(
-                    "resample {other} is not supported: 2 is bilinear, 3 bicubic"
-                ));
-            }
-        };
-        let scale = if self.do_rescale {
-            self.rescale_factor
-        } else {
-            1.0
-        };
-        let (mean, std) = (
-            self.image_mean.unwrap_or(MEAN),
-            self.image_std.unwrap_or(STD),
-        );
-        let table = |channel: usize| {
-            // Scale in f64, round to f32, then subtract and divide in f32.
-            std::array::from_fn(|level| {
-                let value = (level as f64 * scale) as f32;
-                if self.do_normalize {
-                    (value - mean[channel] as f32) / std[channel] as f32
-                } else {
-                    value
-                }
-            })
-        };
         Ok(Processor {
             side: side as usize,
-            filter,
-            levels: std::array::from_fn(table),
+            filter: pixels::filter(self.resample)?,
+            levels: self.normalisation.levels(Engine::Pillow, MEAN, STD),
         })
     }
 }
