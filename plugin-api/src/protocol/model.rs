@@ -61,7 +61,7 @@ pub struct ModelInfo {
     pub device: String,
     /// Type it computes in, as `f32` or `bf16`.
     pub dtype: String,
-    /// Height and width of the vision tower's input, where it is fixed.
+    /// Height and width of the vision tower's input for a working image.
     #[serde(default)]
     pub input: Option<(u32, u32)>,
     /// Rows and columns of image tokens for a working image.

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use medfocus_lvlm::backend::Ids;
+use medfocus_lvlm::generation::Ids;
 use medfocus_lvlm::network::Grid;
 use medfocus_torch::settings;
 use serde::Deserialize;

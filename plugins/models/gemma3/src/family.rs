@@ -63,33 +63,34 @@ impl network::Family for Family {
     }
 
     fn facts(config: &Config) -> Facts {
-        let (text, vision) = (&config.text, &config.vision);
-        let side = vision.image_size as u32;
+        let text = &config.text;
         let window = text.sliding_window as u32;
         let layers = text.layers.iter().map(|reach| match reach {
             Reach::Full => AttentionKind::Full,
             Reach::Sliding => AttentionKind::Sliding(window),
         });
         Facts {
-            input: Some((side, side)),
-            grid: config.grid(),
             coordinates: Coordinates::YxyxThousand,
             layers: layers.collect(),
             heads: text.heads as u32,
             hidden: text.hidden_size as u32,
-            shapes: Shapes {
-                pixels: vision.num_channels * vision.image_size.pow(2),
-                patches: vision.patches_per_side().pow(2),
-                tower_layers: vision.num_hidden_layers,
-                tower_width: vision.hidden_size,
-                tower_inner: vision.intermediate_size,
-                tokens: config.tokens_per_image,
-                layers: text.layers.len() as i64,
-                hidden: text.hidden_size,
-                inner: text.intermediate_size,
-                heads: text.heads * text.head_dim,
-                vocabulary: text.vocab_size,
-            },
+        }
+    }
+
+    fn shapes(config: &Config, height: i64, width: i64) -> Shapes {
+        let (text, vision) = (&config.text, &config.vision);
+        Shapes {
+            pixels: vision.num_channels * height * width,
+            patches: vision.patches_per_side().pow(2),
+            tower_layers: vision.num_hidden_layers,
+            tower_width: vision.hidden_size,
+            tower_inner: vision.intermediate_size,
+            tokens: config.tokens_per_image,
+            layers: text.layers.len() as i64,
+            hidden: text.hidden_size,
+            inner: text.intermediate_size,
+            heads: text.heads * text.head_dim,
+            vocabulary: text.vocab_size,
         }
     }
 }

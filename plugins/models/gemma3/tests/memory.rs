@@ -63,10 +63,7 @@ fn measure() {
         let (folder, backend) = random::backend(8_192, 12, IMAGES);
         (Some(folder), backend)
     };
-    let expected = estimate(
-        Family::facts(backend.network().config()).shapes,
-        Kind::Float,
-    );
+    let expected = backend.memory((224, 224)).unwrap();
     let (run, expected): (fn(&Backend, usize), u64) = if case.ends_with("score") {
         (score, expected.score)
     } else {
@@ -119,10 +116,8 @@ fn the_released_model_fits_a_workstation() {
         )
     };
     let memory = |depth, kind| {
-        estimate(
-            Family::facts(&Config::parse(&text(depth)).unwrap()).shapes,
-            kind,
-        )
+        let config = Config::parse(&text(depth)).unwrap();
+        estimate(Family::shapes(&config, 896, 896), kind)
     };
     let (narrow, wide) = (memory(34, Kind::BFloat16), memory(34, Kind::Float));
     assert!((100 << 20..400 << 20).contains(&narrow.score), "{narrow:?}");

@@ -127,7 +127,7 @@ fn what_the_model_would_read_as_its_own_token_is_refused() {
 #[test]
 fn a_turn_closes_with_its_end_token() {
     let prompter = prompter("hub");
-    let closing = prompter.closing(tokens("hub")).unwrap();
+    let closing = prompter.closing().unwrap();
     assert_eq!(shown(&prompter, &closing), "<end_of_turn>\n");
 }
 

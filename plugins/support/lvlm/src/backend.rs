@@ -3,15 +3,15 @@
 use std::fmt;
 use std::path::Path;
 
-use medfocus_plugin_api::{AnswerSpan, GrayImage, file};
+use medfocus_plugin_api::{AnswerSpan, GrayImage, Memory};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
-use serde::Deserialize;
 
-use crate::memory::Batch;
+use crate::Result;
+use crate::generation::GenerationSettings;
+use crate::memory::{self, Batch};
 use crate::network::{Family, Grid, Network, Pixels};
 use crate::prompt::{Answered, Prompter};
-use crate::{Error, Result};
 
 /// Called between the steps of long work with the steps done and their total; an error stops it.
 pub type Watch<'a> = dyn Fn(usize, usize) -> Result<()> + 'a;
@@ -21,33 +21,37 @@ pub struct Backend<F: Family> {
     pub(crate) network: F::Network,
     pub(crate) processor: Box<dyn Pixels>,
     pub(crate) prompter: Prompter,
-    pub(crate) eos: Vec<i64>,
-    pub(crate) batch: Batch,
+    pub(crate) generation: GenerationSettings,
+    config: F::Config,
+    /// Most images at once; without it as many as memory holds.
+    limit: Option<usize>,
 }
 
 impl<F: Family> Backend<F> {
-    /// Loads a Hugging Face checkpoint folder. At most `batch` images go through the network at once.
+    /// Loads a Hugging Face checkpoint folder. At most `limit` images go through the network at once, without a limit as many
+    /// as [`Batch::fitting`] says.
     pub fn from_folder(
         folder: &Path,
         device: Device,
         kind: Kind,
-        batch: impl Into<Batch>,
+        limit: impl Into<Option<usize>>,
     ) -> Result<Self> {
         let config = F::config(folder)?;
         let network = F::network(&config, &Weights::open(folder, device, kind)?)?;
-        Self::with_network(network, &config, folder, batch)
+        Self::with_network(network, config, folder, limit)
     }
 
     /// The same around a network that is already there; the folder gives tokenizer and processor.
     pub fn with_network(
         network: F::Network,
-        config: &F::Config,
+        config: F::Config,
         folder: &Path,
-        batch: impl Into<Batch>,
+        limit: impl Into<Option<usize>>,
     ) -> Result<Self> {
-        let prompter = Prompter::from_folder::<F>(folder, config)?;
-        let eos = end_tokens(folder, F::end_tokens(config))?;
-        if let Ok(closing) = prompter.closing(F::facts(config).grid.tokens())
+        let prompter = Prompter::from_folder::<F>(folder, &config)?;
+        let generation = GenerationSettings::from_folder(folder, F::end_tokens(&config))?;
+        let eos = &generation.eos;
+        if let Ok(closing) = prompter.closing()
             && !closing.is_empty()
             && !closing.iter().any(|id| eos.contains(id))
         {
@@ -57,16 +61,17 @@ impl<F: Family> Backend<F> {
             };
             tracing::warn!(
                 "a generation ends at {:?}, but the chat template closes a turn with {:?}: answers may run on to the limit; add that token to `eos_token_id` in generation_config.json",
-                text(&eos),
+                text(eos),
                 text(&closing)
             );
         }
         Ok(Self {
-            processor: F::pixels(folder, config)?,
+            processor: F::pixels(folder, &config)?,
             prompter,
-            eos,
-            batch: batch.into(),
+            generation,
+            limit: limit.into(),
             network,
+            config,
         })
     }
 
@@ -87,12 +92,12 @@ impl<F: Family> Backend<F> {
 
     /// Tokens that end a generation.
     pub fn end_tokens(&self) -> &[i64] {
-        &self.eos
+        &self.generation.eos
     }
 
     /// Replaces the tokens that end a generation.
     pub fn set_end_tokens(&mut self, eos: Vec<i64>) {
-        self.eos = eos;
+        self.generation.eos = eos;
     }
 
     /// An answer about an image as the model reads it, the pass over it, and the image's tokens.
@@ -103,7 +108,7 @@ impl<F: Family> Backend<F> {
         answer: &str,
         span: AnswerSpan,
     ) -> Result<(Answered, <F::Network as Network>::Pass, Grid)> {
-        let grid = self.grid(image)?;
+        let grid = self.grid(image.view().dim())?;
         let answered = self
             .prompter
             .answered(question, answer, span, grid.tokens())?;
@@ -111,11 +116,25 @@ impl<F: Family> Backend<F> {
         Ok((answered, pass, grid))
     }
 
-    /// The image tokens of an image.
-    pub(crate) fn grid(&self, image: &GrayImage) -> Result<Grid> {
-        let (height, width) = image.view().dim();
+    /// The image tokens of an image of this height and width.
+    pub(crate) fn grid(&self, (height, width): (usize, usize)) -> Result<Grid> {
         let (height, width) = self.processor.size(height, width)?;
         Ok(self.network.grid(height, width))
+    }
+
+    /// Most images of this height and width that go through the network at once.
+    pub(crate) fn batch(&self, image: (usize, usize)) -> Result<Batch> {
+        Ok(match self.limit {
+            Some(images) => images.into(),
+            None => Batch::fitting(self.memory(image)?, self.network.device()),
+        })
+    }
+
+    /// Working memory of one more image of this height and width.
+    pub fn memory(&self, (height, width): (usize, usize)) -> Result<Memory> {
+        let (height, width) = self.processor.size(height, width)?;
+        let shapes = F::shapes(&self.config, height, width);
+        Ok(memory::estimate(shapes, self.network.kind()?))
     }
 
     /// Normalised pixels `[images, 3, height, width]` of images of one size, as the network sees them: on its device, in its
@@ -136,48 +155,7 @@ impl<F: Family> fmt::Debug for Backend<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Backend")
             .field("network", &self.network)
-            .field("batch", &self.batch)
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
-    }
-}
-
-/// The end tokens of `generation_config.json`, or the others where it names none.
-fn end_tokens(folder: &Path, others: Vec<i64>) -> Result<Vec<i64>> {
-    #[derive(Deserialize)]
-    struct Generation {
-        eos_token_id: Option<Ids>,
-    }
-    let path = folder.join("generation_config.json");
-    let text = match file::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(others),
-        other => other,
-    };
-    let wrong = |reason: String| Error::File {
-        path: path.clone(),
-        reason,
-    };
-    let text = text.map_err(|error| wrong(format!("cannot be read ({error})")))?;
-    let parsed: Generation =
-        serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    Ok(parsed.eos_token_id.map_or(others, Ids::into_vec))
-}
-
-/// One id or several.
-#[derive(Debug, Deserialize, Clone)]
-#[serde(untagged)]
-pub enum Ids {
-    /// One.
-    One(i64),
-    /// Several.
-    Many(Vec<i64>),
-}
-
-impl Ids {
-    /// All of them.
-    pub fn into_vec(self) -> Vec<i64> {
-        match self {
-            Self::One(id) => vec![id],
-            Self::Many(ids) => ids,
-        }
     }
 }

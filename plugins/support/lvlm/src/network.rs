@@ -119,10 +119,6 @@ pub struct ImageBlock {
 /// What the host is told of a model, beside what follows from weights and device.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Height and width of the pixels that the tower takes, if it takes only one size.
-    pub input: Option<(u32, u32)>,
-    /// The image tokens of the working image.
-    pub grid: Grid,
     /// How the model writes boxes.
     pub coordinates: Coordinates,
     /// The attention of each layer, from the bottom.
@@ -131,8 +127,6 @@ pub struct Facts {
     pub heads: u32,
     /// Width of the residual stream.
     pub hidden: u32,
-    /// What memory depends on.
-    pub shapes: Shapes,
 }
 
 /// An architecture: how a checkpoint folder of it becomes a network.
@@ -147,7 +141,7 @@ pub trait Family: Send + Sync + 'static {
     /// The network.
     type Network: Network;
     /// What `config.json` resolves to.
-    type Config: Debug + Send;
+    type Config: Debug + Clone + Send;
 
     /// Reads `config.json`.
     fn config(folder: &Path) -> Result<Self::Config>;
@@ -172,4 +166,7 @@ pub trait Family: Send + Sync + 'static {
 
     /// What the host is told.
     fn facts(config: &Self::Config) -> Facts;
+
+    /// What memory depends on, for pixels `[.., height, width]`.
+    fn shapes(config: &Self::Config, height: i64, width: i64) -> Shapes;
 }

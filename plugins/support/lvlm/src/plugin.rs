@@ -6,14 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use medfocus_plugin_api as api;
 use medfocus_plugin_api::{
     Ability, Component, Context, GenerateRequest, Generation, ModelInfo, ScoreRequest, Scores,
-    Trace, TraceRequest, VisionLanguageModel,
+    Trace, TraceRequest, VisionLanguageModel, WORKING_SIDE,
 };
 use medfocus_torch::device::{self, DeviceRequest, Precision};
 use medfocus_torch::tch::{Device, Kind};
 use medfocus_torch::weights::Weights;
 
 use crate::backend::Backend;
-use crate::memory::{self, Batch};
 use crate::network::Family;
 use crate::{Error, Result};
 
@@ -75,15 +74,6 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     let facts = F::facts(&config);
     let device = device::resolve(request)?;
     let kind = precision.kind(device);
-    let batch = match settings.batch {
-        0 => Batch::fitting(memory::estimate(facts.shapes, kind), device),
-        images => images.into(),
-    };
-    tracing::info!(
-        "batches of {} images for scores, {} for pixel gradients",
-        batch.score,
-        batch.pixel_gradient
-    );
     let mut weights = Weights::open(folder, device, kind)?;
     if settings.randomise > 0 {
         let layers = settings.randomise as usize;
@@ -91,22 +81,34 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
         weights = randomised::<F>(weights, depth, layers, settings.randomise_seed)?;
     }
     let network = F::network(&config, &weights)?;
+    let parameters = parameters::<F>(&config)?;
+    let limit = (settings.batch > 0).then_some(settings.batch);
+    let backend = Backend::with_network(network, config, folder, limit)?;
+    let working = (WORKING_SIDE as usize, WORKING_SIDE as usize);
+    let batch = backend.batch(working)?;
+    tracing::info!(
+        "batches of {} images for scores, {} for pixel gradients",
+        batch.score,
+        batch.pixel_gradient
+    );
+    let (height, width) = backend.processor().size(working.0, working.1)?;
+    let grid = backend.grid(working)?;
     let mut info = ModelInfo::new(F::NAME, digest(settings, device, kind)?);
     info.abilities = Lvlm::<F>::ABILITIES.to_vec();
-    info.parameters = parameters::<F>(&config)?;
+    info.parameters = parameters;
     info.device = device_name(device);
     info.dtype = kind_name(kind).to_owned();
-    info.input = facts.input;
-    info.grid = (facts.grid.rows as u32, facts.grid.columns as u32);
+    info.input = Some((height as u32, width as u32));
+    info.grid = (grid.rows as u32, grid.columns as u32);
     info.coordinates = facts.coordinates;
     info.layers = facts.layers;
     info.heads = facts.heads;
     info.hidden = facts.hidden;
-    info.memory = Some(memory::estimate(facts.shapes, kind));
+    info.memory = Some(backend.memory(working)?);
     info.batch = Some(batch.into());
     Ok(Lvlm {
         info,
-        backend: Mutex::new(Backend::with_network(network, &config, folder, batch)?),
+        backend: Mutex::new(backend),
         context,
     })
 }

@@ -108,9 +108,10 @@ impl Prompter {
                 "the chat template writes another prompt before an answer than before a generation",
             )
         })?;
-        let answer = answer.trim();
+        // Templates write the answer as it is or, as Gemma's, trimmed.
         let closing = turn
             .strip_prefix(answer)
+            .or_else(|| turn.strip_prefix(answer.trim()))
             .ok_or_else(|| refuse("the chat template rewrites the answer"))?;
 
         let ids = self.encode(&whole, image)?;
@@ -126,7 +127,7 @@ impl Prompter {
             AnswerSpan::Answer => own,
             AnswerSpan::Turn => ids.len(),
         };
-        if answer.is_empty() || start >= end {
+        if answer.trim().is_empty() || start >= end {
             return Err(refuse("the answer is empty"));
         }
         Ok(Answered {
@@ -135,9 +136,9 @@ impl Prompter {
         })
     }
 
-    /// Ids of what closes a turn after its answer, with an image of so many tokens.
-    pub fn closing(&self, image: usize) -> Result<Vec<i64>> {
-        let Answered { ids, answer } = self.answered("?", "yes", AnswerSpan::Answer, image)?;
+    /// Ids of what closes a turn after its answer.
+    pub fn closing(&self) -> Result<Vec<i64>> {
+        let Answered { ids, answer } = self.answered("?", "yes", AnswerSpan::Answer, 1)?;
         Ok(ids[answer.end..].to_vec())
     }
 

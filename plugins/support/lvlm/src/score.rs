@@ -30,7 +30,7 @@ impl<F: Family> Backend<F> {
                 ..
             } = request;
             let (answered, pass, _) = self.read(&images[0], question, answer, *span)?;
-            for batch in images.chunks(self.batch.score) {
+            for batch in images.chunks(self.batch(images[0].view().dim())?.score) {
                 watch(done, request.images.len())?;
                 rows.push(self.score_batch(batch, &answered, &pass)?);
                 done += batch.len();

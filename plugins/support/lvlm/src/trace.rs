@@ -56,7 +56,10 @@ impl<F: Family> Backend<F> {
         let along = request
             .path
             .as_ref()
-            .map(|path| self.along(path, &sequence, &pixels, watch))
+            .map(|path| {
+                let batch = self.batch(image.view().dim())?.pixel_gradient;
+                self.along(path, &sequence, &pixels, batch, watch)
+            })
             .transpose()?;
 
         let mut captured = main.captured;
@@ -142,6 +145,7 @@ impl<F: Family> Backend<F> {
         path: &PixelPath,
         sequence: &Sequence<'_, F::Network>,
         image: &Tensor,
+        batch: usize,
         watch: &Watch<'_>,
     ) -> Result<Along> {
         if path.alphas.is_empty() {
@@ -155,7 +159,6 @@ impl<F: Family> Backend<F> {
         };
         let line = image.f_sub(&baseline)?;
         let mut gradients = Vec::new();
-        let batch = self.batch.pixel_gradient;
         for (number, alphas) in path.alphas.chunks(batch).enumerate() {
             watch(number * batch, path.alphas.len())?;
             let alphas = Tensor::f_from_slice(alphas)?

@@ -59,6 +59,6 @@ pub fn backend(vocabulary: i64, layers: i64, batch: usize) -> (tempfile::TempDir
     let model = Gemma3::new(config.clone(), &Weights::from_tensors(tensors))
         .expect("all weights are there");
     let backend =
-        Backend::with_network(model, &config, folder.path(), batch).expect("the tokenizer fits");
+        Backend::with_network(model, config, folder.path(), batch).expect("the tokenizer fits");
     (folder, backend)
 }

@@ -125,7 +125,7 @@ pub fn the_layout_says_where_image_and_answer_lie<F: Family>(fixtures: &Fixtures
             .iter()
             .map(|token| token.text.as_str())
             .collect();
-        assert_eq!(text, answer.text.trim());
+        assert_eq!(text.trim(), answer.text.trim());
 
         let scores =
             fixture
@@ -262,7 +262,7 @@ pub fn a_path_gives_the_gradient_at_each_point<F: Family>(fixtures: &Fixtures<F>
 /// The whole step is what its gradients add up to: completeness of integrated gradients.
 pub fn a_fine_path_accounts_for_the_whole_difference<F: Family>(fixtures: &Fixtures<F>) {
     let fixture = fixtures.smallest();
-    let black = GrayImage::from_array(Array2::zeros((28, 28))).unwrap();
+    let black = GrayImage::from_array(Array2::zeros(fixture.image(0).view().dim())).unwrap();
     let steps = 400;
     let alphas = (0..steps)
         .map(|step| (f64::from(step) + 0.5) / f64::from(steps))

@@ -1,0 +1,284 @@
+//! The Qwen2.5-VL decoder (`modeling_qwen2_5_vl.py`), layer by layer.
+
+use medfocus_lvlm::attention::attend;
+use medfocus_lvlm::cache::Cache;
+use medfocus_lvlm::mask::Mask;
+use medfocus_lvlm::network::{Attend, Grid};
+use medfocus_torch::nn::{GatedMlp, Linear, RmsNorm, Rotary, frequencies, split_heads};
+use medfocus_torch::tch::{Device, Kind, Tensor};
+use medfocus_torch::weights::Weights;
+
+use crate::config::TextConfig;
+use crate::{Error, Result};
+
+/// The decoder.
+#[derive(Debug)]
+pub struct Decoder {
+    config: TextConfig,
+    embedding: Tensor,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    /// The output table; the embedding itself when they are tied.
+    head: Tensor,
+}
+
+/// What the layers need to know about the tokens of one forward pass.
+#[derive(Debug)]
+pub struct Pass {
+    /// How many tokens came before.
+    first: i64,
+    /// How many there are.
+    count: i64,
+    /// The position of the text token after them.
+    next: i64,
+    rotary: Rotary,
+    /// `None` for a single new token, which sees all that the cache holds.
+    mask: Option<Mask>,
+}
+
+impl Decoder {
+    /// Takes its parameters under `prefix`, and the untied output table under `head`.
+    pub fn new(config: &TextConfig, weights: &Weights, prefix: &str, head: &str) -> Result<Self> {
+        let table = [config.vocab_size, config.hidden_size];
+        let embedding = weights.get(&format!("{prefix}.embed_tokens.weight"), &table)?;
+        Ok(Self {
+            layers: (0..config.layers as usize)
+                .map(|layer| {
+                    Layer::new(config, layer, weights, &format!("{prefix}.layers.{layer}"))
+                })
+                .collect::<Result<_>>()?,
+            norm: RmsNorm::plain(
+                weights,
+                &format!("{prefix}.norm"),
+                config.hidden_size,
+                config.rms_norm_eps,
+            )?,
+            head: if config.tied {
+                embedding.shallow_clone()
+            } else {
+                weights.get(head, &table)?
+            },
+            embedding,
+            config: config.clone(),
+        })
+    }
+
+    /// Number of layers.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// A pass over a whole sequence with images of this grid.
+    pub fn prefill(&self, ids: &[i64], image_token: i64, grid: Grid) -> Result<Pass> {
+        let (positions, next) = positions(ids, image_token, grid)?;
+        let text = vec![-1; ids.len()];
+        let mask = Mask::new(&text, None, self.device())?;
+        self.pass(0, &positions, next, Some(mask))
+    }
+
+    /// A pass over one new text token, after a prefill with a cache and so many other new tokens.
+    pub fn step(&self, prefill: &Pass, generated: usize) -> Result<Pass> {
+        let generated = generated as i64;
+        let position = prefill.next + generated;
+        self.pass(
+            prefill.count + generated,
+            &[const { Vec::new() }; 3].map(|_: Vec<i64>| vec![position]),
+            position + 1,
+            None,
+        )
+    }
+
+    fn pass(
+        &self,
+        first: i64,
+        positions: &[Vec<i64>; 3],
+        next: i64,
+        mask: Option<Mask>,
+    ) -> Result<Pass> {
+        let angles = self.angles(positions)?;
+        Ok(Pass {
+            first,
+            count: positions[0].len() as i64,
+            next,
+            rotary: Rotary::new(&angles, self.kind()?)?,
+            mask,
+        })
+    }
+
+    /// Rotary angles `[tokens, head_dim / 2]` (M-RoPE): the first frequencies turn with time, the next with the row, the last with
+    /// the column.
+    fn angles(&self, positions: &[Vec<i64>; 3]) -> Result<Tensor> {
+        let device = self.device();
+        let inverse = frequencies(self.config.rope_theta, self.config.head_dim(), device)?;
+        let mut sections = Vec::new();
+        let mut begin = 0;
+        for (positions, width) in positions.iter().zip(self.config.mrope_section) {
+            let positions = Tensor::f_from_slice(positions)?
+                .f_to_device(device)?
+                .f_to_kind(Kind::Float)?;
+            let inverse = inverse.f_narrow(0, begin, width)?;
+            sections.push(positions.f_unsqueeze(1)?.f_mul(&inverse)?);
+            begin += width;
+        }
+        Ok(Tensor::f_cat(&sections, -1)?)
+    }
+
+    /// Token ids `[..]` to embeddings `[.., hidden]`.
+    pub fn embed(&self, ids: &Tensor) -> Result<Tensor> {
+        Ok(Tensor::f_embedding(&self.embedding, ids, -1, false, false)?)
+    }
+
+    /// Layer `index` on `[batch, tokens, hidden]`.
+    pub fn layer(
+        &self,
+        index: usize,
+        hidden: &Tensor,
+        pass: &Pass,
+        how: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
+        self.layers[index].forward(hidden, pass, how, cache)
+    }
+
+    /// The norm after the last layer.
+    pub fn finish(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.norm.forward(hidden)
+    }
+
+    /// Final hidden states `[.., hidden]` to logits `[.., vocabulary]`.
+    pub fn logits(&self, finished: &Tensor) -> Result<Tensor> {
+        Ok(finished.f_linear(&self.head, None::<&Tensor>)?)
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.embedding.device()
+    }
+
+    /// The number format of the weights.
+    pub fn kind(&self) -> Result<Kind> {
+        Ok(self.embedding.f_kind()?)
+    }
+}
+
+/// Time, row and column of each token, and the position after the last (Wang et al. 2024, section 2.1).
+///
+/// A text token stands at one position on all three axes. The tokens of an image share the time at which it begins, and spread
+/// over rows and columns from there; text goes on after the largest.
+pub fn positions(ids: &[i64], image_token: i64, grid: Grid) -> Result<([Vec<i64>; 3], i64)> {
+    let mut axes = [const { Vec::new() }; 3];
+    let (mut next, mut at) = (0, 0);
+    while at < ids.len() {
+        if ids[at] != image_token {
+            axes.iter_mut().for_each(|axis| axis.push(next));
+            next += 1;
+            at += 1;
+            continue;
+        }
+        let block = &ids[at..];
+        if block.len() < grid.tokens()
+            || block[..grid.tokens()].iter().any(|&id| id != image_token)
+            || block.get(grid.tokens()) == Some(&image_token)
+        {
+            return Err(Error::Request(format!(
+                "an image has not its {} x {} tokens in the sequence",
+                grid.rows, grid.columns
+            )));
+        }
+        for row in 0..grid.rows as i64 {
+            for column in 0..grid.columns as i64 {
+                let places = [next, next + row, next + column];
+                axes.iter_mut()
+                    .zip(places)
+                    .for_each(|(axis, at)| axis.push(at));
+            }
+        }
+        next += grid.rows.max(grid.columns) as i64;
+        at += grid.tokens();
+    }
+    Ok((axes, next))
+}
+
+#[derive(Debug)]
+struct Layer {
+    index: usize,
+    input_norm: RmsNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    post_attention_norm: RmsNorm,
+    mlp: GatedMlp,
+    heads: i64,
+    kv_heads: i64,
+    scale: f64,
+}
+
+impl Layer {
+    fn new(config: &TextConfig, index: usize, weights: &Weights, name: &str) -> Result<Self> {
+        let (hidden, width) = (config.hidden_size, config.head_dim());
+        let norm = |leaf: &str| {
+            RmsNorm::plain(
+                weights,
+                &format!("{name}.{leaf}"),
+                hidden,
+                config.rms_norm_eps,
+            )
+        };
+        let linear = |leaf: &str, inputs, outputs, bias| {
+            let name = format!("{name}.self_attn.{leaf}");
+            Linear::new(weights, &name, inputs, outputs, bias)
+        };
+        Ok(Self {
+            index,
+            input_norm: norm("input_layernorm")?,
+            query: linear("q_proj", hidden, config.heads * width, true)?,
+            key: linear("k_proj", hidden, config.kv_heads * width, true)?,
+            value: linear("v_proj", hidden, config.kv_heads * width, true)?,
+            out: linear("o_proj", config.heads * width, hidden, false)?,
+            post_attention_norm: norm("post_attention_layernorm")?,
+            mlp: GatedMlp::new(
+                weights,
+                &format!("{name}.mlp"),
+                hidden,
+                config.intermediate_size,
+                false,
+                config.activation,
+            )?,
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            scale: (width as f64).powf(-0.5),
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        how: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
+        let attended = self.attend(&self.input_norm.forward(x)?, pass, how, cache)?;
+        let x = x.f_add(&attended)?;
+        let normed = self.post_attention_norm.forward(&x)?;
+        Ok(x.f_add(&self.mlp.forward(&normed)?)?)
+    }
+
+    fn attend(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        how: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
+        let q = split_heads(&self.query.forward(x)?, self.heads)?;
+        let k = split_heads(&self.key.forward(x)?, self.kv_heads)?;
+        let mut v = split_heads(&self.value.forward(x)?, self.kv_heads)?;
+        let (q, mut k) = (pass.rotary.rotate(&q)?, pass.rotary.rotate(&k)?);
+        if let Some(cache) = cache {
+            (k, v) = cache.extend(self.index, pass.first, &k, &v)?;
+        }
+        let mixed = attend(&q, &k, &v, pass.mask.as_ref(), self.scale, how)?;
+        self.out.forward(&mixed)
+    }
+}
