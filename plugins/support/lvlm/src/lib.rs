@@ -6,6 +6,7 @@
 
 pub mod attention;
 pub mod backend;
+mod bytes;
 pub mod cache;
 mod chat;
 pub mod forward;

@@ -12,6 +12,7 @@ use medfocus_plugin_api::{AnswerSpan, Token, file};
 use minijinja::{Environment, context};
 use tokenizers::Tokenizer;
 
+use crate::bytes::{Bytes, shown};
 use crate::chat::{TEMPLATE, TokenText, TokenizerSettings, compile};
 use crate::network::{Family, ImageBlock};
 use crate::{Error, Result};
@@ -24,6 +25,7 @@ pub struct Prompter {
     special: SpecialTokens,
     /// Texts that are read as a token of their own wherever they stand.
     reserved: Vec<String>,
+    bytes: Bytes,
     image: ImageBlock,
     /// The text of the image token.
     image_token: String,
@@ -79,6 +81,7 @@ impl Prompter {
                 .filter(|token| token.special && !token.content.is_empty())
                 .map(|token| token.content)
                 .collect(),
+            bytes: Bytes::new(&tokenizer),
             image_token: text_of(image.token, "image")?,
             image,
             tokenizer,
@@ -158,31 +161,27 @@ impl Prompter {
             .map_err(|error| refuse(&format!("the answer cannot be decoded ({error})")))
     }
 
-    /// Each id with its own text. A character that the vocabulary lacks is written byte by byte: the last of its tokens
-    /// shows it, the others are empty.
+    /// Each id with its own text. A character that is written in several tokens is shown by the last of them.
     pub fn describe(&self, ids: &[i64]) -> Vec<Token> {
         let plain = |id: u32| self.tokenizer.decode(&[id], false).unwrap_or_default();
         let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
         let mut texts = Vec::with_capacity(ids.len());
         while texts.len() < ids.len() {
             let rest = &ids[texts.len()..];
-            let bytes: Vec<u8> = rest.iter().map_while(|&id| self.byte(id)).collect();
-            if bytes.is_empty() {
+            let run: Vec<Vec<u8>> = rest.iter().map_while(|&id| self.bytes.of(id)).collect();
+            if run.is_empty() {
                 texts.push(plain(rest[0]));
             }
-            texts.extend(shown(&bytes));
+            let mut shown = shown(&run.concat()).into_iter();
+            texts.extend(
+                run.iter()
+                    .map(|bytes| shown.by_ref().take(bytes.len()).collect()),
+            );
         }
         ids.into_iter()
             .zip(texts)
             .map(|(id, text)| Token { id, text })
             .collect()
-    }
-
-    /// The byte that a token stands for, if it is one of the 256 that do, as `<0xE2>`.
-    fn byte(&self, id: u32) -> Option<u8> {
-        let token = self.tokenizer.id_to_token(id)?;
-        let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
-        u8::from_str_radix(digits, 16).ok()
     }
 
     /// Refuses text that the model would not read as it is written: who asks a question has no turns to close.
@@ -262,20 +261,6 @@ impl Prompter {
 
 fn refuse(reason: &str) -> Error {
     Error::Request(format!("the prompt cannot be built: {reason}"))
-}
-
-/// The text of each of these bytes: a character where its last byte is.
-fn shown(bytes: &[u8]) -> Vec<String> {
-    let mut texts = Vec::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            texts.extend((1..character.len_utf8()).map(|_| String::new()));
-            texts.push(character.to_string());
-        }
-        let replaced = char::REPLACEMENT_CHARACTER.to_string();
-        texts.extend(chunk.invalid().iter().map(|_| replaced.clone()));
-    }
-    texts
 }
 
 /// Texts that a template may write by name.
