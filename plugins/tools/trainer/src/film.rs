@@ -25,6 +25,9 @@ pub fn place(mask: &Mask) -> Mask {
     let mut placed = Array2::from_elem((WORKING_SIDE, WORKING_SIDE), false);
     placed
         .slice_mut(s![top..top + height, left..left + width])
-        .assign(mask);
+        .indexed_iter_mut()
+        .for_each(|((y, x), pixel)| {
+            *pixel = mask[[y * mask.nrows() / height, x * mask.ncols() / width]];
+        });
     placed
 }

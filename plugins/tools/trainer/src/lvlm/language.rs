@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
-use medfocus_lvlm::forward;
-use medfocus_model_gemma3::Gemma3;
+use medfocus_lvlm::network::Network;
 use medfocus_phantom::Finding;
 use medfocus_torch::tch::{Kind, Reduction, Tensor, no_grad};
 
@@ -16,6 +15,7 @@ use super::batch::Batch;
 use super::corpus::Task;
 use super::questions::{Phrases, Question, Sequences, ask};
 use super::sample::Truth;
+use super::student::{Student, see};
 use super::worker::Worker;
 use crate::optimiser::{Adam, schedule};
 
@@ -40,13 +40,13 @@ pub struct Plan {
 }
 
 /// Trains everything on questions, with the dense head as an auxiliary task.
-pub fn train(
+pub fn train<S: Student>(
     parameters: &BTreeMap<String, Tensor>,
-    workers: &mut [Worker],
+    workers: &mut [Worker<S>],
     test: &Batch,
     plan: &Plan,
 ) -> Result<()> {
-    let seeing = |name: &str| name.starts_with("vision_tower") || name.starts_with("dense_head");
+    let seeing = |name: &str| S::sees(name) || name.starts_with("dense_head");
     let mut optimiser = Adam::new(parameters, |name| {
         Some(if seeing(name) { plan.tower } else { 1.0 })
     });
@@ -84,8 +84,8 @@ pub fn train(
 }
 
 /// Loss of fresh images and questions, and the mean loss of an answer, direct and other.
-fn loss(
-    worker: &mut Worker,
+fn loss<S: Student>(
+    worker: &mut Worker<S>,
     (images, count): (usize, usize),
     tasks: &[u32],
 ) -> Result<(Tensor, [f64; 2])> {
@@ -98,8 +98,7 @@ fn loss(
     } = worker;
     let batch = Batch::new(feed.take(images));
     let questions = ask(&batch, count, tasks, rng);
-    let patches = model.vision().forward(&batch.pixels)?;
-    let features = model.projector().forward(&patches)?;
+    let (patches, features) = see(model, &batch.pixels)?;
     let mut loss = head.loss(&patches, &batch) * AUXILIARY;
     let (direct, other): (Vec<_>, Vec<_>) = questions
         .iter()
@@ -122,9 +121,9 @@ fn loss(
 }
 
 /// Share of right direct answers on images with and on as many images without each finding.
-fn accuracy(model: &Gemma3, test: &Batch, phrases: &mut Phrases) -> Result<Vec<[f64; 2]>> {
+fn accuracy<N: Network>(model: &N, test: &Batch, phrases: &mut Phrases) -> Result<Vec<[f64; 2]>> {
     no_grad(|| {
-        let features = forward::features(model, &test.pixels)?;
+        let (_, features) = see(model, &test.pixels)?;
         Finding::ALL
             .into_iter()
             .map(|finding| {

@@ -7,7 +7,6 @@ use anyhow::Result;
 use medfocus_lvlm::forward;
 use medfocus_lvlm::network::Network;
 use medfocus_lvlm::prompt::{Answered, Prompter};
-use medfocus_model_gemma3::Gemma3;
 use medfocus_phantom::Finding;
 use medfocus_plugin_api::AnswerSpan;
 use medfocus_torch::tch::Tensor;
@@ -15,10 +14,11 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::architecture::{IMAGE_SIDE, IMAGE_TOKENS};
 use super::batch::Batch;
-use super::corpus::Task;
+use super::corpus::{Boxes, Task};
 use super::sample::Truth;
-use super::tokenizer::Special;
+use super::student::Student;
 
 /// One question about one image of a batch.
 pub struct Question {
@@ -30,18 +30,19 @@ pub struct Question {
 /// Texts with their ids, each worked out once.
 pub struct Phrases {
     prompter: Prompter,
-    /// Image tokens of an image.
-    image: usize,
+    boxes: Boxes,
+    pad: i64,
     known: HashMap<(String, String), Answered>,
     yes: i64,
     no: i64,
 }
 
 impl Phrases {
-    /// Ids by this tokenizer and chat template, for images of so many tokens.
-    pub fn new(prompter: Prompter, image: usize) -> Result<Self> {
+    /// Ids by this tokenizer and chat template, which are the student's.
+    pub fn new<S: Student>(prompter: Prompter) -> Result<Self> {
         Ok(Phrases {
-            image,
+            boxes: S::BOXES,
+            pad: S::TOKENS.pad,
             known: HashMap::new(),
             yes: prompter.first_token("Yes")?,
             no: prompter.first_token("No")?,
@@ -56,7 +57,7 @@ impl Phrases {
                 let (question, answer) = free.key();
                 let answered =
                     self.prompter
-                        .answered(question, answer, AnswerSpan::Turn, self.image)?;
+                        .answered(question, answer, AnswerSpan::Turn, IMAGE_TOKENS)?;
                 Ok(free.insert(answered))
             }
         }
@@ -99,12 +100,10 @@ impl Sequences {
         let (mut rows, mut images) = (Vec::new(), Vec::new());
         for question in questions {
             let truth = &batch.truths[question.image][question.finding as usize];
-            if let Some(answer) = question.task.answer(question.finding, truth) {
-                rows.push(
-                    phrases
-                        .get(question.task.question(question.finding.name()), answer)?
-                        .clone(),
-                );
+            let boxes = phrases.boxes;
+            if let Some(answer) = question.task.answer(question.finding, truth, boxes) {
+                let asked = question.task.question(question.finding.name(), boxes);
+                rows.push(phrases.get(asked, answer)?.clone());
                 images.push(question.image as i64);
             }
         }
@@ -118,7 +117,7 @@ impl Sequences {
                 targets.push(answered.ids[at]);
             }
             ids.extend(&answered.ids);
-            ids.resize((row + 1) * longest, Special::Pad.id());
+            ids.resize((row + 1) * longest, phrases.pad);
         }
         let opposites: Vec<i64> = targets.iter().map(|&id| phrases.opposite(id)).collect();
         Ok(Some(Sequences {
@@ -132,12 +131,13 @@ impl Sequences {
     }
 
     /// Logits `[places, vocabulary]`, given the image tokens of the whole batch.
-    pub fn logits(&self, model: &Gemma3, features: &Tensor) -> Result<Tensor> {
+    pub fn logits<N: Network>(&self, network: &N, features: &Tensor) -> Result<Tensor> {
         let features = features.index_select(0, &self.images);
-        let embedded = forward::embed_batch(model, &self.ids, &features)?;
-        let pass = model.prefill(&self.pattern, model.config().grid())?;
-        let hidden = forward::run(model, &embedded, &pass, None)?;
-        Ok(model.logits(&hidden.flatten(0, 1).index_select(0, &self.places))?)
+        let embedded = forward::embed_batch(network, &self.ids, &features)?;
+        let grid = network.grid(IMAGE_SIDE as i64, IMAGE_SIDE as i64);
+        let pass = network.prefill(&self.pattern, grid)?;
+        let hidden = forward::run(network, &embedded, &pass, None)?;
+        Ok(network.logits(&hidden.flatten(0, 1).index_select(0, &self.places))?)
     }
 }
 

@@ -11,17 +11,18 @@ use medfocus_phantom::Finding;
 use medfocus_torch::tch::Tensor;
 
 use super::batch::Batch;
+use super::student::{Student, see};
 use super::worker::Worker;
 use crate::optimiser::{Adam, schedule};
 
 /// Trains the tower together with the head: `steps` steps of `images` images at this learning rate.
-pub fn train(
+pub fn train<S: Student>(
     parameters: &BTreeMap<String, Tensor>,
-    workers: &mut [Worker],
+    workers: &mut [Worker<S>],
     test: &Batch,
     (steps, images, rate): (usize, usize, f64),
 ) -> Result<()> {
-    let sees = |name: &str| name.starts_with("vision_tower") || name.starts_with("dense_head");
+    let sees = |name: &str| S::sees(name) || name.starts_with("dense_head");
     let mut optimiser = Adam::new(parameters, |name| sees(name).then_some(1.0));
     let share = images / workers.len();
     let start = Instant::now();
@@ -30,9 +31,8 @@ pub fn train(
         let rate = schedule(rate, step as f64 / steps as f64);
         let losses = optimiser.step(rate, workers, |worker| {
             let batch = Batch::new(worker.feed.take(share));
-            let loss = worker
-                .head
-                .loss(&worker.model.vision().forward(&batch.pixels)?, &batch);
+            let (patches, _) = see(&worker.model, &batch.pixels)?;
+            let loss = worker.head.loss(&patches, &batch);
             let value = loss.double_value(&[]);
             Ok((loss, value))
         })?;

@@ -1,11 +1,12 @@
-//! Gemma 3 in small: questions about the findings of phantoms.
+//! Language models that see, in small: questions about the findings of phantoms.
 //!
 //! ```text
 //! cargo run --release -p medfocus-trainer -- gemma3 --out stage-1
 //! cargo run --release -p medfocus-trainer -- gemma3 --from stage-1 --tasks 30,20,30,20 --language-steps 850 --out phantom-gemma3
 //! ```
 //!
-//! The second stage teaches the checkpoint to point: more boxes and regions among the questions.
+//! The second stage teaches the checkpoint to point: more boxes and regions among the questions. `qwen2_5_vl` in place of
+//! `gemma3` trains the other architecture; what is each one's own is in [`gemma3`] and [`qwen2_5_vl`].
 //!
 //! A stage has three steps, of which the second stage leaves out the first.
 //!
@@ -21,11 +22,13 @@ mod batch;
 mod corpus;
 mod dense;
 mod evaluate;
-mod initial;
+pub mod gemma3;
 mod language;
 mod questions;
+pub mod qwen2_5_vl;
 mod sample;
 mod settings;
+mod student;
 mod tokenizer;
 mod tower;
 mod worker;
@@ -36,8 +39,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use medfocus_model_gemma3::Gemma3;
-use medfocus_model_gemma3::config::Config;
+use medfocus_lvlm::network::Family;
 use medfocus_torch::tch::{self, Tensor};
 use serde_json::json;
 
@@ -45,6 +47,7 @@ use self::batch::Batch;
 use self::dense::DenseHead;
 use self::language::Plan;
 use self::sample::Purpose;
+use self::student::Student;
 use self::worker::Worker;
 use crate::checkpoint::{self, Format, RECORD, Staging};
 use crate::feed::FIRST_TEST_SEED;
@@ -88,13 +91,16 @@ pub struct Arguments {
     /// Highest learning rate.
     #[arg(long, default_value_t = 1.5e-3)]
     rate: f64,
+    /// Share of the films that are as large as real ones.
+    #[arg(long, default_value_t = 0.25)]
+    large: f64,
     /// Patients with and without each finding to measure on.
     #[arg(long, default_value_t = 60)]
     patients: u64,
 }
 
 /// Trains, unless told not to, and measures.
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub fn run<S: Student>(arguments: &Arguments) -> Result<()> {
     ensure!(
         (1..=arguments.images.min(arguments.tower_images)).contains(&arguments.threads),
         "--threads must be at least 1 and at most the images in a step"
@@ -105,27 +111,32 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     );
     tch::set_num_threads(1);
     if !arguments.evaluate_only {
-        train(arguments)?;
+        train::<S>(arguments)?;
     }
-    measure(arguments)
+    measure::<S>(arguments)
 }
 
 /// Trains and writes the checkpoint with a record of how.
-fn train(arguments: &Arguments) -> Result<()> {
+fn train<S: Student>(arguments: &Arguments) -> Result<()> {
     tch::manual_seed(arguments.seed);
-    let tokenizer = tokenizer::train(&corpus::all_texts())?;
-    let settings = architecture::config(tokenizer::size(&tokenizer)?);
-    let config = Config::parse(&settings.to_string())?;
     let staging = Staging::new(&arguments.out)?;
-    settings::write(&staging, &settings, &tokenizer)?;
+    settings::write::<S>(&staging)?;
+    let config = S::Family::config(staging.folder())?;
+    let shapes = student::shapes::<S>(&config)?;
 
     let test = Batch::draw(FIRST_TEST_SEED, 300, Purpose::Testing);
     // Below the patients of the measurements, above those of any training.
-    let first = Batch::draw(FIRST_TEST_SEED - 300, 300, Purpose::Training);
+    let first = Batch::draw(
+        FIRST_TEST_SEED - 300,
+        300,
+        Purpose::Training {
+            large: arguments.large,
+        },
+    );
     let (parameters, mut stages) = match &arguments.from {
-        None => (initial::parameters(&config, &first.pixels)?, Vec::new()),
+        None => (initial::<S>(shapes, &first.pixels), Vec::new()),
         Some(folder) => (
-            checkpoint::stored(folder, Gemma3::parameters(&config)?)?,
+            checkpoint::stored(folder, shapes)?,
             checkpoint::stages(folder)?,
         ),
     };
@@ -140,12 +151,13 @@ fn train(arguments: &Arguments) -> Result<()> {
     let first_seed = (stages.len() as u64) << 36;
     let mut workers = (0..arguments.threads as u64)
         .map(|number| {
-            Worker::new(
+            Worker::<S>::new(
                 first_seed + (number << 32),
                 &config,
                 &parameters,
                 &head,
                 staging.folder(),
+                arguments.large,
             )
         })
         .collect::<Result<Vec<_>>>()?;
@@ -183,12 +195,13 @@ fn train(arguments: &Arguments) -> Result<()> {
         "questions": arguments.questions,
         "tasks": arguments.tasks,
         "rate": arguments.rate,
+        "large": arguments.large,
         "seconds": start.elapsed().as_secs(),
     }));
     let size: usize = parameters.values().map(Tensor::numel).sum();
     let prompts: BTreeMap<String, String> = corpus::Task::ALL
         .into_iter()
-        .map(|task| (task.name().to_owned(), task.question("{finding}")))
+        .map(|task| (task.name().to_owned(), task.question("{finding}", S::BOXES)))
         .collect();
     staging.write_json(
         RECORD,
@@ -198,10 +211,22 @@ fn train(arguments: &Arguments) -> Result<()> {
     staging.publish()
 }
 
+/// Fresh parameters by their names in the checkpoint.
+fn initial<S: Student>(
+    shapes: BTreeMap<String, Vec<i64>>,
+    pixels: &Tensor,
+) -> BTreeMap<String, Tensor> {
+    let fresh = |(name, shape): (String, Vec<i64>)| {
+        let values = S::initial(&name, &shape, pixels);
+        (name, values.copy().set_requires_grad(true))
+    };
+    shapes.into_iter().map(fresh).collect()
+}
+
 /// Measures the checkpoint of the output folder and adds the result to its record.
-fn measure(arguments: &Arguments) -> Result<()> {
-    let backend = evaluate::open(&arguments.out)?;
-    let measured = evaluate::evaluate(
+fn measure<S: Student>(arguments: &Arguments) -> Result<()> {
+    let backend = evaluate::open::<S>(&arguments.out)?;
+    let measured = evaluate::evaluate::<S>(
         &backend,
         arguments.patients,
         (arguments.patients / 4) as usize,

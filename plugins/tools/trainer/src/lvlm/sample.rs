@@ -4,6 +4,8 @@
 //! to be answered "No"; blanking anything else changes no answer. So the model is at home on the
 //! images that occlusion makes, and its "Yes" has to come from the finding itself.
 
+use std::ops::Range;
+
 use medfocus_imaging::resample::{Filter, resize};
 use medfocus_imaging::working::letterbox;
 use medfocus_phantom::{
@@ -24,6 +26,9 @@ const FULL_PATCH: f32 = 0.25;
 const PRESENT: f32 = 0.7;
 /// ... absent when less than this is, and not asked about in between.
 const ABSENT: f32 = 0.2;
+
+/// How many times as large as the working image large films are.
+const LARGE: Range<f64> = 2.0..2.9;
 
 /// Findings that take longest to learn, and are drawn more often.
 const SUBTLE: [Finding; 3] = [
@@ -54,10 +59,13 @@ pub struct Sample {
 }
 
 /// Which images to draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Purpose {
-    /// Many findings, of any shape, often blanked in places.
-    Training,
+    /// Many findings, of any shape, often blanked in places; this share of the films as large as real ones.
+    Training {
+        /// The share.
+        large: f64,
+    },
     /// The phantom as it is.
     Testing,
 }
@@ -66,14 +74,22 @@ pub enum Purpose {
 pub fn draw(seed: u64, purpose: Purpose, renderer: &mut Renderer) -> Sample {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut options = CaseOptions::default();
-    if purpose == Purpose::Training {
+    let mut large = 0.0;
+    if let Purpose::Training { large: share } = purpose {
+        large = share;
         options.counts = [0.08, 0.22, 0.35, 0.35];
         options.require = rng
             .random_bool(0.5)
             .then(|| SUBTLE[rng.random_range(0..SUBTLE.len())]);
     }
     let case = sample_case(seed, &options);
-    let (height, width) = film::size(&mut rng);
+    let (mut height, mut width) = film::size(&mut rng);
+    if rng.random_bool(large) {
+        let scale = rng.random_range(LARGE);
+        (height, width) = [height, width]
+            .map(|side| (side as f64 * scale) as usize)
+            .into();
+    }
     let rendered = renderer.render(&case.patient, &case.findings, height, width);
     let mut image = letterbox(rendered.image.view(), WORKING_SIDE);
     let masks: Vec<Mask> = (0..case.findings.len())
@@ -81,7 +97,7 @@ pub fn draw(seed: u64, purpose: Purpose, renderer: &mut Renderer) -> Sample {
         .map(|mask| film::place(&mask))
         .collect();
     let blank = match purpose {
-        Purpose::Training => blanked(&masks, &mut rng),
+        Purpose::Training { .. } => blanked(&masks, &mut rng),
         Purpose::Testing => Mask::from_elem((WORKING_SIDE, WORKING_SIDE), false),
     };
     image.zip_mut_with(&blank, |pixel, &blank| {
@@ -217,7 +233,13 @@ mod tests {
 
     #[test]
     fn a_seed_is_an_image() {
-        let sample = || draw(5, Purpose::Training, &mut Renderer::default());
+        let sample = || {
+            draw(
+                5,
+                Purpose::Training { large: 0.5 },
+                &mut Renderer::default(),
+            )
+        };
         assert_eq!(sample().pixels, sample().pixels);
         assert_eq!(sample().cover, sample().cover);
     }

@@ -6,49 +6,21 @@
 //! look at a fixed neighbour, and the patch embedding is a scaled cosine transform of the patch.
 //! Everything stays free to be learnt otherwise.
 
-use std::collections::BTreeMap;
-
-use anyhow::Result;
-use medfocus_model_gemma3::Gemma3;
-use medfocus_model_gemma3::config::Config;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 
-use super::architecture::{PATCH_SIDE, PATCHES_PER_SIDE, TOWER_HEADS, TOWER_WIDTH};
+use crate::lvlm::architecture::{
+    NEIGHBOURS, PATCH_SIDE, PATCHES_PER_SIDE, TOWER_HEADS, TOWER_WIDTH,
+};
 use crate::patches::{self, POSITION_CHANNELS};
 
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 /// How far each layer's heads look at first, patches.
 const REACH: [f64; 3] = [1.0, 1.0, 2.0];
-/// The eight neighbours, one for each head.
-const NEIGHBOURS: [(f64, f64); TOWER_HEADS] = [
-    (-1.0, -1.0),
-    (-1.0, 0.0),
-    (-1.0, 1.0),
-    (0.0, -1.0),
-    (0.0, 1.0),
-    (1.0, -1.0),
-    (1.0, 0.0),
-    (1.0, 1.0),
-];
 /// Gain of queries and keys: a patch one off gets a few percent of a neighbour's weight.
 const SHARPNESS: f64 = 1.8;
 
-/// Fresh parameters for this configuration, by their names in the checkpoint. `pixels` are images to
-/// scale the patch embedding by.
-pub fn parameters(config: &Config, pixels: &Tensor) -> Result<BTreeMap<String, Tensor>> {
-    let shapes = Gemma3::parameters(config)?;
-    Ok(shapes
-        .into_iter()
-        .map(|(name, shape)| {
-            let values = initial(&name, &shape, pixels)
-                .copy()
-                .set_requires_grad(true);
-            (name, values)
-        })
-        .collect())
-}
-
-fn initial(name: &str, shape: &[i64], pixels: &Tensor) -> Tensor {
+/// A parameter by its name in the checkpoint. `pixels` are images to scale the patch embedding by.
+pub fn initial(name: &str, shape: &[i64], pixels: &Tensor) -> Tensor {
     let normal = |deviation: f64| Tensor::randn(shape, FLOAT) * deviation;
     // Linear weights are [outputs, inputs]; this keeps the scale of what passes through.
     let keep = shape

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use medfocus_model_gemma3::Gemma3;
+use medfocus_lvlm::network::Network;
 use medfocus_phantom::Finding;
 use medfocus_torch::tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 use super::architecture::TOWER_WIDTH;
 use super::batch::Batch;
+use super::student::see;
 
 /// Reads the cover of each patch by each finding off the patch features.
 pub struct DenseHead {
@@ -82,11 +83,10 @@ impl DenseHead {
 
     /// For each finding, the chance that an image with it has a more conspicuous patch than one without
     /// (the area under the ROC curve).
-    pub fn areas(&self, model: &Gemma3, test: &Batch) -> Result<Vec<f64>> {
+    pub fn areas<N: Network>(&self, network: &N, test: &Batch) -> Result<Vec<f64>> {
         no_grad(|| {
-            let best = self
-                .forward(&model.vision().forward(&test.pixels)?)
-                .amax(1, false);
+            let (patches, _) = see(network, &test.pixels)?;
+            let best = self.forward(&patches).amax(1, false);
             let presence = test.presence();
             let column = |table: &Tensor, finding: usize| {
                 Vec::<f32>::try_from(table.select(1, finding as i64))

@@ -3,17 +3,15 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::architecture::{IMAGE_SIDE, IMAGE_TOKENS};
-use super::tokenizer::Special;
+use super::Special;
 use crate::checkpoint::Staging;
+use crate::lvlm::architecture::{IMAGE_SIDE, IMAGE_TOKENS};
 
 const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
 const MODEL_CARD: &str = include_str!("model_card.md");
 
-/// Writes everything but the weights.
-pub fn write(staging: &Staging, config: &Value, tokenizer: &Value) -> Result<()> {
-    staging.write_json("config.json", config)?;
-    staging.write_json("tokenizer.json", tokenizer)?;
+/// Writes what Gemma 3 has beside configuration, tokenizer and weights.
+pub fn write(staging: &Staging) -> Result<()> {
     staging.write_json("tokenizer_config.json", &tokenizer_config())?;
     staging.write_json("preprocessor_config.json", &preprocessor_config())?;
     staging.write_json(
@@ -72,52 +70,4 @@ fn preprocessor_config() -> Value {
         "do_pan_and_scan": null,
         "image_seq_length": IMAGE_TOKENS,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gemma3::{architecture, corpus, tokenizer};
-    use medfocus_lvlm::prompt::Prompter;
-    use medfocus_model_gemma3::Family;
-    use medfocus_model_gemma3::config::Config;
-
-    #[test]
-    fn the_prompt_is_gemmas() {
-        let parent = tempfile::tempdir().unwrap();
-        let staging = Staging::new(&parent.path().join("checkpoint")).unwrap();
-        let tokens = tokenizer::train(&corpus::all_texts()).unwrap();
-        let settings = architecture::config(tokenizer::size(&tokens).unwrap());
-        write(&staging, &settings, &tokens).unwrap();
-        let config = Config::parse(&settings.to_string()).unwrap();
-        let prompter = Prompter::from_folder::<Family>(staging.folder(), &config).unwrap();
-
-        let ids = prompter
-            .question(
-                " Is there evidence of pneumothorax in the image? ",
-                config.grid().tokens(),
-            )
-            .unwrap();
-        let texts: Vec<String> = prompter
-            .describe(&ids)
-            .into_iter()
-            .map(|token| token.text)
-            .collect();
-        let end = texts
-            .iter()
-            .position(|text| text == "<end_of_image>")
-            .unwrap();
-        let image = end - 1 - IMAGE_TOKENS;
-        assert_eq!(texts[image - 1..=image], ["\n\n\n", "<start_of_image>"]);
-        assert!(
-            texts[image + 1..end]
-                .iter()
-                .all(|text| text == "<image_soft_token>")
-        );
-        assert_eq!(texts[..image - 1].concat(), "<bos><start_of_turn>user");
-        assert_eq!(texts[end + 1..end + 3], ["\n\n", "Is"]);
-        let question = "Is there evidence of pneumothorax in the image?";
-        let turns = format!("\n\n{question}<end_of_turn>\n<start_of_turn>model\n");
-        assert_eq!(texts[end + 1..].concat(), turns);
-    }
 }

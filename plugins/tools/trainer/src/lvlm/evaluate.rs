@@ -4,16 +4,17 @@
 
 use anyhow::{Context, Result, anyhow};
 use medfocus_imaging::working::{letterbox, letterbox_geometry};
-use medfocus_lvlm::forward;
-use medfocus_lvlm::network::Network;
-use medfocus_model_gemma3::Backend;
+use medfocus_lvlm::network::{Family, Network};
+use medfocus_lvlm::{Backend, forward};
 use medfocus_phantom::{CaseOptions, Finding, FindingInstance, PixelBox, Renderer, sample_case};
 use medfocus_plugin_api::{GenerateRequest, GrayImage};
 use medfocus_torch::tch::{Kind, Tensor, no_grad};
 use ndarray::{Array2, s};
 use serde_json::{Map, Value, json};
 
+use super::architecture::IMAGE_SIDE;
 use super::corpus::Task;
+use super::student::Student;
 use crate::feed::FIRST_TEST_SEED;
 use crate::film::WORKING_SIDE;
 
@@ -78,21 +79,30 @@ fn working_box(found: PixelBox, height: usize, width: usize) -> PixelBox {
 
 /// Measures a checkpoint on `count` patients with and `count` without each finding; the tasks that
 /// generate text use the first `spoken` of each.
-pub fn evaluate(backend: &Backend, count: u64, spoken: usize) -> Result<Value> {
+pub fn evaluate<S: Student>(
+    backend: &Backend<S::Family>,
+    count: u64,
+    spoken: usize,
+) -> Result<Value> {
     let mut report = Map::new();
     for finding in Finding::ALL {
         let exams = exams(finding, count);
-        let row = no_grad(|| measure(backend, finding, &exams, spoken))?;
+        let row = no_grad(|| measure::<S>(backend, finding, &exams, spoken))?;
         println!("{}: {row}", finding.name());
         report.insert(finding.name().to_owned(), row);
     }
     Ok(Value::Object(report))
 }
 
-fn measure(backend: &Backend, finding: Finding, exams: &[Exam], spoken: usize) -> Result<Value> {
+fn measure<S: Student>(
+    backend: &Backend<S::Family>,
+    finding: Finding,
+    exams: &[Exam],
+    spoken: usize,
+) -> Result<Value> {
     let (positive, negative): (Vec<&Exam>, Vec<&Exam>) =
         exams.iter().partition(|exam| exam.found.is_some());
-    let ask = |images: &[Array2<u8>]| chances(backend, finding, images);
+    let ask = |images: &[Array2<u8>]| chances::<S>(backend, finding, images);
     let plain = |exams: &[&Exam]| {
         exams
             .iter()
@@ -120,7 +130,10 @@ fn measure(backend: &Backend, finding: Finding, exams: &[Exam], spoken: usize) -
         .take(spoken)
         .chain(negative.iter().take(spoken))
     {
-        let say = |task: Task| say(backend, task.question(finding.name()), &exam.image);
+        let say = |task: Task| {
+            let question = task.question(finding.name(), S::BOXES);
+            say(backend, question, &exam.image)
+        };
         let (reasoning, drawn, named) = (
             say(Task::Reasoning)?,
             say(Task::Boxes)?,
@@ -128,8 +141,10 @@ fn measure(backend: &Backend, finding: Finding, exams: &[Exam], spoken: usize) -
         );
         let outcomes = match &exam.found {
             Some((instance, there)) => {
-                let share =
-                    parse_box(&drawn).map_or(0.0, |drawn| intersection_over_union(drawn, *there));
+                let side = WORKING_SIDE as f64;
+                let share = S::BOXES.read(&drawn).map_or(0.0, |drawn| {
+                    intersection_over_union(drawn.map(|share| share * side), *there)
+                });
                 overlap += share;
                 boxes += 1;
                 let region = format!("[\"{}\"]", instance.region_phrase());
@@ -167,10 +182,15 @@ fn measure(backend: &Backend, finding: Finding, exams: &[Exam], spoken: usize) -
 }
 
 /// Probability of "Yes" against "No" for each image.
-fn chances(backend: &Backend, finding: Finding, images: &[Array2<u8>]) -> Result<Vec<f64>> {
+fn chances<S: Student>(
+    backend: &Backend<S::Family>,
+    finding: Finding,
+    images: &[Array2<u8>],
+) -> Result<Vec<f64>> {
     let (model, prompter) = (backend.network(), backend.prompter());
-    let grid = model.config().grid();
-    let ids = prompter.question(&Task::Direct.question(finding.name()), grid.tokens())?;
+    let grid = model.grid(IMAGE_SIDE as i64, IMAGE_SIDE as i64);
+    let question = Task::Direct.question(finding.name(), S::BOXES);
+    let ids = prompter.question(&question, grid.tokens())?;
     let words = Tensor::from_slice(&[prompter.first_token("Yes")?, prompter.first_token("No")?]);
     let pixels: Vec<Tensor> = images
         .iter()
@@ -188,7 +208,7 @@ fn chances(backend: &Backend, finding: Finding, images: &[Array2<u8>]) -> Result
     )?)
 }
 
-fn say(backend: &Backend, question: String, image: &Array2<u8>) -> Result<String> {
+fn say<F: Family>(backend: &Backend<F>, question: String, image: &Array2<u8>) -> Result<String> {
     let request = GenerateRequest::new(
         GrayImage::from_array(image.clone()).map_err(|error| anyhow!("{error}"))?,
         question,
@@ -228,16 +248,6 @@ fn verdict(text: &str) -> Option<bool> {
         .next_back()
 }
 
-/// The first box of a JSON list, in pixels of the working image.
-fn parse_box(text: &str) -> Option<[f64; 4]> {
-    let boxes: Vec<[f64; 4]> = serde_json::from_str(text).ok()?;
-    Some(
-        boxes
-            .first()?
-            .map(|thousandths| thousandths / 1000.0 * WORKING_SIDE as f64),
-    )
-}
-
 fn intersection_over_union([y1, x1, y2, x2]: [f64; 4], there: PixelBox) -> f64 {
     let [ty1, tx1, ty2, tx2] = [there.y1, there.x1, there.y2, there.x2].map(|pixel| pixel as f64);
     let common = (y2.min(ty2) - y1.max(ty1)).max(0.0) * (x2.min(tx2) - x1.max(tx1)).max(0.0);
@@ -253,7 +263,7 @@ fn round(share: f64) -> f64 {
 }
 
 /// The checkpoint of this folder, in f32 on the CPU.
-pub fn open(folder: &std::path::Path) -> Result<Backend> {
+pub fn open<S: Student>(folder: &std::path::Path) -> Result<Backend<S::Family>> {
     Backend::from_folder(folder, medfocus_torch::tch::Device::Cpu, Kind::Float, 32)
         .with_context(|| format!("{} is not a checkpoint", folder.display()))
 }
@@ -277,11 +287,10 @@ mod tests {
             x2: 112,
             y2: 112,
         };
-        let drawn = parse_box("[[0, 250, 500, 500]]").unwrap();
-        assert_eq!(intersection_over_union(drawn, there), 1.0);
-        let half = parse_box("[[0, 250, 250, 500]]").unwrap();
+        let whole = [0.0, 56.0, 112.0, 112.0];
+        assert_eq!(intersection_over_union(whole, there), 1.0);
+        let half = [0.0, 56.0, 56.0, 112.0];
         assert_eq!(intersection_over_union(half, there), 0.5);
-        assert_eq!(parse_box("[]"), None);
     }
 
     #[test]
