@@ -8,9 +8,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use medfocus_plugin_api::{AnswerSpan, Token, file};
+use medfocus_plugin_api::{AnswerSpan, Token};
+use medfocus_torch::tokenizer::{self, Tokenizer};
 use minijinja::{Environment, context};
-use tokenizers::Tokenizer;
 
 use crate::bytes::{Bytes, shown};
 use crate::chat::{TEMPLATE, TokenText, TokenizerSettings, compile};
@@ -44,14 +44,7 @@ impl Prompter {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a folder.
     pub fn from_folder<F: Family>(folder: &Path, config: &F::Config) -> Result<Self> {
         let path = folder.join("tokenizer.json");
-        let text = file::read_to_string(&path).map_err(|error| Error::unreadable(&path, error))?;
-        let mut tokenizer: Tokenizer = text.parse().map_err(|error| Error::File {
-            path: path.clone(),
-            reason: format!("is not a readable tokenizer ({error})"),
-        })?;
-        tokenizer.with_padding(None);
-        let _ = tokenizer.with_truncation(None);
-
+        let tokenizer = tokenizer::open(&path)?;
         let settings = TokenizerSettings::from_folder(folder)?;
         let text_of = |id: i64, what: &str| {
             u32::try_from(id)

@@ -5,6 +5,7 @@
 //! - [`checkpoint`]: memory-mapped safetensors files behind it;
 //! - [`settings`]: the JSON files beside them;
 //! - [`pixels`]: images resized and normalised as those files say;
+//! - [`tokenizer`]: the tokenizer beside them;
 //! - [`grad`]: the autograd mode, restored even when a panic unwinds;
 //! - [`denormals`]: arithmetic that does not stumble over tiny numbers;
 //! - [`interop`]: tensors handed to other plugins without a copy;
@@ -23,6 +24,7 @@ pub mod nn;
 mod noise;
 pub mod pixels;
 pub mod settings;
+pub mod tokenizer;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -86,7 +86,7 @@ pub fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T> {
 }
 
 /// What `parse` makes of a file; what it has against the configuration is said of the file.
-fn read<T>(path: PathBuf, advice: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+pub fn read<T>(path: PathBuf, advice: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     let text = file::read_to_string(&path).map_err(|error| Error::File {
         path: path.clone(),
         reason: format!("cannot be read ({error}); {advice}"),

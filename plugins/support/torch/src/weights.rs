@@ -110,7 +110,7 @@ impl Weights {
             },
             Source::Blueprint(wanted) => {
                 wanted.borrow_mut().insert(name.to_owned(), shape.to_vec());
-                Tensor::f_zeros([1], (Kind::Float, Device::Cpu))?.f_expand(shape, false)?
+                Tensor::f_zeros([0; 0], (Kind::Float, Device::Cpu))?.f_expand(shape, false)?
             }
         };
         let found = tensor.size();
@@ -143,6 +143,21 @@ impl Weights {
         names.retain(|name| !taken.contains(name));
         names.sort();
         names
+    }
+
+    /// Refuses tensors that were never asked for, unless they are `known` not to matter: they mean that the configuration
+    /// describes another model.
+    pub fn check_unused(&self, known: impl Fn(&str) -> bool) -> Result<()> {
+        let mut unused = self.unused();
+        unused.retain(|name| !known(name));
+        match unused.first() {
+            None => Ok(()),
+            Some(first) => Err(Error::Checkpoint(format!(
+                "{} of the tensors in {} have no place in the network that config.json describes, the first is {first}",
+                unused.len(),
+                self.origin()
+            ))),
+        }
     }
 
     /// Name and shape of everything asked for so far, if these weights are a blueprint.
@@ -198,6 +213,9 @@ mod tests {
         let weights = memory(&["a", "c", "b"]);
         let _b = weights.get("b", &[2, 3]).unwrap();
         assert_eq!(weights.unused(), ["a", "c"]);
+        let left = weights.check_unused(|name| name == "a").unwrap_err();
+        assert!(left.to_string().contains("1 of the tensors"), "{left}");
+        weights.check_unused(|name| name != "b").unwrap();
     }
 
     #[test]
@@ -242,6 +260,7 @@ mod tests {
         let weights = Weights::blueprint();
         let huge = weights.get("w", &[1 << 20, 1 << 20]).unwrap();
         assert_eq!(huge.size(), [1 << 20, 1 << 20]);
+        assert_eq!(weights.get("number", &[]).unwrap().size(), [0; 0]);
         assert_eq!(weights.wanted()["w"], [1 << 20, 1 << 20]);
     }
 }

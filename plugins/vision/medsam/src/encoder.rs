@@ -1,7 +1,7 @@
 //! The image encoder: a ViT whose layers attend in windows, a few of them globally (Li et al., ViTDet, ECCV
 //! 2022), and a neck of two convolutions.
 
-use medfocus_torch::nn::LayerNorm;
+use medfocus_torch::nn::{LayerNorm, Patches};
 use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
@@ -13,9 +13,8 @@ use crate::layers::{CHANNEL_NORM_EPS, Mlp, channel_norm};
 /// The image encoder.
 #[derive(Debug)]
 pub struct ImageEncoder {
-    patch_weight: Tensor,
-    patch_bias: Tensor,
-    patch_size: i64,
+    patches: Patches,
+    grid: i64,
     positions: Option<Tensor>,
     layers: Vec<EncoderLayer>,
     neck: Neck,
@@ -40,15 +39,18 @@ struct Neck {
 impl ImageEncoder {
     /// Takes its parameters under `vision_encoder`.
     pub fn new(config: &VisionConfig, weights: &Weights) -> Result<Self> {
-        let (width, patch, grid) = (config.hidden_size, config.patch_size, config.grid());
+        let (width, grid) = (config.hidden_size, config.grid());
         let positions = || weights.get("vision_encoder.pos_embed", &[1, grid, grid, width]);
         Ok(Self {
-            patch_weight: weights.get(
-                "vision_encoder.patch_embed.projection.weight",
-                &[width, config.num_channels, patch, patch],
+            patches: Patches::new(
+                weights,
+                "vision_encoder.patch_embed.projection",
+                config.num_channels,
+                config.patch_size,
+                width,
+                true,
             )?,
-            patch_bias: weights.get("vision_encoder.patch_embed.projection.bias", &[width])?,
-            patch_size: patch,
+            grid,
             positions: config.use_abs_pos.then(positions).transpose()?,
             layers: (0..config.num_hidden_layers)
                 .map(|layer| EncoderLayer::new(config, weights, layer))
@@ -66,18 +68,9 @@ impl ImageEncoder {
     ///
     /// Before each layer it tells `watch` how many are done; an error of it stops the work.
     pub fn forward(&self, pixels: &Tensor, watch: &dyn Fn(usize) -> Result<()>) -> Result<Tensor> {
-        let patches = pixels
-            .f_conv2d(
-                &self.patch_weight,
-                Some(&self.patch_bias),
-                self.patch_size,
-                0,
-                1,
-                1,
-            )?
-            .f_permute([0, 2, 3, 1])?
-            // Sums keep the layout of their parts, and every layer would pay for a transposed one.
-            .f_contiguous()?;
+        let grid = self.grid;
+        let patches = self.patches.forward(pixels)?;
+        let patches = patches.f_reshape([-1, grid, grid, patches.size3()?.2])?;
         let mut x = match &self.positions {
             Some(positions) => patches.f_add(positions)?,
             None => patches,

@@ -10,11 +10,11 @@ use std::path::Path;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
+use crate::Result;
 use crate::config::Config;
 use crate::decoder::{Decoded, MaskDecoder};
 use crate::encoder::ImageEncoder;
 use crate::prompt::PromptEncoder;
-use crate::{Error, Result};
 
 /// SAM: an image is encoded once, then any number of boxes is decoded.
 #[derive(Debug)]
@@ -51,13 +51,8 @@ impl Sam {
             prompts,
             config,
         };
-        match weights.unused().as_slice() {
-            [] => Ok(model),
-            [first, ..] => Err(Error::Checkpoint(format!(
-                "{} holds tensor {first}, which config.json has no place for: this is another model's checkpoint",
-                weights.origin()
-            ))),
-        }
+        weights.check_unused(|_| false)?;
+        Ok(model)
     }
 
     /// Name and shape of every parameter of this configuration.

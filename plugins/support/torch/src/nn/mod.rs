@@ -5,8 +5,10 @@
 
 mod activation;
 mod attention;
+mod encoder;
 mod mlp;
 mod norm;
+mod patches;
 mod rotary;
 
 use tch::Tensor;
@@ -18,8 +20,10 @@ pub use activation::Activation;
 pub use attention::{
     attention_map, blocked_score, fused_attention, merge_heads, repeat_heads, split_heads,
 };
+pub use encoder::{EncoderLayer, EncoderShape};
 pub use mlp::GatedMlp;
 pub use norm::{LayerNorm, RmsNorm};
+pub use patches::Patches;
 pub use rotary::{Rotary, frequencies};
 
 /// `y = x Wᵀ + b`.
