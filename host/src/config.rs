@@ -1,9 +1,11 @@
 //! The config: defaults, a file, `MEDFOCUS_*`, `--set`, in this order, the later over the earlier.
 
 mod filling;
+mod model_file;
 pub(crate) mod relative;
 
 pub use filling::Filling;
+pub use model_file::{ModelFile, Published};
 
 use std::{
     collections::BTreeMap,

@@ -10,18 +10,21 @@ use std::{
 
 use figment::value::Dict;
 use medfocus_plugin_api::{
-    Client, DatasetReader, Error, Kind, Result, abi::ComponentBox, manifest::ComponentManifest,
+    Client, DatasetReader, Error, ErrorKind, Kind, ModelInfo, Result, VisionLanguageModel,
+    abi::ComponentBox, manifest::ComponentManifest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    config::{Filling, Layers, relative},
+    config::{Filling, Layers, ModelFile, relative},
     libtorch::Libtorch,
     params,
     plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session, nearest},
 };
 
+/// The parameter with which a model only looks at its checkpoint.
+const INSPECT: &str = "inspect";
 /// The component that leaves a slot empty.
 const NOTHING: &str = "none";
 
@@ -58,6 +61,8 @@ pub struct Recipe {
     pub provenance: Provenance,
     /// What the config puts into its slots.
     slots: BTreeMap<String, Recipe>,
+    /// How to get what it needs and is not there.
+    how_to_get: Option<String>,
 }
 
 /// A component ready to be called.
@@ -178,10 +183,40 @@ impl Workbench {
     ///
     /// There is no such model.
     pub fn plan_model(&self, text: &str, overrides: Dict) -> Result<Recipe> {
-        let mut filling = self.model_filling(text)?;
+        let file = self.model_file(text)?;
+        let mut filling = match &file {
+            Some(file) => file.filling(),
+            None => named_with_folder(text),
+        };
         filling.params.extend(self.layers.config.model.clone());
         filling.params.extend(overrides);
-        self.recipe(Kind::Model, &filling, None)
+        Ok(Recipe {
+            how_to_get: file.and_then(|file| file.how_to_get()),
+            ..self.recipe(Kind::Model, &filling, None)?
+        })
+    }
+
+    /// Says what the model of `--model` is without reading its weights, if its component can; else it is loaded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Workbench::model`].
+    pub fn inspect_model(&self, text: &str, device: Option<&str>) -> Result<ModelInfo> {
+        let mut overrides = on(device);
+        if inspects(&self.plan_model(text, Dict::new())?.manifest) {
+            overrides.insert(INSPECT.to_owned(), true.into());
+        }
+        let recipe = self.plan_model(text, overrides)?;
+        VisionLanguageModel::info(&self.make(&recipe, None)?.client())
+    }
+
+    /// Models, as `COMPONENT=FOLDER`, that this folder may be a checkpoint of: each that can look at one.
+    pub fn models_of(&self, folder: &str) -> Vec<String> {
+        let models = self.registry.components(Kind::Model);
+        models
+            .filter(|(_, manifest)| inspects(manifest))
+            .map(|(_, manifest)| format!("{}={folder}", manifest.name))
+            .collect()
     }
 
     /// A method for a model; the config fills its other slots.
@@ -275,6 +310,7 @@ impl Workbench {
             plugin: plugin.clone(),
             manifest: manifest.clone(),
             slots,
+            how_to_get: None,
         })
     }
 
@@ -383,6 +419,10 @@ impl Workbench {
         let params = &recipe.provenance.params;
         let component = library
             .create(name, &Value::Object(params.clone()), host)
+            .map_err(|error| match &recipe.how_to_get {
+                Some(how) if error.kind == ErrorKind::Missing => error.with_hint(how),
+                _ => error,
+            })
             .map_err(|error| self.wrong(&recipe.manifest, params, error))?;
         tracing::debug!(component = name, "made");
         Ok(component)
@@ -431,13 +471,14 @@ impl Workbench {
         Ok(provenance)
     }
 
-    fn model_filling(&self, text: &str) -> Result<Filling> {
-        if let Some((component, folder)) = text.split_once('=') {
-            return Ok(Filling {
-                component: component.to_owned(),
-                params: [("path".to_owned(), folder.into())].into(),
-                slots: BTreeMap::new(),
-            });
+    /// The file of this name in a model folder; None for `COMPONENT=FOLDER`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or it is broken.
+    pub fn model_file(&self, text: &str) -> Result<Option<ModelFile>> {
+        if text.contains('=') {
+            return Ok(None);
         }
         let file = format!("{text}.toml");
         let folders = &self.layers.config.model_folders;
@@ -454,12 +495,28 @@ impl Workbench {
                 .with_hint("name a file there, or write --model COMPONENT=FOLDER, as gemma3=path/to/checkpoint"));
         };
         relative::read(&path)
+            .map(Some)
             .map_err(|error| Error::invalid(format!("model {}: {error}", path.display())))
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A model given as `COMPONENT=FOLDER`.
+fn named_with_folder(text: &str) -> Filling {
+    let (component, folder) = text.split_once('=').unwrap_or((text, ""));
+    Filling {
+        component: component.to_owned(),
+        params: [("path".to_owned(), folder.into())].into(),
+        slots: BTreeMap::new(),
+    }
+}
+
+/// Whether a model can look at a checkpoint without reading its weights.
+fn inspects(manifest: &ComponentManifest) -> bool {
+    manifest.params["properties"].get(INSPECT).is_some()
 }
 
 /// The parameters that `--device` sets.

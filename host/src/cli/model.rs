@@ -4,8 +4,8 @@ use std::{borrow::Cow, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use medfocus_plugin_api::{
-    AnswerSpan, Dtype, Error, GenerateRequest, Result, ScoreRequest, Tensor, TraceRequest,
-    VisionLanguageModel, Want,
+    AnswerSpan, Dtype, Error, ErrorKind, GenerateRequest, ModelInfo, Result, ScoreRequest, Tensor,
+    TraceRequest, VisionLanguageModel, Want,
 };
 use ndarray::{Array1, Ix2};
 use serde_json::json;
@@ -15,8 +15,17 @@ use crate::{study::Study, workbench::Workbench};
 
 #[derive(Subcommand)]
 pub enum Model {
-    /// Say what a model is
+    /// Say what a model is, reading no weights where it need not
     Info(Which),
+    /// Check a checkpoint folder without loading it: configuration, every tensor, tokenizer, chat template, image processor
+    Check {
+        /// A folder, COMPONENT=FOLDER, or a name from the model folders
+        #[arg(value_name = "FOLDER|MODEL")]
+        what: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Answer a question
     Generate {
         #[command(flatten)]
@@ -111,6 +120,7 @@ impl Model {
     pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
         match self {
             Self::Info(which) => info(bench, &which),
+            Self::Check { what, json } => return check(bench, &what, json),
             Self::Generate {
                 which,
                 question,
@@ -146,10 +156,16 @@ impl Model {
 }
 
 fn info(bench: &Workbench, which: &Which) -> Result<()> {
-    let info = which.load(bench)?.info()?;
+    terminal::attend(&bench.session);
+    let info = bench.inspect_model(&which.model, which.device.as_deref())?;
     if which.json {
         return print_json(&info);
     }
+    describe(&info);
+    Ok(())
+}
+
+fn describe(info: &ModelInfo) {
     println!(
         "{} with {} parameters, {} on {}",
         info.family, info.parameters, info.dtype, info.device
@@ -162,8 +178,51 @@ fn info(bench: &Workbench, which: &Which) -> Result<()> {
         info.grid.0,
         info.grid.1
     );
-    println!("{}", info.digest);
-    Ok(())
+}
+
+/// The exit code says whether the checkpoint is whole.
+fn check(bench: &Workbench, what: &str, json: bool) -> Result<ExitCode> {
+    terminal::attend(&bench.session);
+    let outcome = look(bench, what);
+    match &outcome {
+        Ok(info) if json => print_json(&json!({"whole": true, "model": info}))?,
+        Ok(info) => {
+            println!("{what} is whole");
+            describe(info);
+        }
+        Err(error) if json => print_json(&json!({"whole": false, "fault": error.to_string()}))?,
+        Err(error) => println!("{error}"),
+    }
+    Ok(ExitCode::from(u8::from(outcome.is_err())))
+}
+
+/// What a checkpoint is. Of a bare folder every model is asked, and the answer of the one that runs its architecture counts.
+fn look(bench: &Workbench, what: &str) -> Result<ModelInfo> {
+    let folder = std::path::Path::new(what);
+    if what.contains('=') || !(folder.is_dir() || what.contains('/')) {
+        let info = bench.inspect_model(what, None)?;
+        let file = bench.model_file(what)?;
+        return match file.and_then(|file| file.checkpoint) {
+            Some(meant) if meant.parameters != info.parameters => Err(Error::invalid(format!(
+                "this checkpoint has {} parameters where {} has {}: it is another one",
+                info.parameters, meant.repository, meant.parameters
+            ))),
+            _ => Ok(info),
+        };
+    }
+    let mut fault = None;
+    for model in bench.models_of(what) {
+        match bench.inspect_model(&model, None) {
+            Err(error) if error.kind == ErrorKind::Unsupported => {
+                fault.get_or_insert(error);
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(fault.unwrap_or_else(|| {
+        Error::missing("no model is installed that can look at a checkpoint")
+            .with_hint("see `medfocus plugins list`, or load it with `medfocus model info`")
+    }))
 }
 
 fn generate(

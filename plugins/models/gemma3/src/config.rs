@@ -143,12 +143,7 @@ impl Config {
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: RawConfig = settings::parse_json(text)?;
-        if raw.model_type != "gemma3" {
-            return refuse(format!(
-                "model_type is {:?}, but this backend runs gemma3 (Gemma 3, MedGemma) with its image tower",
-                raw.model_type
-            ));
-        }
+        settings::check_architecture(&raw.model_type, "gemma3", "Gemma 3 and MedGemma with their image tower")?;
         let config = Self {
             eos: raw
                 .eos_token_id

@@ -131,12 +131,7 @@ impl Config {
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: RawConfig = settings::parse_json(text)?;
-        if raw.model_type != "qwen2_5_vl" {
-            return refuse(format!(
-                "model_type is {:?}, but this backend runs qwen2_5_vl",
-                raw.model_type
-            ));
-        }
+        settings::check_architecture(&raw.model_type, "qwen2_5_vl", "Qwen2.5-VL")?;
         let decoder: RawText = match raw.text_config {
             Some(nested) => serde_json::from_value(nested)
                 .map_err(|error| Error::Config(format!("text_config: {error}")))?,

@@ -33,13 +33,15 @@ medfocus_plugin_api::params! {
         pub randomise: u32 = 0;
         /// Seed of that noise.
         pub randomise_seed: u64 = 0;
+        /// Only look at the checkpoint, reading no weights: say what it is, or what is wrong with it. It then answers nothing.
+        pub inspect: bool = false;
     }
 }
 
 /// A family's checkpoint behind the host's interface.
 pub struct Lvlm<F: Family> {
-    /// libtorch's tensors may move between threads but not be shared by them.
-    backend: Mutex<Backend<F>>,
+    /// libtorch's tensors may move between threads but not be shared by them. None if the checkpoint was only looked at.
+    backend: Option<Mutex<Backend<F>>>,
     info: ModelInfo,
     context: Context,
 }
@@ -74,13 +76,17 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     let facts = F::facts(&config);
     let device = device::resolve(request)?;
     let kind = precision.kind(device);
-    let mut weights = Weights::open(folder, device, kind)?;
-    if settings.randomise > 0 {
-        let layers = settings.randomise as usize;
-        let depth = facts.layers.len();
-        weights = randomised::<F>(weights, depth, layers, settings.randomise_seed)?;
-    }
-    let network = F::network(&config, &weights)?;
+    let network = if settings.inspect {
+        outline::<F>(&config, &Weights::outline(folder, device, kind)?)?
+    } else {
+        let mut weights = Weights::open(folder, device, kind)?;
+        if settings.randomise > 0 {
+            let layers = settings.randomise as usize;
+            let depth = facts.layers.len();
+            weights = randomised::<F>(weights, depth, layers, settings.randomise_seed)?;
+        }
+        F::network(&config, &weights)?
+    };
     let parameters = parameters::<F>(&config)?;
     let limit = (settings.batch > 0).then_some(settings.batch);
     let backend = Backend::with_network(network, config, folder, limit)?;
@@ -93,8 +99,11 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     );
     let (height, width) = backend.processor().size(working.0, working.1)?;
     let grid = backend.grid(working)?;
-    let mut info = ModelInfo::new(F::NAME, digest(settings, device, kind)?);
-    info.abilities = Lvlm::<F>::ABILITIES.to_vec();
+    let mut info = ModelInfo::new(F::NAME, String::new());
+    if !settings.inspect {
+        info.digest = digest(settings, device, kind)?;
+        info.abilities = Lvlm::<F>::ABILITIES.to_vec();
+    }
     info.parameters = parameters;
     info.device = device_name(device);
     info.dtype = kind_name(kind).to_owned();
@@ -108,7 +117,7 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     info.batch = Some(batch.into());
     Ok(Lvlm {
         info,
-        backend: Mutex::new(backend),
+        backend: (!settings.inspect).then(|| Mutex::new(backend)),
         context,
     })
 }
@@ -132,6 +141,19 @@ fn randomised<F: Family>(
     Ok(weights.randomised(prefixes, seed))
 }
 
+/// The network over weights that are only looked at. Whatever is wrong with them is told together.
+fn outline<F: Family>(config: &F::Config, weights: &Weights) -> Result<F::Network> {
+    let network = F::network(config, weights);
+    let mut faults = weights.faults().into_iter();
+    match (faults.next(), faults.len()) {
+        (None, _) => network,
+        (Some(only), 0) => Err(only),
+        (Some(first), others) => Err(Error::Checkpoint(format!(
+            "{first}; {others} other tensors are missing or differ as well"
+        ))),
+    }
+}
+
 /// How many numbers the parameters of this configuration are.
 fn parameters<F: Family>(config: &F::Config) -> Result<u64> {
     let blueprint = Weights::blueprint();
@@ -144,8 +166,11 @@ fn parameters<F: Family>(config: &F::Config) -> Result<u64> {
 
 impl<F: Family> Lvlm<F> {
     /// The backend is never left half changed, so a panic in another call does not spoil it.
-    fn backend(&self) -> MutexGuard<'_, Backend<F>> {
-        self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backend(&self) -> Result<MutexGuard<'_, Backend<F>>> {
+        let backend = self.backend.as_ref().ok_or_else(|| {
+            Error::Request("with `inspect` a model is only looked at; it answers nothing".to_owned())
+        })?;
+        Ok(backend.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn watch<'a>(&'a self, what: &'a str) -> impl Fn(usize, usize) -> Result<()> + 'a {
@@ -164,16 +189,16 @@ impl<F: Family> VisionLanguageModel for Lvlm<F> {
 
     fn generate(&self, request: &GenerateRequest) -> api::Result<Generation> {
         Ok(self
-            .backend()
+            .backend()?
             .generate(request, &self.watch("generating"))?)
     }
 
     fn score(&self, request: &ScoreRequest) -> api::Result<Scores> {
-        Ok(self.backend().score(request, &self.watch("scoring"))?)
+        Ok(self.backend()?.score(request, &self.watch("scoring"))?)
     }
 
     fn trace(&self, request: &TraceRequest) -> api::Result<Trace> {
-        Ok(self.backend().trace(request, &self.watch("tracing"))?)
+        Ok(self.backend()?.trace(request, &self.watch("tracing"))?)
     }
 }
 

@@ -162,13 +162,23 @@ impl Checkpoint {
 
     /// Copies one tensor to the CPU in the number format of the file.
     pub fn read(&self, name: &str) -> Result<Tensor> {
-        let Some(&shard) = self.shard_of.get(name) else {
-            return Err(Error::MissingTensor {
+        self.shard(name)?.read(name)
+    }
+
+    /// The shape of a tensor whose format could be read. Reads headers alone.
+    pub fn shape(&self, name: &str) -> Result<Vec<i64>> {
+        let (_, shape, _) = self.shard(name)?.parameter(name)?;
+        Ok(shape)
+    }
+
+    fn shard(&self, name: &str) -> Result<&Shard> {
+        match self.shard_of.get(name) {
+            Some(&shard) => Ok(&self.shards[shard]),
+            None => Err(Error::MissingTensor {
                 name: name.to_owned(),
                 origin: self.folder.display().to_string(),
-            });
-        };
-        self.shards[shard].read(name)
+            }),
+        }
     }
 }
 
@@ -196,6 +206,12 @@ impl Shard {
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
+        let (kind, shape, data) = self.parameter(name)?;
+        Ok(Tensor::f_from_data_size(data, &shape, kind)?)
+    }
+
+    /// Number format, shape and bytes of a tensor that a network can compute with.
+    fn parameter(&self, name: &str) -> Result<(Kind, Vec<i64>, &[u8])> {
         let (dtype, shape, data) = self.view(name)?;
         let kind = kind_of(dtype).ok_or_else(|| Error::File {
             path: self.path.clone(),
@@ -203,8 +219,7 @@ impl Shard {
                 "tensor {name} has the number format {dtype:?}: it is quantised; take the unquantised checkpoint"
             ),
         })?;
-        let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-        Ok(Tensor::f_from_data_size(data, &shape, kind)?)
+        Ok((kind, shape.iter().map(|&n| n as i64).collect(), data))
     }
 
     /// Number format, shape and bytes of a tensor.

@@ -28,6 +28,10 @@ pub enum Error {
     #[error("the model configuration is not usable: {0}")]
     Config(String),
 
+    /// The checkpoint is another architecture's.
+    #[error("{0}")]
+    Architecture(String),
+
     /// The weights are not those of the configuration.
     #[error("the checkpoint is not usable: {0}")]
     Checkpoint(String),
@@ -103,6 +107,7 @@ impl From<Error> for api::Error {
             | Error::Checkpoint(_)
             | Error::MissingTensor { .. }
             | Error::Shape { .. } => Self::missing(message),
+            Error::Architecture(_) => Self::unsupported(message),
             Error::Torch(_) => Self::internal(message),
         }
     }

@@ -71,6 +71,16 @@ pub fn processor<T: PartialEq>(folder: &Path, parse: impl Fn(&str) -> Result<T>)
     Ok(found)
 }
 
+/// Refuses a `model_type` that is not the one which is run here.
+pub fn check_architecture(model_type: &str, runs: &str, called: &str) -> Result<()> {
+    if model_type == runs {
+        return Ok(());
+    }
+    Err(Error::Architecture(format!(
+        "model_type is {model_type:?}, but this plugin runs {runs} ({called})"
+    )))
+}
+
 /// The image processor's settings from the text of either file.
 pub fn parse_processor<T: DeserializeOwned>(text: &str) -> Result<T> {
     let mut json: Value = parse_json(text)?;
@@ -92,6 +102,9 @@ pub fn read<T>(path: PathBuf, advice: &str, parse: impl FnOnce(&str) -> Result<T
         reason: format!("cannot be read ({error}); {advice}"),
     })?;
     parse(&text).map_err(|error| match error {
+        Error::Architecture(reason) => {
+            Error::Architecture(format!("{}: {reason}", path.display()))
+        }
         Error::Config(reason) => Error::File { path, reason },
         other => other,
     })

@@ -27,6 +27,7 @@ enum Source {
     Folder(Checkpoint, Device, Kind),
     Memory(HashMap<String, Tensor>),
     Blueprint(RefCell<BTreeMap<String, Vec<i64>>>),
+    Outline(Checkpoint, Device, Kind, RefCell<Vec<Error>>),
 }
 
 impl Weights {
@@ -47,6 +48,17 @@ impl Weights {
     /// Records what is asked for and answers with zeros that take no memory.
     pub fn blueprint() -> Self {
         Self::new(Source::Blueprint(RefCell::default()))
+    }
+
+    /// Looks at the headers of a folder alone, and answers with zeros that take no memory, as if on `device` in `kind`. What is missing or has another shape
+    /// or format is collected for [`faults`](Self::faults) instead of refused, so that all of it can be told at once.
+    pub fn outline(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
+        Ok(Self::new(Source::Outline(
+            Checkpoint::open(folder)?,
+            device,
+            kind,
+            RefCell::default(),
+        )))
     }
 
     /// Replaces every parameter whose name begins with one of these by Gaussian noise with the
@@ -70,7 +82,9 @@ impl Weights {
     /// Whether a tensor of this name can be had. A blueprint holds none.
     pub fn contains(&self, name: &str) -> bool {
         match &self.source {
-            Source::Folder(checkpoint, ..) => checkpoint.contains(name),
+            Source::Folder(checkpoint, ..) | Source::Outline(checkpoint, ..) => {
+                checkpoint.contains(name)
+            }
             Source::Memory(tensors) => tensors.contains_key(name),
             Source::Blueprint(_) => false,
         }
@@ -79,7 +93,9 @@ impl Weights {
     /// Whether the two are one tensor, number by number; false if one is not there.
     pub fn same(&self, one: &str, other: &str) -> bool {
         match &self.source {
-            Source::Folder(checkpoint, ..) => checkpoint.same(one, other),
+            Source::Folder(checkpoint, ..) | Source::Outline(checkpoint, ..) => {
+                checkpoint.same(one, other)
+            }
             Source::Memory(tensors) => {
                 tensors.get(one).is_some() && tensors.get(one) == tensors.get(other)
             }
@@ -110,7 +126,20 @@ impl Weights {
             },
             Source::Blueprint(wanted) => {
                 wanted.borrow_mut().insert(name.to_owned(), shape.to_vec());
-                Tensor::f_zeros([0; 0], (Kind::Float, Device::Cpu))?.f_expand(shape, false)?
+                stand_in(shape, Device::Cpu, Kind::Float)?
+            }
+            Source::Outline(checkpoint, device, kind, faults) => {
+                match checkpoint.shape(name) {
+                    Ok(found) if found == shape => {}
+                    Ok(found) => faults.borrow_mut().push(Error::Shape {
+                        name: name.to_owned(),
+                        origin: self.origin(),
+                        found,
+                        expected: shape.to_vec(),
+                    }),
+                    Err(error) => faults.borrow_mut().push(error),
+                }
+                stand_in(shape, *device, *kind)?
             }
         };
         let found = tensor.size();
@@ -124,7 +153,7 @@ impl Weights {
         }
         self.taken.borrow_mut().insert(name.to_owned());
         match &self.noise {
-            Some(noise) if noise.replaces(name) && !self.is_blueprint() => Ok(noise
+            Some(noise) if noise.replaces(name) && self.holds_numbers() => Ok(noise
                 .like(name, &tensor)?
                 .f_to_kind(tensor.f_kind()?)?
                 .f_to_device(tensor.device())?),
@@ -132,11 +161,25 @@ impl Weights {
         }
     }
 
+    fn holds_numbers(&self) -> bool {
+        matches!(self.source, Source::Folder(..) | Source::Memory(_))
+    }
+
+    /// What an [outline](Self::outline) found wrong so far with the tensors that were asked for.
+    pub fn faults(&self) -> Vec<Error> {
+        match &self.source {
+            Source::Outline(.., faults) => faults.take(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Names that are there and were never asked for, sorted.
     pub fn unused(&self) -> Vec<String> {
         let taken = self.taken.borrow();
         let mut names: Vec<String> = match &self.source {
-            Source::Folder(checkpoint, ..) => checkpoint.names().map(str::to_owned).collect(),
+            Source::Folder(checkpoint, ..) | Source::Outline(checkpoint, ..) => {
+                checkpoint.names().map(str::to_owned).collect()
+            }
             Source::Memory(tensors) => tensors.keys().cloned().collect(),
             Source::Blueprint(_) => Vec::new(),
         };
@@ -164,18 +207,25 @@ impl Weights {
     pub fn wanted(&self) -> BTreeMap<String, Vec<i64>> {
         match &self.source {
             Source::Blueprint(wanted) => wanted.borrow().clone(),
-            Source::Folder(..) | Source::Memory(_) => BTreeMap::new(),
+            _ => BTreeMap::new(),
         }
     }
 
     /// Where the weights come from, for messages.
     pub fn origin(&self) -> String {
         match &self.source {
-            Source::Folder(checkpoint, ..) => checkpoint.folder().display().to_string(),
+            Source::Folder(checkpoint, ..) | Source::Outline(checkpoint, ..) => {
+                checkpoint.folder().display().to_string()
+            }
             Source::Memory(_) => "the given tensors".to_owned(),
             Source::Blueprint(_) => "the blueprint".to_owned(),
         }
     }
+}
+
+/// Zeros of this shape that take no memory.
+fn stand_in(shape: &[i64], device: Device, kind: Kind) -> Result<Tensor> {
+    Ok(Tensor::f_zeros([0; 0], (kind, device))?.f_expand(shape, false)?)
 }
 
 #[cfg(test)]

@@ -197,12 +197,7 @@ impl Config {
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: Raw = settings::parse_json(text)?;
-        if raw.model_type != "sam" {
-            return refuse(format!(
-                "model_type is {:?}, but this segmenter runs sam (SAM, MedSAM)",
-                raw.model_type
-            ));
-        }
+        settings::check_architecture(&raw.model_type, "sam", "SAM, MedSAM")?;
         let config = Self {
             vision: raw.vision_config,
             prompt: raw.prompt_encoder_config,

@@ -160,12 +160,7 @@ impl Config {
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: Raw = settings::parse_json(text)?;
-        if raw.model_type != "owlvit" {
-            return refuse(format!(
-                "model_type is {:?}, but this detector runs owlvit (OWL-ViT, its first version)",
-                raw.model_type
-            ));
-        }
+        settings::check_architecture(&raw.model_type, "owlvit", "OWL-ViT, its first version")?;
         let config = Self {
             text: raw.text_config.unwrap_or_default(),
             vision: raw.vision_config.unwrap_or_default(),
