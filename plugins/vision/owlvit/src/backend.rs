@@ -29,7 +29,8 @@ pub struct Seen {
 }
 
 impl Backend {
-    /// Loads a folder whose configuration is known; `device` and number format are asked for once its small files are.
+    /// Loads a Hugging Face checkpoint folder onto the device and in the number format of `place`, which is asked only
+    /// once the small files are known to be right.
     pub fn open(folder: &Path, place: impl FnOnce() -> Result<(Device, Kind)>) -> Result<Self> {
         let config = Config::from_folder(folder)?;
         let processor = Processor::from_folder(folder, config.vision.image_size)?;

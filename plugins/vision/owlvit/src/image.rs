@@ -43,7 +43,6 @@ impl ImageTower {
                 &format!("{base}.embeddings.position_embedding.weight"),
                 &[config.grid().pow(2) + 1, width],
             )?,
-            // As the reference spells it.
             pre_norm: norm(&format!("{base}.pre_layernorm"))?,
             layers: (0..config.num_hidden_layers)
                 .map(layer)
