@@ -130,12 +130,13 @@ fn maps_and_boxes_are_those_of_the_reference() {
     let mut bench = Workbench::new(layers);
 
     let mut wrong = Vec::new();
-    for checkpoint in ["hub", "saved"] {
-        let folder = fixtures().join("gemma3").join(checkpoint);
-        let model = format!("gemma3={}", folder.display());
+    for (family, checkpoint) in [("gemma3", "hub"), ("gemma3", "saved"), ("qwen2_5_vl", "hub")] {
+        let folder = fixtures().join(family).join(checkpoint);
+        let model = format!("{family}={}", folder.display());
         let model = bench.model(&model, Some("cpu")).unwrap();
         let cases = reference.cases().iter();
-        for case in cases.filter(|case| case["checkpoint"] == checkpoint) {
+        let own = |case: &&Value| case["family"] == family && case["checkpoint"] == checkpoint;
+        for case in cases.filter(own) {
             let task = reference.task(text(&case["answer"]));
             let fault = match attribute(&mut bench, &model, case, &task) {
                 Ok(heat) => reference.differs(case, &heat),
