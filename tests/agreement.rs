@@ -10,10 +10,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use common::{TEST, displaced, phantom};
 use medfocus::{config::Layers, study::Study, workbench::Workbench};
-use medfocus_attribution::{CONCEPTS, letterbox, mask_to_working};
+use medfocus_attribution::{letterbox, mask_to_working};
 use medfocus_method_medfocus::{
     Features, MedFocusParams, Pool, Reference, Refinement, Region, localise,
 };
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     BBox, GrayImage, Kind, Mask, Result, Sample, Segment, SegmentRequest, Segmenter, Working,
 };

@@ -23,13 +23,7 @@ const PUBLISHED: [(&str, &str); 6] = [
 ];
 
 /// Where a family's special tokens lie, by their ids in the fixture's tokenizer and in the published ones.
-const GEMMA: &[(u64, u64)] = &[
-    (4, 105),
-    (5, 106),
-    (6, 255_999),
-    (7, 256_000),
-    (8, 262_144),
-];
+const GEMMA: &[(u64, u64)] = &[(4, 105), (5, 106), (6, 255_999), (7, 256_000), (8, 262_144)];
 const QWEN: &[(&str, u64)] = &[
     ("<|endoftext|>", 151_643),
     ("<|im_start|>", 151_644),
@@ -106,9 +100,14 @@ impl Folder {
         let moved = |id: &Value, text: &str| -> u64 {
             let id = id.as_u64().unwrap();
             let special = if self.gemma {
-                GEMMA.iter().find(|(from, _)| *from == id).map(|(_, to)| *to)
+                GEMMA
+                    .iter()
+                    .find(|(from, _)| *from == id)
+                    .map(|(_, to)| *to)
             } else {
-                QWEN.iter().find(|(mark, _)| *mark == text).map(|(_, to)| *to)
+                QWEN.iter()
+                    .find(|(mark, _)| *mark == text)
+                    .map(|(_, to)| *to)
             };
             match special {
                 Some(id) => id,
@@ -153,7 +152,9 @@ impl Folder {
     }
 
     fn check(&self) -> Ran {
-        run(medfocus().args(["model", "check"]).arg(self.temporary.path()))
+        run(medfocus()
+            .args(["model", "check"])
+            .arg(self.temporary.path()))
     }
 }
 
@@ -248,15 +249,19 @@ fn each_fault_is_named() {
             let file = File::options().write(true).open(folder.path(SHARD));
             file.unwrap().set_len(100_000_000).unwrap();
         }),
-        ("qwen2_5_vl_3b", &["model.norm.weight", "not there"], |folder| {
-            folder.edit("model.safetensors.index.json", |index| {
-                index["weight_map"]["model.norm.weight"] = OTHER.into();
-            });
-            folder.edit_shard(|header| drop(header.remove("model.norm.weight")));
-            folder.edit("model.safetensors.index.json", |index| {
-                index["weight_map"]["model.norm.weight"] = SHARD.into();
-            });
-        }),
+        (
+            "qwen2_5_vl_3b",
+            &["model.norm.weight", "not there"],
+            |folder| {
+                folder.edit("model.safetensors.index.json", |index| {
+                    index["weight_map"]["model.norm.weight"] = OTHER.into();
+                });
+                folder.edit_shard(|header| drop(header.remove("model.norm.weight")));
+                folder.edit("model.safetensors.index.json", |index| {
+                    index["weight_map"]["model.norm.weight"] = SHARD.into();
+                });
+            },
+        ),
         (
             "qwen2_5_vl_7b",
             &["model.layers.0.mlp.up_proj.weight", "missing"],
@@ -300,11 +305,17 @@ fn each_fault_is_named() {
         }),
         // A shallower configuration: the rest would be left over.
         ("qwen2_5_vl_3b", &["have no place"], |folder| {
-            folder.edit("config.json", |config| config["num_hidden_layers"] = 35.into());
+            folder.edit("config.json", |config| {
+                config["num_hidden_layers"] = 35.into()
+            });
         }),
-        ("medgemma1_5_4b", &["tokenizer.json", "cannot be read"], |folder| {
-            fs::remove_file(folder.path("tokenizer.json")).unwrap();
-        }),
+        (
+            "medgemma1_5_4b",
+            &["tokenizer.json", "cannot be read"],
+            |folder| {
+                fs::remove_file(folder.path("tokenizer.json")).unwrap();
+            },
+        ),
         ("qwen2_5_vl_3b", &["no token 151655"], |folder| {
             let source = fixtures().join("qwen2_5_vl/hub/tokenizer.json");
             fs::copy(source, folder.path("tokenizer.json")).unwrap();
@@ -312,14 +323,22 @@ fn each_fault_is_named() {
         ("gemma3_4b", &["no chat template"], |folder| {
             fs::remove_file(folder.path("chat_template.jinja")).unwrap();
         }),
-        ("gemma3_4b", &["preprocessor_config.json", "448 x 448"], |folder| {
-            folder.edit("preprocessor_config.json", |processor| {
-                processor["size"] = json!({"height": 448, "width": 448});
-            });
-        }),
-        ("qwen2_5_vl_7b", &["config.json", "mrope_section"], |folder| {
-            folder.edit("config.json", |config| config["rope_scaling"] = Value::Null);
-        }),
+        (
+            "gemma3_4b",
+            &["preprocessor_config.json", "448 x 448"],
+            |folder| {
+                folder.edit("preprocessor_config.json", |processor| {
+                    processor["size"] = json!({"height": 448, "width": 448});
+                });
+            },
+        ),
+        (
+            "qwen2_5_vl_7b",
+            &["config.json", "mrope_section"],
+            |folder| {
+                folder.edit("config.json", |config| config["rope_scaling"] = Value::Null);
+            },
+        ),
         ("gemma3_4b", &["git", "lfs"], |folder| {
             let pointer = format!(
                 "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 4961251752\n",
@@ -343,7 +362,9 @@ fn each_fault_is_named() {
 #[test]
 fn a_folder_of_no_known_architecture_is_said_to_be_that() {
     let folder = Folder::new("gemma3_4b");
-    folder.edit("config.json", |config| config["model_type"] = "llava".into());
+    folder.edit("config.json", |config| {
+        config["model_type"] = "llava".into()
+    });
     let ran = folder.check();
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.contains("llava"), "{ran:?}");
@@ -355,7 +376,14 @@ fn what_was_only_looked_at_answers_nothing() {
     let model = format!("qwen2_5_vl={}", folder.temporary.path().display());
     let image = workspace().join("docs/pictures/medfocus.png");
     let ran = run(medfocus()
-        .args(["model", "generate", "--model", &model, "--question", "Is it?"])
+        .args([
+            "model",
+            "generate",
+            "--model",
+            &model,
+            "--question",
+            "Is it?",
+        ])
         .arg("--image")
         .arg(image)
         .args(["--set", "model.inspect=true"]));

@@ -130,7 +130,11 @@ fn maps_and_boxes_are_those_of_the_reference() {
     let mut bench = Workbench::new(layers);
 
     let mut wrong = Vec::new();
-    for (family, checkpoint) in [("gemma3", "hub"), ("gemma3", "saved"), ("qwen2_5_vl", "hub")] {
+    for (family, checkpoint) in [
+        ("gemma3", "hub"),
+        ("gemma3", "saved"),
+        ("qwen2_5_vl", "hub"),
+    ] {
         let folder = fixtures().join(family).join(checkpoint);
         let model = format!("{family}={}", folder.display());
         let model = bench.model(&model, Some("cpu")).unwrap();

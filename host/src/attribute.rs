@@ -183,13 +183,7 @@ pub fn attribute(
         tokens = stages.time("score", || score(&client, study, &question, &answer))?;
     }
 
-    let mut task = Task::new(
-        study.working.clone(),
-        study.native.clone(),
-        study.letterbox,
-        question,
-        answer,
-    );
+    let mut task = study.clone().into_task(question, answer);
     task.mode = query.mode;
     task.seed = config.seed;
     task.finding = query.finding.map(str::to_owned);

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use medfocus_plugin_api::{Error, GrayImage, Letterbox, Result, WORKING_SIDE, file};
+use medfocus_plugin_api::{Error, GrayImage, Letterbox, Result, Task, WORKING_SIDE, file};
 use serde::Serialize;
 
 /// An image read from a file, and its working image.
+#[derive(Clone)]
 pub struct Study {
     /// At its own size.
     pub native: GrayImage,
@@ -65,13 +66,18 @@ impl Study {
         Self::new(native, digest, "8-bit grey".to_owned(), Vec::new())
     }
 
+    /// The task of explaining this answer about the image.
+    pub fn into_task(self, question: impl Into<String>, answer: impl Into<String>) -> Task {
+        Task::new(self.working, self.native, self.letterbox, question, answer)
+    }
+
     fn new(
         native: GrayImage,
         digest: String,
         format: String,
         warnings: Vec<String>,
     ) -> Result<Self> {
-        let working = medfocus_imaging::working::letterbox(native.view(), WORKING_SIDE as usize);
+        let working = medfocus_imaging::working::letterbox(native.view(), WORKING_SIDE);
         let letterbox = Letterbox::new(native.width(), native.height(), WORKING_SIDE)?;
         Ok(Self {
             source: ImageRecord {

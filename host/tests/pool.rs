@@ -14,7 +14,7 @@ use medfocus::{
     },
     workbench::Provenance,
 };
-use medfocus_attribution::CONCEPTS;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     DatasetInfo, DatasetReader, Error, GrayImage, Mask, Native, Result, Sample, SampleKey, Segment,
     SegmentRequest, Segmenter,

@@ -46,6 +46,7 @@
 extern crate self as medfocus_plugin_api;
 
 mod component;
+mod concepts;
 mod context;
 mod error;
 pub mod export;
@@ -70,6 +71,7 @@ pub use medfocus_abi as abi;
 pub use ndarray;
 
 pub use component::Component;
+pub use concepts::CONCEPTS;
 pub use context::{Context, Services};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{BBox, Frame, Letterbox, Native, WORKING_SIDE, Working};

@@ -147,13 +147,7 @@ impl<'a> Scene<'a> {
             cut: !complete,
             verdict,
         };
-        let mut task = Task::new(
-            study.working,
-            study.native,
-            study.letterbox,
-            question,
-            answer,
-        );
+        let mut task = study.into_task(question, answer);
         task.mode = self.cell.mode;
         task.seed = case_seed(self.plan.seed, &self.cell.dataset, index);
         task.finding = Some(sample.finding);

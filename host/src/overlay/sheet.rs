@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use image::{GrayImage as Grey, Luma, Rgb, RgbImage, imageops};
-use medfocus_attribution::CONCEPTS;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{GrayImage, Mask, heat::upsample};
 use ndarray::Array2;
 

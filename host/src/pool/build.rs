@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use medfocus_attribution::CONCEPTS;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     BBox, DatasetReader, Error, ErrorKind, Letterbox, Mask, Native, Result, Sample, SegmentRequest,
     Segmenter,

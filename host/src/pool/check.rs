@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use medfocus_attribution::{COMPOSITES, CONCEPTS};
+use medfocus_attribution::COMPOSITES;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{DatasetReader, GrayImage, Mask, Result, Sample};
 use serde::Serialize;
 

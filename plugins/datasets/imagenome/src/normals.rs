@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use medfocus_attribution::CONCEPTS;
 use medfocus_imaging::decode::{self, DecodeError};
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     BBox, Component, Context, DatasetInfo, DatasetReader, Error, GrayImage, Mask, Native, Result,
     Sample, SampleKey, file, params,

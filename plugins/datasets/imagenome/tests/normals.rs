@@ -2,9 +2,9 @@
 
 use std::{fs, path::Path};
 
-use medfocus_attribution::CONCEPTS;
 use medfocus_dataset_imagenome::NormalsReader;
 use medfocus_imaging::encode::encode_png_gray;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{DatasetReader, Native, Result, testkit::LocalHost};
 use ndarray::Array2;
 use proptest::prelude::*;

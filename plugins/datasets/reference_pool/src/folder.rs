@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use medfocus_attribution::CONCEPTS;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{Error, GrayImage, Mask, Result};
 
 use crate::file;

@@ -3,9 +3,9 @@
 use std::{fs, io::Cursor, path::Path};
 
 use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, RgbImage};
-use medfocus_attribution::CONCEPTS;
 use medfocus_dataset_reference_pool::PoolReader;
 use medfocus_imaging::encode::encode_png_gray;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{DatasetReader, Result, SampleKey, testkit::LocalHost};
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt as _;

@@ -1,6 +1,7 @@
 //! The control that always answers "both lungs".
 
-use medfocus_attribution::{CONCEPTS, Once, WORKING_DIM, content};
+use medfocus_attribution::{Once, WORKING_DIM, content};
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     Attribution, AttributionMethod, Component, Context, Error, Kind, Mask, Result, ScoredBox, Slot,
     Task, params,

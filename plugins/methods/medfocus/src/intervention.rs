@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use medfocus_attribution::{COMPOSITES, CONCEPTS};
+use medfocus_attribution::COMPOSITES;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{GrayImage, Result, choices};
 use ndarray::{Array2, ArrayView2, Zip, s};
 

@@ -1,6 +1,7 @@
 //! Where the concepts lie in an image: references are chosen and their masks carried over.
 
-use medfocus_attribution::{CONCEPTS, WORKING_DIM};
+use medfocus_attribution::WORKING_DIM;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{BBox, Error, Result, SampleKey, WORKING_SIDE, Working, choices};
 use ndarray::{Array2, ArrayView2};
 

@@ -2,8 +2,9 @@
 //! reference images, taken out one after the other, and the answer is attributed to the one it misses most.
 
 use medfocus_attribution::{
-    CONCEPTS, Once, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised, token_heat,
+    Once, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised, token_heat,
 };
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, BBox, Component, Context, HeatMap, Kind, Mask, Result,
     ScoredBox, Slot, Task, Working, choices, params,

@@ -1,6 +1,7 @@
 //! The reference pool: normal chest images whose anatomy is known.
 
-use medfocus_attribution::{CONCEPTS, read_samples};
+use medfocus_attribution::read_samples;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{Context, Error, Result};
 
 use crate::reference::{Looks, Reference};

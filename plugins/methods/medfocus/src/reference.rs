@@ -1,7 +1,8 @@
 //! Images as they are compared, and references: images whose anatomy is known.
 
-use medfocus_attribution::{CONCEPTS, WORKING_DIM, letterbox, mask_to_working};
+use medfocus_attribution::{WORKING_DIM, letterbox, mask_to_working};
 use medfocus_imaging::working;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     BBox, Error, GrayImage, Result, Sample, SampleKey, WORKING_SIDE, Working,
 };
@@ -83,7 +84,7 @@ impl Reference {
             error.context(format_args!("sample {index} of {dataset}"))
         };
         let letterbox = letterbox(sample).map_err(named)?;
-        let image = working::letterbox(sample.image.view(), WORKING_SIDE as usize);
+        let image = working::letterbox(sample.image.view(), WORKING_SIDE);
         let image = GrayImage::from_array(image).map_err(named)?;
         let features = Features::of(&image, &letterbox.content(), looks).map_err(named)?;
         let mut concepts = Array2::zeros(WORKING_DIM);

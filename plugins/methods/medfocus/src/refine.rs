@@ -1,6 +1,6 @@
 //! What a segmenter makes of the regions.
 
-use medfocus_attribution::CONCEPTS;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{BBox, Error, GrayImage, Result, SegmentRequest, Segmenter, Working};
 use serde_json::{Value, json};
 

@@ -159,7 +159,7 @@ impl Edits<'_> {
                 edited.height()
             )));
         }
-        GrayImage::from_array(working::letterbox(edited.view(), WORKING_SIDE as usize))
+        GrayImage::from_array(working::letterbox(edited.view(), WORKING_SIDE))
     }
 }
 

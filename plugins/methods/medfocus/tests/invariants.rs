@@ -5,8 +5,8 @@ mod common;
 use std::sync::LazyLock;
 
 use common::{TEST, displaced, moved, phantom};
-use medfocus_attribution::CONCEPTS;
 use medfocus_method_medfocus::{Anatomy, Features, MedFocusParams, Pool, Reference, localise};
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{BBox, GrayImage, Params, Working};
 use ndarray::Array2;
 use proptest::prelude::*;

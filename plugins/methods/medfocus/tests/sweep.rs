@@ -8,9 +8,10 @@ mod published;
 use std::{path::Path, time::Instant};
 
 use common::{TEST, displaced, phantom};
-use medfocus_attribution::{CONCEPTS, letterbox, mask_to_working};
+use medfocus_attribution::{letterbox, mask_to_working};
 use medfocus_imaging::{decode, working};
 use medfocus_method_medfocus::{Features, MedFocusParams, Pool, Reference, Region, localise};
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{BBox, GrayImage, Mask, Params, Sample, SampleKey, Working};
 use ndarray::Array2;
 use published::published;

@@ -143,7 +143,11 @@ impl Config {
     /// Reads the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self> {
         let raw: RawConfig = settings::parse_json(text)?;
-        settings::check_architecture(&raw.model_type, "gemma3", "Gemma 3 and MedGemma with their image tower")?;
+        settings::check_architecture(
+            &raw.model_type,
+            "gemma3",
+            "Gemma 3 and MedGemma with their image tower",
+        )?;
         let config = Self {
             eos: raw
                 .eos_token_id

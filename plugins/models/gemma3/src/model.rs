@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use medfocus_lvlm::cache::Cache;
+use medfocus_lvlm::decoder::Decoder;
 use medfocus_lvlm::mask::image_blocks;
-use medfocus_lvlm::network::{Attend, Grid, Network};
+use medfocus_lvlm::network::{Grid, Network};
+use medfocus_torch::nn::RmsNorm;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
@@ -16,7 +17,7 @@ use crate::Result;
 use crate::config::Config;
 use crate::names::Names;
 use crate::projector::Projector;
-use crate::text::{Decoder, Pass};
+use crate::text::{Layer, Pass};
 use crate::vision::VisionTower;
 
 /// Gemma 3 with its image tower.
@@ -25,7 +26,9 @@ pub struct Gemma3 {
     config: Config,
     vision: VisionTower,
     projector: Projector,
-    decoder: Decoder,
+    /// Square root of the decoder's width, rounded to the format of the weights (50.5, not 50.596, in bf16).
+    embedding_scale: Tensor,
+    decoder: Decoder<Layer>,
 }
 
 impl Gemma3 {
@@ -44,10 +47,31 @@ impl Gemma3 {
         if config.text.tied {
             names.check_tied(weights)?;
         }
+        let text = &config.text;
+        let decoder = Decoder::new(
+            weights,
+            names.decoder,
+            [text.vocab_size, text.hidden_size],
+            (!text.tied).then_some(names.head),
+            text.layers.len(),
+            |index, name| Layer::new(text, index, weights, name),
+            RmsNorm::one_plus(
+                weights,
+                &format!("{}.norm", names.decoder),
+                text.hidden_size,
+                text.rms_norm_eps,
+            )?,
+        )?;
+        let table = decoder.embedding();
         let model = Self {
+            embedding_scale: Tensor::f_full(
+                [] as [i64; 0],
+                (text.hidden_size as f64).sqrt(),
+                (table.f_kind()?, table.device()),
+            )?,
             vision: VisionTower::new(&config.vision, weights, names.vision)?,
             projector: Projector::new(&config, weights, names.projector)?,
-            decoder: Decoder::new(&config.text, weights, names.decoder, names.head)?,
+            decoder,
             config,
         };
         names.check_unused(weights)?;
@@ -75,22 +99,13 @@ impl Gemma3 {
     pub fn projector(&self) -> &Projector {
         &self.projector
     }
-
-    /// The decoder.
-    pub fn decoder(&self) -> &Decoder {
-        &self.decoder
-    }
 }
 
 impl Network for Gemma3 {
-    type Pass = Pass;
+    type Layer = Layer;
 
-    fn device(&self) -> Device {
-        self.decoder.device()
-    }
-
-    fn kind(&self) -> Result<Kind> {
-        self.decoder.kind()
+    fn decoder(&self) -> &Decoder<Layer> {
+        &self.decoder
     }
 
     fn image_token(&self) -> i64 {
@@ -114,38 +129,16 @@ impl Network for Gemma3 {
     }
 
     fn embed(&self, ids: &Tensor) -> Result<Tensor> {
-        self.decoder.embed(ids)
+        Ok(self.decoder.embed(ids)?.f_mul(&self.embedding_scale)?)
     }
 
     fn prefill(&self, ids: &[i64], _: Grid) -> Result<Pass> {
-        self.decoder
-            .prefill(&image_blocks(ids, self.config.image_token))
+        let blocks = image_blocks(ids, self.config.image_token);
+        Pass::prefill(&self.config.text, &blocks, (self.kind()?, self.device()))
     }
 
     fn step(&self, prefill: &Pass, generated: usize) -> Result<Pass> {
-        self.decoder.step(prefill, generated)
-    }
-
-    fn depth(&self) -> usize {
-        self.decoder.depth()
-    }
-
-    fn layer(
-        &self,
-        index: usize,
-        hidden: &Tensor,
-        pass: &Pass,
-        attend: Attend<'_>,
-        cache: Option<&mut Cache>,
-    ) -> Result<Tensor> {
-        self.decoder.layer(index, hidden, pass, attend, cache)
-    }
-
-    fn finish(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.decoder.finish(hidden)
-    }
-
-    fn logits(&self, finished: &Tensor) -> Result<Tensor> {
-        self.decoder.logits(finished)
+        let options = (self.kind()?, self.device());
+        prefill.step(&self.config.text, generated, options)
     }
 }

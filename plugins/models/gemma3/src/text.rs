@@ -1,10 +1,8 @@
-//! The Gemma 3 decoder (`modeling_gemma3.py`).
-//!
-//! Each layer is a method call of its own, so that a caller can look at the hidden state between
-//! two layers or cut the gradient there.
+//! The layers of the Gemma 3 decoder (`modeling_gemma3.py`), and what they must know of a pass.
 
 use medfocus_lvlm::attention::attend;
 use medfocus_lvlm::cache::Cache;
+use medfocus_lvlm::decoder;
 use medfocus_lvlm::mask::Mask;
 use medfocus_lvlm::network::Attend;
 use medfocus_torch::nn::{Activation, GatedMlp, Linear, RmsNorm, Rotary, frequencies, split_heads};
@@ -13,19 +11,6 @@ use medfocus_torch::weights::Weights;
 
 use crate::Result;
 use crate::config::{Reach, Rope, TextConfig};
-
-/// The decoder.
-#[derive(Debug)]
-pub struct Decoder {
-    config: TextConfig,
-    embedding: Tensor,
-    /// Square root of the width, rounded to the format of the weights (50.5, not 50.596, in bf16).
-    embedding_scale: Tensor,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
-    /// The output table; the embedding itself when they are tied.
-    head: Tensor,
-}
 
 /// What the layers need to know about the tokens of one forward pass.
 #[derive(Debug)]
@@ -46,125 +31,52 @@ struct View {
     mask: Option<Mask>,
 }
 
-impl Decoder {
-    /// Takes its parameters under `prefix`, and the untied output table under `head`.
-    pub fn new(config: &TextConfig, weights: &Weights, prefix: &str, head: &str) -> Result<Self> {
-        let table = [config.vocab_size, config.hidden_size];
-        let embedding = weights.get(&format!("{prefix}.embed_tokens.weight"), &table)?;
-        let scale = (config.hidden_size as f64).sqrt();
-        Ok(Self {
-            embedding_scale: Tensor::f_full(
-                [] as [i64; 0],
-                scale,
-                (embedding.f_kind()?, embedding.device()),
-            )?,
-            layers: (0..config.layers.len())
-                .map(|layer| {
-                    Layer::new(config, layer, weights, &format!("{prefix}.layers.{layer}"))
-                })
-                .collect::<Result<_>>()?,
-            norm: RmsNorm::one_plus(
-                weights,
-                &format!("{prefix}.norm"),
-                config.hidden_size,
-                config.rms_norm_eps,
-            )?,
-            head: if config.tied {
-                embedding.shallow_clone()
-            } else {
-                weights.get(head, &table)?
-            },
-            embedding,
-            config: config.clone(),
-        })
+impl Pass {
+    /// Whole sequences; `block` is the image block of each token ([`medfocus_lvlm::mask::image_blocks`]).
+    pub fn prefill(config: &TextConfig, block: &[i64], options: (Kind, Device)) -> Result<Self> {
+        let mask = |window| Mask::new(block, window, options.1).map(Some);
+        let masks = [mask(None)?, mask(Some(config.sliding_window))?];
+        Self::new(config, 0, block.len() as i64, masks, options)
     }
 
-    /// Number of layers.
-    pub fn depth(&self) -> usize {
-        self.layers.len()
-    }
-
-    /// A pass over whole sequences; `block` is the image block of each token ([`medfocus_lvlm::mask::image_blocks`]).
-    pub fn prefill(&self, block: &[i64]) -> Result<Pass> {
-        let mask = |window| Mask::new(block, window, self.device()).map(Some);
-        self.pass(
-            0,
-            block.len() as i64,
-            mask(None)?,
-            mask(Some(self.config.sliding_window))?,
-        )
-    }
-
-    /// A pass over one new text token, after a prefill with a cache and so many other new tokens.
-    pub fn step(&self, prefill: &Pass, generated: usize) -> Result<Pass> {
-        self.pass(prefill.count + generated as i64, 1, None, None)
-    }
-
-    fn pass(
+    /// One new text token, after this prefill with a cache and so many other new tokens.
+    pub fn step(
         &self,
+        config: &TextConfig,
+        generated: usize,
+        options: (Kind, Device),
+    ) -> Result<Self> {
+        let first = self.count + generated as i64;
+        Self::new(config, first, 1, [None, None], options)
+    }
+
+    fn new(
+        config: &TextConfig,
         first: i64,
         count: i64,
-        full: Option<Mask>,
-        sliding: Option<Mask>,
-    ) -> Result<Pass> {
-        let float = (Kind::Float, self.device());
-        let positions = Tensor::f_arange_start(first, first + count, float)?;
+        [full, sliding]: [Option<Mask>; 2],
+        (kind, device): (Kind, Device),
+    ) -> Result<Self> {
+        let positions = Tensor::f_arange_start(first, first + count, (Kind::Float, device))?;
         let view = |rope, mask| -> Result<View> {
-            let angles = angles(rope, self.config.head_dim, &positions)?;
+            let angles = angles(rope, config.head_dim, &positions)?;
             Ok(View {
-                rotary: Rotary::new(&angles, self.embedding.f_kind()?)?,
+                rotary: Rotary::new(&angles, kind)?,
                 mask,
             })
         };
-        Ok(Pass {
+        Ok(Self {
             first,
             count,
-            full: view(self.config.rope_full, full)?,
-            sliding: view(self.config.rope_sliding, sliding)?,
+            full: view(config.rope_full, full)?,
+            sliding: view(config.rope_sliding, sliding)?,
         })
-    }
-
-    /// Token ids `[..]` to scaled embeddings `[.., hidden]`.
-    pub fn embed(&self, ids: &Tensor) -> Result<Tensor> {
-        let rows = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?;
-        Ok(rows.f_mul(&self.embedding_scale)?)
-    }
-
-    /// Layer `index` on `[batch, tokens, hidden]`.
-    pub fn layer(
-        &self,
-        index: usize,
-        hidden: &Tensor,
-        pass: &Pass,
-        attend: Attend<'_>,
-        cache: Option<&mut Cache>,
-    ) -> Result<Tensor> {
-        self.layers[index].forward(hidden, pass, attend, cache)
-    }
-
-    /// The norm after the last layer.
-    pub fn finish(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.norm.forward(hidden)
-    }
-
-    /// Final hidden states `[.., hidden]` to logits `[.., vocabulary]`.
-    pub fn logits(&self, finished: &Tensor) -> Result<Tensor> {
-        Ok(finished.f_linear(&self.head, None::<&Tensor>)?)
-    }
-
-    /// Where the weights are.
-    pub fn device(&self) -> Device {
-        self.embedding.device()
-    }
-
-    /// The number format of the weights.
-    pub fn kind(&self) -> Result<Kind> {
-        Ok(self.embedding.f_kind()?)
     }
 }
 
+/// A layer.
 #[derive(Debug)]
-struct Layer {
+pub struct Layer {
     index: usize,
     reach: Reach,
     window: i64,
@@ -190,7 +102,8 @@ struct Attention {
 }
 
 impl Layer {
-    fn new(config: &TextConfig, index: usize, weights: &Weights, name: &str) -> Result<Self> {
+    /// Takes its parameters under `name`.
+    pub fn new(config: &TextConfig, index: usize, weights: &Weights, name: &str) -> Result<Self> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let norm = |leaf: &str| {
             RmsNorm::one_plus(
@@ -220,19 +133,6 @@ impl Layer {
         })
     }
 
-    fn forward(
-        &self,
-        x: &Tensor,
-        pass: &Pass,
-        attend: Attend<'_>,
-        cache: Option<&mut Cache>,
-    ) -> Result<Tensor> {
-        let attended = self.attend(&self.input_norm.forward(x)?, pass, attend, cache)?;
-        let x = x.f_add(&self.post_attention_norm.forward(&attended)?)?;
-        let inner = self.mlp.forward(&self.pre_mlp_norm.forward(&x)?)?;
-        Ok(x.f_add(&self.post_mlp_norm.forward(&inner)?)?)
-    }
-
     fn attend(
         &self,
         x: &Tensor,
@@ -255,6 +155,23 @@ impl Layer {
         let mask = view.mask.as_ref();
         let mixed = attend(&q, &k, &v, mask, self.attention.scale, how)?;
         self.attention.out.forward(&mixed)
+    }
+}
+
+impl decoder::Layer for Layer {
+    type Pass = Pass;
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        attend: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
+        let attended = self.attend(&self.input_norm.forward(x)?, pass, attend, cache)?;
+        let x = x.f_add(&self.post_attention_norm.forward(&attended)?)?;
+        let inner = self.mlp.forward(&self.pre_mlp_norm.forward(&x)?)?;
+        Ok(x.f_add(&self.post_mlp_norm.forward(&inner)?)?)
     }
 }
 

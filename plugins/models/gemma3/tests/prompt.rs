@@ -168,6 +168,32 @@ fn a_template_may_mark_what_was_trained_on() {
 }
 
 #[test]
+fn a_template_may_write_json_and_the_day() {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(folder("hub").join(file), copy.path().join(file)).unwrap();
+    }
+    let shown = |template: &str| {
+        let text = format!("{template}<start_of_image>");
+        std::fs::write(copy.path().join("chat_template.jinja"), text).unwrap();
+        let prompter = Prompter::from_folder::<Family>(copy.path(), &config("hub")).unwrap();
+        let ids = prompter.question("Is it <é>?", tokens("hub"));
+        ids.map(|ids| shown(&prompter, &ids))
+    };
+    // As Python's json.dumps writes them.
+    let json = shown("{{ messages[0]['content'] | tojson }}").unwrap();
+    let expected = r#"[{"type": "image"}, {"type": "text", "text": "Is it <é>?"}]"#;
+    assert!(json.contains(expected), "{json}");
+    let indented = shown("{{ {'a': [1, true, none]} | tojson(indent=2) }}").unwrap();
+    let expected = "{\n  \"a\": [\n    1,\n    true,\n    null\n  ]\n}";
+    assert!(indented.contains(expected), "{indented}");
+    let year = shown("{{ strftime_now('%Y') }}").unwrap();
+    assert!(year.contains("<bos>20"), "{year}");
+    let wrong = shown("{{ strftime_now('%!') }}").unwrap_err().to_string();
+    assert!(wrong.contains("does not know the format"), "{wrong}");
+}
+
+#[test]
 fn a_template_is_looked_for_in_three_places() {
     let original = folder("hub");
     let config = Config::from_folder(&original).unwrap();

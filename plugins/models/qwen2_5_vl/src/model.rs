@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use medfocus_lvlm::cache::Cache;
-use medfocus_lvlm::network::{Attend, Grid, Network};
-use medfocus_torch::tch::{Device, Kind, Tensor};
+use medfocus_lvlm::decoder::Decoder;
+use medfocus_lvlm::network::{Grid, Network};
+use medfocus_torch::nn::RmsNorm;
+use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
 use crate::config::Config;
 use crate::names::{HEAD, Names};
-use crate::text::{Decoder, Pass};
+use crate::text::{Layer, Pass};
 use crate::vision::VisionTower;
 
 /// Qwen2.5-VL.
@@ -18,7 +19,7 @@ use crate::vision::VisionTower;
 pub struct Qwen2_5Vl {
     config: Config,
     vision: VisionTower,
-    decoder: Decoder,
+    decoder: Decoder<Layer>,
 }
 
 impl Qwen2_5Vl {
@@ -31,9 +32,24 @@ impl Qwen2_5Vl {
         if config.text.tied {
             names.check_tied(weights)?;
         }
+        let text = &config.text;
+        let decoder = Decoder::new(
+            weights,
+            names.decoder,
+            [text.vocab_size, text.hidden_size],
+            (!text.tied).then_some(HEAD),
+            text.layers as usize,
+            |index, name| Layer::new(text, index, weights, name),
+            RmsNorm::plain(
+                weights,
+                &format!("{}.norm", names.decoder),
+                text.hidden_size,
+                text.rms_norm_eps,
+            )?,
+        )?;
         let model = Self {
             vision: VisionTower::new(&config.vision, weights, names.vision)?,
-            decoder: Decoder::new(&config.text, weights, names.decoder, HEAD)?,
+            decoder,
             config,
         };
         names.check_unused(weights)?;
@@ -54,14 +70,10 @@ impl Qwen2_5Vl {
 }
 
 impl Network for Qwen2_5Vl {
-    type Pass = Pass;
+    type Layer = Layer;
 
-    fn device(&self) -> Device {
-        self.decoder.device()
-    }
-
-    fn kind(&self) -> Result<Kind> {
-        self.decoder.kind()
+    fn decoder(&self) -> &Decoder<Layer> {
+        &self.decoder
     }
 
     fn image_token(&self) -> i64 {
@@ -84,38 +96,15 @@ impl Network for Qwen2_5Vl {
         self.vision.stage(stage, x)
     }
 
-    fn embed(&self, ids: &Tensor) -> Result<Tensor> {
-        self.decoder.embed(ids)
-    }
-
     fn prefill(&self, ids: &[i64], grid: Grid) -> Result<Pass> {
-        self.decoder.prefill(ids, self.config.image_token, grid)
+        let Config {
+            text, image_token, ..
+        } = &self.config;
+        Pass::prefill(text, ids, *image_token, grid, (self.kind()?, self.device()))
     }
 
     fn step(&self, prefill: &Pass, generated: usize) -> Result<Pass> {
-        self.decoder.step(prefill, generated)
-    }
-
-    fn depth(&self) -> usize {
-        self.decoder.depth()
-    }
-
-    fn layer(
-        &self,
-        index: usize,
-        hidden: &Tensor,
-        pass: &Pass,
-        attend: Attend<'_>,
-        cache: Option<&mut Cache>,
-    ) -> Result<Tensor> {
-        self.decoder.layer(index, hidden, pass, attend, cache)
-    }
-
-    fn finish(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.decoder.finish(hidden)
-    }
-
-    fn logits(&self, finished: &Tensor) -> Result<Tensor> {
-        self.decoder.logits(finished)
+        let options = (self.kind()?, self.device());
+        prefill.step(&self.config.text, generated, options)
     }
 }

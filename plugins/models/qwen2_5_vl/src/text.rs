@@ -1,7 +1,8 @@
-//! The Qwen2.5-VL decoder (`modeling_qwen2_5_vl.py`), layer by layer.
+//! The layers of the Qwen2.5-VL decoder (`modeling_qwen2_5_vl.py`), and what they must know of a pass.
 
 use medfocus_lvlm::attention::attend;
 use medfocus_lvlm::cache::Cache;
+use medfocus_lvlm::decoder;
 use medfocus_lvlm::mask::Mask;
 use medfocus_lvlm::network::{Attend, Grid};
 use medfocus_torch::nn::{GatedMlp, Linear, RmsNorm, Rotary, frequencies, split_heads};
@@ -10,17 +11,6 @@ use medfocus_torch::weights::Weights;
 
 use crate::config::TextConfig;
 use crate::{Error, Result};
-
-/// The decoder.
-#[derive(Debug)]
-pub struct Decoder {
-    config: TextConfig,
-    embedding: Tensor,
-    layers: Vec<Layer>,
-    norm: RmsNorm,
-    /// The output table; the embedding itself when they are tied.
-    head: Tensor,
-}
 
 /// What the layers need to know about the tokens of one forward pass.
 #[derive(Debug)]
@@ -36,129 +26,65 @@ pub struct Pass {
     mask: Option<Mask>,
 }
 
-impl Decoder {
-    /// Takes its parameters under `prefix`, and the untied output table under `head`.
-    pub fn new(config: &TextConfig, weights: &Weights, prefix: &str, head: &str) -> Result<Self> {
-        let table = [config.vocab_size, config.hidden_size];
-        let embedding = weights.get(&format!("{prefix}.embed_tokens.weight"), &table)?;
-        Ok(Self {
-            layers: (0..config.layers as usize)
-                .map(|layer| {
-                    Layer::new(config, layer, weights, &format!("{prefix}.layers.{layer}"))
-                })
-                .collect::<Result<_>>()?,
-            norm: RmsNorm::plain(
-                weights,
-                &format!("{prefix}.norm"),
-                config.hidden_size,
-                config.rms_norm_eps,
-            )?,
-            head: if config.tied {
-                embedding.shallow_clone()
-            } else {
-                weights.get(head, &table)?
-            },
-            embedding,
-            config: config.clone(),
-        })
-    }
-
-    /// Number of layers.
-    pub fn depth(&self) -> usize {
-        self.layers.len()
-    }
-
-    /// A pass over a whole sequence with images of this grid.
-    pub fn prefill(&self, ids: &[i64], image_token: i64, grid: Grid) -> Result<Pass> {
+impl Pass {
+    /// A whole sequence with images of this grid.
+    pub fn prefill(
+        config: &TextConfig,
+        ids: &[i64],
+        image_token: i64,
+        grid: Grid,
+        options: (Kind, Device),
+    ) -> Result<Self> {
         let (positions, next) = positions(ids, image_token, grid)?;
         let text = vec![-1; ids.len()];
-        let mask = Mask::new(&text, None, self.device())?;
-        self.pass(0, &positions, next, Some(mask))
-    }
-
-    /// A pass over one new text token, after a prefill with a cache and so many other new tokens.
-    pub fn step(&self, prefill: &Pass, generated: usize) -> Result<Pass> {
-        let generated = generated as i64;
-        let position = prefill.next + generated;
-        self.pass(
-            prefill.count + generated,
-            &[const { Vec::new() }; 3].map(|_: Vec<i64>| vec![position]),
-            position + 1,
-            None,
-        )
-    }
-
-    fn pass(
-        &self,
-        first: i64,
-        positions: &[Vec<i64>; 3],
-        next: i64,
-        mask: Option<Mask>,
-    ) -> Result<Pass> {
-        let angles = self.angles(positions)?;
-        Ok(Pass {
-            first,
-            count: positions[0].len() as i64,
+        Ok(Self {
+            first: 0,
+            count: ids.len() as i64,
             next,
-            rotary: Rotary::new(&angles, self.kind()?)?,
-            mask,
+            rotary: rotary(config, &positions, options)?,
+            mask: Some(Mask::new(&text, None, options.1)?),
         })
     }
 
-    /// Rotary angles `[tokens, head_dim / 2]` (M-RoPE): the first frequencies turn with time, the next with the row, the last with
-    /// the column.
-    fn angles(&self, positions: &[Vec<i64>; 3]) -> Result<Tensor> {
-        let device = self.device();
-        let inverse = frequencies(self.config.rope_theta, self.config.head_dim(), device)?;
-        let mut sections = Vec::new();
-        let mut begin = 0;
-        for (positions, width) in positions.iter().zip(self.config.mrope_section) {
-            let positions = Tensor::f_from_slice(positions)?
-                .f_to_device(device)?
-                .f_to_kind(Kind::Float)?;
-            let inverse = inverse.f_narrow(0, begin, width)?;
-            sections.push(positions.f_unsqueeze(1)?.f_mul(&inverse)?);
-            begin += width;
-        }
-        Ok(Tensor::f_cat(&sections, -1)?)
-    }
-
-    /// Token ids `[..]` to embeddings `[.., hidden]`.
-    pub fn embed(&self, ids: &Tensor) -> Result<Tensor> {
-        Ok(Tensor::f_embedding(&self.embedding, ids, -1, false, false)?)
-    }
-
-    /// Layer `index` on `[batch, tokens, hidden]`.
-    pub fn layer(
+    /// One new text token, after this prefill with a cache and so many other new tokens.
+    pub fn step(
         &self,
-        index: usize,
-        hidden: &Tensor,
-        pass: &Pass,
-        how: Attend<'_>,
-        cache: Option<&mut Cache>,
-    ) -> Result<Tensor> {
-        self.layers[index].forward(hidden, pass, how, cache)
+        config: &TextConfig,
+        generated: usize,
+        options: (Kind, Device),
+    ) -> Result<Self> {
+        let generated = generated as i64;
+        let position = self.next + generated;
+        let positions = std::array::from_fn(|_| vec![position]);
+        Ok(Self {
+            first: self.count + generated,
+            count: 1,
+            next: position + 1,
+            rotary: rotary(config, &positions, options)?,
+            mask: None,
+        })
     }
+}
 
-    /// The norm after the last layer.
-    pub fn finish(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.norm.forward(hidden)
+/// Rotary tables of these positions (M-RoPE): the first frequencies of a head turn with time, the next with the row, the last
+/// with the column.
+fn rotary(
+    config: &TextConfig,
+    positions: &[Vec<i64>; 3],
+    (kind, device): (Kind, Device),
+) -> Result<Rotary> {
+    let inverse = frequencies(config.rope_theta, config.head_dim(), device)?;
+    let mut sections = Vec::new();
+    let mut begin = 0;
+    for (positions, width) in positions.iter().zip(config.mrope_section) {
+        let positions = Tensor::f_from_slice(positions)?
+            .f_to_device(device)?
+            .f_to_kind(Kind::Float)?;
+        let inverse = inverse.f_narrow(0, begin, width)?;
+        sections.push(positions.f_unsqueeze(1)?.f_mul(&inverse)?);
+        begin += width;
     }
-
-    /// Final hidden states `[.., hidden]` to logits `[.., vocabulary]`.
-    pub fn logits(&self, finished: &Tensor) -> Result<Tensor> {
-        Ok(finished.f_linear(&self.head, None::<&Tensor>)?)
-    }
-
-    /// Where the weights are.
-    pub fn device(&self) -> Device {
-        self.embedding.device()
-    }
-
-    /// The number format of the weights.
-    pub fn kind(&self) -> Result<Kind> {
-        Ok(self.embedding.f_kind()?)
-    }
+    Rotary::new(&Tensor::f_cat(&sections, -1)?, kind)
 }
 
 /// Time, row and column of each token, and the position after the last (Wang et al. 2024, section 2.1).
@@ -199,8 +125,9 @@ pub fn positions(ids: &[i64], image_token: i64, grid: Grid) -> Result<([Vec<i64>
     Ok((axes, next))
 }
 
+/// A layer.
 #[derive(Debug)]
-struct Layer {
+pub struct Layer {
     index: usize,
     input_norm: RmsNorm,
     query: Linear,
@@ -215,7 +142,8 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(config: &TextConfig, index: usize, weights: &Weights, name: &str) -> Result<Self> {
+    /// Takes its parameters under `name`.
+    pub fn new(config: &TextConfig, index: usize, weights: &Weights, name: &str) -> Result<Self> {
         let (hidden, width) = (config.hidden_size, config.head_dim());
         let norm = |leaf: &str| {
             RmsNorm::plain(
@@ -251,19 +179,6 @@ impl Layer {
         })
     }
 
-    fn forward(
-        &self,
-        x: &Tensor,
-        pass: &Pass,
-        how: Attend<'_>,
-        cache: Option<&mut Cache>,
-    ) -> Result<Tensor> {
-        let attended = self.attend(&self.input_norm.forward(x)?, pass, how, cache)?;
-        let x = x.f_add(&attended)?;
-        let normed = self.post_attention_norm.forward(&x)?;
-        Ok(x.f_add(&self.mlp.forward(&normed)?)?)
-    }
-
     fn attend(
         &self,
         x: &Tensor,
@@ -280,5 +195,22 @@ impl Layer {
         }
         let mixed = attend(&q, &k, &v, pass.mask.as_ref(), self.scale, how)?;
         self.out.forward(&mixed)
+    }
+}
+
+impl decoder::Layer for Layer {
+    type Pass = Pass;
+
+    fn forward(
+        &self,
+        x: &Tensor,
+        pass: &Pass,
+        how: Attend<'_>,
+        cache: Option<&mut Cache>,
+    ) -> Result<Tensor> {
+        let attended = self.attend(&self.input_norm.forward(x)?, pass, how, cache)?;
+        let x = x.f_add(&attended)?;
+        let normed = self.post_attention_norm.forward(&x)?;
+        Ok(x.f_add(&self.mlp.forward(&normed)?)?)
     }
 }

@@ -1,21 +1,7 @@
-//! The vocabulary: anatomical concepts under their names in Chest ImaGenome (Wu et al., NeurIPS 2021).
+//! Concepts of both sides taken together.
 
-/// The concepts. Sides are the patient's: the left lung lies on the right of the image.
-pub const CONCEPTS: [&str; 11] = [
-    "cardiac silhouette",
-    "left lung",
-    "right lung",
-    "mediastinum",
-    "upper mediastinum",
-    "left clavicle",
-    "right clavicle",
-    "left hilar structures",
-    "right hilar structures",
-    "left costophrenic angle",
-    "right costophrenic angle",
-];
-
-/// Pairs of concepts that are also tried together, each with its members' places in [`CONCEPTS`].
+/// Pairs of concepts that are also tried together, each with its members' places in
+/// [`CONCEPTS`](medfocus_plugin_api::CONCEPTS).
 pub const COMPOSITES: [(&str, [usize; 2]); 4] = [
     ("bilateral lungs", [1, 2]),
     ("clavicles", [5, 6]),
@@ -26,6 +12,7 @@ pub const COMPOSITES: [(&str, [usize; 2]); 4] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use medfocus_plugin_api::CONCEPTS;
 
     #[test]
     fn a_composite_is_both_sides_of_one_concept() {

@@ -15,7 +15,7 @@ mod target;
 
 pub use atlas::{Atlas, Region};
 pub use baseline::{Baseline, content};
-pub use concepts::{COMPOSITES, CONCEPTS};
+pub use concepts::COMPOSITES;
 pub use draws::Draws;
 pub use maps::{normalised, token_heat};
 pub use once::Once;

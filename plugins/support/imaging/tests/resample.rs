@@ -1,7 +1,8 @@
 //! Resampling and the working image against Pillow, and the laws that hold without it.
 
 use medfocus_imaging::resample::{Filter, resize};
-use medfocus_imaging::working::{letterbox, letterbox_geometry};
+use medfocus_imaging::working::letterbox;
+use medfocus_plugin_api::Letterbox;
 use ndarray::{Array2, s};
 use proptest::prelude::*;
 
@@ -94,11 +95,11 @@ fn letterbox_equals_pillow() {
         let &[h, w, side, scaled_h, scaled_w, top, left, expected] = &numbers[..] else {
             panic!("eight numbers in {numbers:?}")
         };
-        assert_eq!(
-            letterbox_geometry(h, w, side),
-            (scaled_h, scaled_w, top, left),
-            "{h}x{w}"
-        );
+        let side = side as u32;
+        let place = Letterbox::new(w as u32, h as u32, side).unwrap();
+        let pixels = [place.scaled.1, place.scaled.0, place.top, place.left];
+        let expected_pixels = [scaled_h, scaled_w, top, left].map(|pixels| pixels as u32);
+        assert_eq!(pixels, expected_pixels, "{h}x{w}");
         let result = letterbox(synthetic(h, w).view(), side);
         assert_eq!(crc(&result) as usize, expected, "{h}x{w} in {side}");
         cases += 1;
@@ -124,9 +125,9 @@ fn empty_sizes_give_empty_images() {
     let empty = Array2::<u8>::zeros((0, 5));
     assert_eq!(
         resize(empty.view(), 2, 3, Filter::Bicubic),
-        Array2::zeros((2, 3))
+        Array2::<u8>::zeros((2, 3))
     );
-    assert_eq!(letterbox(empty.view(), 4), Array2::zeros((4, 4)));
+    assert_eq!(letterbox(empty.view(), 4), Array2::<u8>::zeros((4, 4)));
     let image = synthetic(3, 3);
     assert_eq!(resize(image.view(), 0, 3, Filter::Bilinear).dim(), (0, 3));
     assert_eq!(letterbox(image.view(), 0).dim(), (0, 0));
@@ -173,14 +174,15 @@ proptest! {
 
     #[test]
     fn letterbox_pads_with_zeros_and_centres(h in 1..600usize, w in 1..600usize, side in 1..64usize) {
-        let (scaled_h, scaled_w, top, left) = letterbox_geometry(h, w, side);
-        prop_assert_eq!(scaled_h.max(scaled_w), side);
-        prop_assert!(scaled_h >= 1 && scaled_w >= 1);
-        let (below, right) = (side - scaled_h - top, side - scaled_w - left);
-        prop_assert!(below - top <= 1 && right - left <= 1);
-        let square = letterbox(Array2::from_elem((h, w), 9).view(), side);
-        let content = square.slice(s![top..top + scaled_h, left..left + scaled_w]);
+        let place = Letterbox::new(w as u32, h as u32, side as u32).unwrap();
+        let [x1, y1, x2, y2] = place.content().corners().map(|edge| edge as usize);
+        prop_assert_eq!((x2 - x1).max(y2 - y1), side);
+        prop_assert!(x2 > x1 && y2 > y1);
+        let (right, below) = (side - x2, side - y2);
+        prop_assert!(right - x1 <= 1 && below - y1 <= 1);
+        let square = letterbox(Array2::from_elem((h, w), 9).view(), side as u32);
+        let content = square.slice(s![y1..y2, x1..x2]);
         prop_assert!(content.iter().all(|&p| p == 9));
-        prop_assert_eq!(square.iter().filter(|&&p| p == 9).count(), scaled_h * scaled_w);
+        prop_assert_eq!(square.iter().filter(|&&p| p == 9).count(), content.len());
     }
 }

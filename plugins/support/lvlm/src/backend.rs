@@ -10,7 +10,7 @@ use medfocus_torch::weights::Weights;
 use crate::Result;
 use crate::generation::GenerationSettings;
 use crate::memory::{self, Batch};
-use crate::network::{Family, Grid, Network, Pixels};
+use crate::network::{Family, Grid, Network, Pass, Pixels};
 use crate::prompt::{Answered, Prompter};
 
 /// Called between the steps of long work with the steps done and their total; an error stops it.
@@ -107,7 +107,7 @@ impl<F: Family> Backend<F> {
         question: &str,
         answer: &str,
         span: AnswerSpan,
-    ) -> Result<(Answered, <F::Network as Network>::Pass, Grid)> {
+    ) -> Result<(Answered, Pass<F::Network>, Grid)> {
         let grid = self.grid(image.view().dim())?;
         let answered = self
             .prompter

@@ -3,14 +3,11 @@
 use std::path::Path;
 
 use medfocus_plugin_api::file;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, ErrorKind, Value};
+use minijinja::Environment;
 use serde::Deserialize;
 
+use crate::jinja::environment;
 use crate::{Error, Result};
-
-/// The name of the template in its environment.
-pub(crate) const TEMPLATE: &str = "chat";
 
 /// `tokenizer_config.json`, as far as it matters here.
 #[derive(Deserialize, Default)]
@@ -112,29 +109,4 @@ pub(crate) fn compile(folder: &Path, settings: &TokenizerSettings) -> Result<Env
         path,
         reason: format!("is not a chat template this backend can run ({error})"),
     })
-}
-
-/// An environment that treats a template as transformers treats it.
-fn environment(source: String) -> Result<Environment<'static>, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()?,
-    );
-    // Marks what was trained on; a tag of transformers that writes nothing.
-    let source = source
-        .replace("endgeneration", "endif")
-        .replace("{% generation", "{% if true")
-        .replace("{%- generation", "{%- if true");
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function(
-        "raise_exception",
-        |message: String| -> Result<Value, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        },
-    );
-    environment.add_template_owned(TEMPLATE, source)?;
-    Ok(environment)
 }

@@ -3,7 +3,7 @@
 use medfocus_torch::tch::{Device, Kind, Tensor};
 
 use crate::cache::Cache;
-use crate::network::{Attend, Network};
+use crate::network::{Attend, Network, Pass};
 use crate::{Error, Result};
 
 /// Normalised pixels `[images, 3, height, width]` to image features `[images, tokens, hidden]`.
@@ -94,7 +94,7 @@ pub fn hidden<N: Network + ?Sized>(network: &N, ids: &Tensor, pixels: &Tensor) -
 pub fn run<N: Network + ?Sized>(
     network: &N,
     embedded: &Tensor,
-    pass: &N::Pass,
+    pass: &Pass<N>,
     mut cache: Option<&mut Cache>,
 ) -> Result<Tensor> {
     let mut hidden = embedded.shallow_clone();

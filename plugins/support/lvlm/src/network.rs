@@ -10,6 +10,7 @@ use ndarray::ArrayView2;
 
 use crate::Result;
 use crate::cache::Cache;
+use crate::decoder::{Decoder, Layer};
 use crate::memory::Shapes;
 
 /// How many image tokens lie in a column and in a row of an image.
@@ -40,14 +41,11 @@ pub enum Attend<'a> {
 /// A decoder with an image tower: the steps from pixels and token ids to logits, each a call of its own, so that the
 /// engine can look at what lies between two of them, or cut the gradient there.
 pub trait Network: Debug + Send {
-    /// What the layers need to know about the tokens of one forward pass: positions, and which sees which.
-    type Pass: Debug;
+    /// A layer of the decoder.
+    type Layer: Layer;
 
-    /// Where the weights are.
-    fn device(&self) -> Device;
-
-    /// The number format of the weights.
-    fn kind(&self) -> Result<Kind>;
+    /// The decoder.
+    fn decoder(&self) -> &Decoder<Self::Layer>;
 
     /// Id of the token that stands for one image feature.
     fn image_token(&self) -> i64;
@@ -62,35 +60,58 @@ pub trait Network: Debug + Send {
     /// image features `[images, tokens, hidden]`, row by row.
     fn stage(&self, stage: usize, x: &Tensor) -> Result<Tensor>;
 
-    /// Token ids `[..]` to embeddings `[.., hidden]` as the first layer takes them. Image features take the place of the
-    /// image tokens' afterwards, as they are.
-    fn embed(&self, ids: &Tensor) -> Result<Tensor>;
-
     /// A pass over a whole sequence whose images have this grid.
-    fn prefill(&self, ids: &[i64], grid: Grid) -> Result<Self::Pass>;
+    fn prefill(&self, ids: &[i64], grid: Grid) -> Result<Pass<Self>>;
 
     /// A pass over one new text token, after a prefill with a cache and `generated` other new tokens.
-    fn step(&self, prefill: &Self::Pass, generated: usize) -> Result<Self::Pass>;
+    fn step(&self, prefill: &Pass<Self>, generated: usize) -> Result<Pass<Self>>;
+
+    /// Token ids `[..]` to embeddings `[.., hidden]` as the first layer takes them. Image features take the place of the
+    /// image tokens' afterwards, as they are.
+    fn embed(&self, ids: &Tensor) -> Result<Tensor> {
+        self.decoder().embed(ids)
+    }
+
+    /// Where the weights are.
+    fn device(&self) -> Device {
+        self.decoder().embedding().device()
+    }
+
+    /// The number format of the weights.
+    fn kind(&self) -> Result<Kind> {
+        Ok(self.decoder().embedding().f_kind()?)
+    }
 
     /// Decoder layers.
-    fn depth(&self) -> usize;
+    fn depth(&self) -> usize {
+        self.decoder().layers.len()
+    }
 
     /// Layer `index` on hidden states `[batch, tokens, hidden]`.
     fn layer(
         &self,
         index: usize,
         hidden: &Tensor,
-        pass: &Self::Pass,
+        pass: &Pass<Self>,
         attend: Attend<'_>,
         cache: Option<&mut Cache>,
-    ) -> Result<Tensor>;
+    ) -> Result<Tensor> {
+        self.decoder().layers[index].forward(hidden, pass, attend, cache)
+    }
 
     /// The norm after the last layer.
-    fn finish(&self, hidden: &Tensor) -> Result<Tensor>;
+    fn finish(&self, hidden: &Tensor) -> Result<Tensor> {
+        self.decoder().norm.forward(hidden)
+    }
 
     /// Final hidden states `[.., hidden]` to logits `[.., vocabulary]`.
-    fn logits(&self, finished: &Tensor) -> Result<Tensor>;
+    fn logits(&self, finished: &Tensor) -> Result<Tensor> {
+        Ok(finished.f_linear(&self.decoder().head, None::<&Tensor>)?)
+    }
 }
+
+/// What the layers of a network need to know about a pass.
+pub type Pass<N> = <<N as Network>::Layer as Layer>::Pass;
 
 /// Grey images to the pixels that a tower takes.
 pub trait Pixels: Debug + Send {

@@ -168,7 +168,9 @@ impl<F: Family> Lvlm<F> {
     /// The backend is never left half changed, so a panic in another call does not spoil it.
     fn backend(&self) -> Result<MutexGuard<'_, Backend<F>>> {
         let backend = self.backend.as_ref().ok_or_else(|| {
-            Error::Request("with `inspect` a model is only looked at; it answers nothing".to_owned())
+            Error::Request(
+                "with `inspect` a model is only looked at; it answers nothing".to_owned(),
+            )
         })?;
         Ok(backend.lock().unwrap_or_else(PoisonError::into_inner))
     }

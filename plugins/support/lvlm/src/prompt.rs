@@ -13,7 +13,8 @@ use medfocus_torch::tokenizer::{self, Tokenizer};
 use minijinja::{Environment, context};
 
 use crate::bytes::{Bytes, shown};
-use crate::chat::{TEMPLATE, TokenText, TokenizerSettings, compile};
+use crate::chat::{TokenText, TokenizerSettings, compile};
+use crate::jinja::TEMPLATE;
 use crate::network::{Family, ImageBlock};
 use crate::{Error, Result};
 

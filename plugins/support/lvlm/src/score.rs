@@ -7,7 +7,7 @@ use medfocus_torch::tch::{Device, Kind, Tensor};
 
 use crate::backend::{Backend, Watch};
 use crate::forward;
-use crate::network::{Family, Network};
+use crate::network::{Family, Pass};
 use crate::objective::Scored;
 use crate::prompt::Answered;
 use crate::{Error, Result};
@@ -49,7 +49,7 @@ impl<F: Family> Backend<F> {
         &self,
         images: &[GrayImage],
         answered: &Answered,
-        pass: &<F::Network as Network>::Pass,
+        pass: &Pass<F::Network>,
     ) -> Result<Tensor> {
         let images: Vec<&GrayImage> = images.iter().collect();
         let features = forward::features(&self.network, &self.pixels(&images)?)?;

@@ -10,7 +10,7 @@ use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::forward;
-use crate::network::{Attend, Network};
+use crate::network::{Attend, Network, Pass};
 use crate::{Error, Result};
 
 /// A place in the network where something can be captured, ordered from the input to the output.
@@ -157,7 +157,7 @@ impl<'a> Tape<'a> {
         &mut self,
         network: &N,
         ids: &[i64],
-        pass: &N::Pass,
+        pass: &Pass<N>,
         features: &Tensor,
     ) -> Result<Tensor> {
         let features = self.visit(Place::Features, features.shallow_clone())?;

@@ -13,7 +13,7 @@ use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::backend::{Backend, Watch};
 use crate::forward;
-use crate::network::{Family, Grid, Network};
+use crate::network::{Family, Grid, Network, Pass};
 use crate::objective::{Scored, Target};
 use crate::prompt::Answered;
 use crate::pullback::TowerRun;
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// The fixed text of a request.
 struct Sequence<'a, N: Network> {
     answered: &'a Answered,
-    pass: N::Pass,
+    pass: Pass<N>,
     target: Target,
 }
 

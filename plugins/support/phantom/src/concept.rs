@@ -1,5 +1,6 @@
 //! The eleven anatomical concepts, under their Chest ImaGenome names.
 
+use medfocus_plugin_api::CONCEPTS;
 use serde::{Deserialize, Serialize};
 
 /// A side of the PATIENT: the left side is seen on the right of the image.
@@ -73,19 +74,7 @@ impl Concept {
 
     /// The Chest ImaGenome name, e.g. `"left hilar structures"`.
     pub fn name(self) -> &'static str {
-        match self {
-            Concept::CardiacSilhouette => "cardiac silhouette",
-            Concept::LeftLung => "left lung",
-            Concept::RightLung => "right lung",
-            Concept::Mediastinum => "mediastinum",
-            Concept::UpperMediastinum => "upper mediastinum",
-            Concept::LeftClavicle => "left clavicle",
-            Concept::RightClavicle => "right clavicle",
-            Concept::LeftHilarStructures => "left hilar structures",
-            Concept::RightHilarStructures => "right hilar structures",
-            Concept::LeftCostophrenicAngle => "left costophrenic angle",
-            Concept::RightCostophrenicAngle => "right costophrenic angle",
-        }
+        CONCEPTS[self as usize]
     }
 
     /// The concept with that [`name`](Self::name), if there is one.

@@ -102,9 +102,7 @@ pub fn read<T>(path: PathBuf, advice: &str, parse: impl FnOnce(&str) -> Result<T
         reason: format!("cannot be read ({error}); {advice}"),
     })?;
     parse(&text).map_err(|error| match error {
-        Error::Architecture(reason) => {
-            Error::Architecture(format!("{}: {reason}", path.display()))
-        }
+        Error::Architecture(reason) => Error::Architecture(format!("{}: {reason}", path.display())),
         Error::Config(reason) => Error::File { path, reason },
         other => other,
     })

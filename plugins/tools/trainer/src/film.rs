@@ -1,7 +1,7 @@
 //! Films of any shape on the working image.
 
-use medfocus_imaging::working::letterbox_geometry;
 use medfocus_phantom::Mask;
+use medfocus_plugin_api::Letterbox;
 use ndarray::{Array2, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -21,13 +21,20 @@ pub fn size(rng: &mut ChaCha8Rng) -> (usize, usize) {
 
 /// A mask of the film in the working image, where the letterbox puts the film.
 pub fn place(mask: &Mask) -> Mask {
-    let (height, width, top, left) = letterbox_geometry(mask.nrows(), mask.ncols(), WORKING_SIDE);
+    let [x1, y1, x2, y2] = content(mask.nrows(), mask.ncols());
     let mut placed = Array2::from_elem((WORKING_SIDE, WORKING_SIDE), false);
     placed
-        .slice_mut(s![top..top + height, left..left + width])
+        .slice_mut(s![y1..y2, x1..x2])
         .indexed_iter_mut()
         .for_each(|((y, x), pixel)| {
-            *pixel = mask[[y * mask.nrows() / height, x * mask.ncols() / width]];
+            *pixel = mask[[y * mask.nrows() / (y2 - y1), x * mask.ncols() / (x2 - x1)]];
         });
     placed
+}
+
+/// Corners of the part of the working image that shows a film of this height and width.
+pub fn content(height: usize, width: usize) -> [usize; 4] {
+    let side = medfocus_plugin_api::WORKING_SIDE;
+    let place = Letterbox::new(width as u32, height as u32, side).expect("films have pixels");
+    place.content().corners().map(|edge| edge as usize)
 }

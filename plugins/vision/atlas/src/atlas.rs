@@ -1,6 +1,7 @@
 //! Finds anatomy where reference images have it.
 
-use medfocus_attribution::{Atlas, CONCEPTS, Once};
+use medfocus_attribution::{Atlas, Once};
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     Component, Context, DetectRequest, Detector, Kind, Result, ScoredBox, Slot, params,
 };

@@ -1,6 +1,7 @@
 //! Phrases for anatomical concepts.
 
-use medfocus_attribution::{COMPOSITES, CONCEPTS};
+use medfocus_attribution::COMPOSITES;
+use medfocus_plugin_api::CONCEPTS;
 
 /// The concepts that a phrase names: one, both of a pair, or none.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use medfocus_attribution::CONCEPTS;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     Component, Context, DatasetInfo, DatasetReader, DetectRequest, Detector, ErrorKind, GrayImage,
     Mask, Message, Params, Result, Sample, SampleKey, ScoredBox, Services, testkit::LocalHost,

@@ -3,7 +3,8 @@
 use crate::common::{TEST, displaced, phantom};
 use crate::host::{boxes_of, concept, host, method, model, number, pool, task, task_of};
 use crate::published::published;
-use medfocus_attribution::{COMPOSITES, CONCEPTS};
+use medfocus_attribution::COMPOSITES;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     Attribution, AttributionMethod, BBox, GrayImage, Letterbox, Working,
     testkit::{LocalHost, ToyModel},

@@ -1,7 +1,7 @@
 //! The optional segmenter.
 
 use crate::host::{boxes_of, concept, host, method, task};
-use medfocus_attribution::CONCEPTS;
+use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     Attribution, AttributionMethod, BBox, ErrorKind, Mask, Result, Segment, SegmentRequest,
     Segmenter, Working,

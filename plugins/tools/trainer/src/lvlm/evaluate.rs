@@ -3,7 +3,7 @@
 //! tokenizer and chat template.
 
 use anyhow::{Context, Result, anyhow};
-use medfocus_imaging::working::{letterbox, letterbox_geometry};
+use medfocus_imaging::working::letterbox;
 use medfocus_lvlm::network::{Family, Network};
 use medfocus_lvlm::{Backend, forward};
 use medfocus_phantom::{CaseOptions, Finding, FindingInstance, PixelBox, Renderer, sample_case};
@@ -16,7 +16,7 @@ use super::architecture::IMAGE_SIDE;
 use super::corpus::Task;
 use super::student::Student;
 use crate::feed::FIRST_TEST_SEED;
-use crate::film::WORKING_SIDE;
+use crate::film::{WORKING_SIDE, content};
 
 /// Height and width of the films.
 const FILMS: [(usize, usize); 4] = [(512, 512), (512, 640), (640, 512), (448, 512)];
@@ -55,7 +55,7 @@ fn exams(finding: Finding, count: u64) -> Vec<Exam> {
                     ))
                 });
             Exam {
-                image: letterbox(rendered.image.view(), WORKING_SIDE),
+                image: letterbox(rendered.image.view(), WORKING_SIDE as u32),
                 found,
             }
         })
@@ -64,8 +64,8 @@ fn exams(finding: Finding, count: u64) -> Vec<Exam> {
 
 /// A box of the film in the working image, rounded outwards.
 fn working_box(found: PixelBox, height: usize, width: usize) -> PixelBox {
-    let (scaled, _, top, left) = letterbox_geometry(height, width, WORKING_SIDE);
-    let scale = scaled as f64 / height as f64;
+    let [left, top, _, bottom] = content(height, width);
+    let scale = (bottom - top) as f64 / height as f64;
     let low = |pixel: usize, pad: usize| pad + (pixel as f64 * scale).floor() as usize;
     let high =
         |pixel: usize, pad: usize| (pad + (pixel as f64 * scale).ceil() as usize).min(WORKING_SIDE);

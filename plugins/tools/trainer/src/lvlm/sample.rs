@@ -91,7 +91,7 @@ pub fn draw(seed: u64, purpose: Purpose, renderer: &mut Renderer) -> Sample {
             .into();
     }
     let rendered = renderer.render(&case.patient, &case.findings, height, width);
-    let mut image = letterbox(rendered.image.view(), WORKING_SIDE);
+    let mut image = letterbox(rendered.image.view(), WORKING_SIDE as u32);
     let masks: Vec<Mask> = (0..case.findings.len())
         .filter_map(|index| rendered.finding_mask(index))
         .map(|mask| film::place(&mask))

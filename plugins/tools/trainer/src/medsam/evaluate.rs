@@ -46,7 +46,7 @@ pub fn evaluate(backend: &Backend, count: u64) -> Result<Value> {
         let case = sample_case(seed, &CaseOptions::default());
         let (height, width) = film::size(&mut rng);
         let rendered = renderer.render(&case.patient, &case.findings, height, width);
-        let image = GrayImage::from_array(letterbox(rendered.image.view(), WORKING_SIDE))?;
+        let image = GrayImage::from_array(letterbox(rendered.image.view(), WORKING_SIDE as u32))?;
         let embedding = backend.encode(&image, &|_| Ok(()))?;
         let kinds: Vec<Finding> = case.findings.iter().map(|found| found.finding).collect();
         for region in regions(&rendered, &kinds) {

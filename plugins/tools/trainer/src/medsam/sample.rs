@@ -52,7 +52,7 @@ pub fn draw(seed: u64, renderer: &mut Renderer) -> Sample {
     let case = sample_case(seed, &options);
     let (height, width) = film::size(&mut rng);
     let rendered = renderer.render(&case.patient, &case.findings, height, width);
-    let mut image = letterbox(rendered.image.view(), WORKING_SIDE);
+    let mut image = letterbox(rendered.image.view(), WORKING_SIDE as u32);
     let kinds: Vec<Finding> = case.findings.iter().map(|found| found.finding).collect();
     let mut regions = regions(&rendered, &kinds);
     if rng.random_bool(0.5) {
