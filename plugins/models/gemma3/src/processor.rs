@@ -1,8 +1,9 @@
 //! Grey images to the normalised pixels the tower was trained on.
 //!
-//! Two published processors exist and differ in their last bits; which one runs is decided, as in
-//! transformers 4.57.3, by the `image_processor_type` of the checkpoint: `Gemma3ImageProcessor`
-//! runs on Pillow, `Gemma3ImageProcessorFast` on torchvision.
+//! Two published processors exist and differ in their last bits; which one runs is decided by the `image_processor_type` of the
+//! checkpoint. In the older file `Gemma3ImageProcessor` resizes with Pillow and normalises in two steps, as transformers 4.57.3
+//! does it, and `Gemma3ImageProcessorFast` resizes with torchvision and normalises in one. In the newer, which only transformers 5
+//! reads, the first name means what was the second, and Pillow's is called `Gemma3ImageProcessorPil`.
 
 use std::path::Path;
 
@@ -31,7 +32,8 @@ impl Processor {
 
     /// Reads the text of a `preprocessor_config.json`; keys left out take the class defaults.
     pub fn parse(text: &str, side: i64) -> Result<Self> {
-        settings::parse_processor::<Raw>(text)?.resolve(side)
+        let (raw, newer) = settings::parse_processor::<Raw>(text)?;
+        raw.resolve(side, newer)
     }
 }
 
@@ -85,10 +87,10 @@ impl Default for Raw {
 }
 
 impl Raw {
-    fn resolve(self, side: i64) -> Result<Processor> {
+    fn resolve(self, side: i64, newer: bool) -> Result<Processor> {
         let refuse = |reason: String| Err(Error::Config(reason));
         let engine = match self.image_processor_type.as_str() {
-            // Transformers 5 gives the first a name of its own.
+            "Gemma3ImageProcessor" if newer => Engine::Torchvision,
             "Gemma3ImageProcessor" | "Gemma3ImageProcessorPil" => Engine::Pillow,
             "Gemma3ImageProcessorFast" => Engine::Torchvision,
             other => {

@@ -43,7 +43,8 @@ impl Processor {
 
     /// Reads the text of a `preprocessor_config.json`; keys left out take the class defaults.
     pub fn parse(text: &str, tower: &VisionConfig) -> Result<Self> {
-        settings::parse_processor::<Raw>(text)?.resolve(tower)
+        let (raw, _) = settings::parse_processor::<Raw>(text)?;
+        raw.resolve(tower)
     }
 
     /// The multiple of an image token nearest to each side; where that makes too many or too few pixels, both sides are scaled

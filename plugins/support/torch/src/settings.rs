@@ -81,13 +81,17 @@ pub fn check_architecture(model_type: &str, runs: &str, called: &str) -> Result<
     )))
 }
 
-/// The image processor's settings from the text of either file.
-pub fn parse_processor<T: DeserializeOwned>(text: &str) -> Result<T> {
+/// The image processor's settings from the text of either file, and whether it is the newer: there, since transformers 5, a
+/// class without `Pil` in its name is the torchvision one.
+pub fn parse_processor<T: DeserializeOwned>(text: &str) -> Result<(T, bool)> {
     let mut json: Value = parse_json(text)?;
-    if let Some(inner) = json.get_mut("image_processor") {
-        json = inner.take();
-    }
-    serde_json::from_value(json).map_err(|error| Error::Config(error.to_string()))
+    let newer = json.get_mut("image_processor").map(Value::take);
+    let nested = newer.is_some();
+    let settings = serde_json::from_value(newer.unwrap_or(json));
+    Ok((
+        settings.map_err(|error| Error::Config(error.to_string()))?,
+        nested,
+    ))
 }
 
 /// A JSON text as a configuration.
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn either_file_tells_the_image_processor() {
         let folder = tempfile::tempdir().unwrap();
-        let read = || processor(folder.path(), parse_processor::<Raw>);
+        let read = || processor(folder.path(), |text| Ok(parse_processor::<Raw>(text)?.0));
         let missing = read().unwrap_err().to_string();
         assert!(missing.contains(PROCESSOR), "{missing}");
         let write =

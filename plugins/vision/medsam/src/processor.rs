@@ -36,7 +36,8 @@ impl Processor {
 
     /// Reads the text of a `preprocessor_config.json`; keys left out take the class defaults.
     pub fn parse(text: &str, side: i64) -> Result<Self> {
-        settings::parse_processor::<Raw>(text)?.resolve(side)
+        let (raw, _) = settings::parse_processor::<Raw>(text)?;
+        raw.resolve(side)
     }
 
     /// Height and width to which an image of `height` x `width` is scaled; the rest of the input is padding.

@@ -31,7 +31,8 @@ impl Processor {
 
     /// Reads the text of a `preprocessor_config.json`; keys left out take the class defaults.
     pub fn parse(text: &str, side: i64) -> Result<Self> {
-        settings::parse_processor::<Raw>(text)?.resolve(side)
+        let (raw, _) = settings::parse_processor::<Raw>(text)?;
+        raw.resolve(side)
     }
 
     /// Pixels `[3, side, side]`, f32, of a grey image.
