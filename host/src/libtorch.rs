@@ -3,6 +3,8 @@
 //! The host links none of it: it opens `libtorch_cpu.so` by absolute path before the first plugin
 //! that needs it, which then finds it in the process by its name. No search path is touched.
 
+#![allow(unsafe_code, reason = "libtorch is opened as code")]
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -146,7 +148,7 @@ pub fn version(dir: &Path) -> Option<String> {
 
 fn load(dir: &Path) -> Result<(PathBuf, Option<String>)> {
     let path = dir.join("lib").join(LIBRARY);
-    // Trusted as the plugins are: the user named it.
+    // SAFETY: trusted as the plugins are: the user named it.
     let library =
         unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
             Error::unsupported(format!(

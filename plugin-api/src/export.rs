@@ -1,5 +1,10 @@
 //! From an author's components to the exported symbols.
 
+#![allow(
+    unsafe_code,
+    reason = "symbols that the host looks up, and what comes in through them"
+)]
+
 use std::{
     cell::RefCell,
     mem::ManuallyDrop,
@@ -76,6 +81,7 @@ macro_rules! export_plugin {
                 $crate::abi::__call_root_module_loader(root)
             }
 
+            // SAFETY: the name is the one under which `abi_stable` looks for a root module of this type.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             pub static HEADER: $crate::abi::LibHeader = unsafe {
                 $crate::abi::LibHeader::from_constructor::<$crate::abi::RootRef>(
@@ -185,8 +191,8 @@ impl<T: Component> abi::Component for Shim<T> {
 impl<T: Component> Drop for Shim<T> {
     fn drop(&mut self) {
         let _speaking = Speaking::to(&self.host);
-        // Dropped here and nowhere else.
         let result = guarded(T::NAME, || {
+            // SAFETY: dropped here and nowhere else.
             unsafe { ManuallyDrop::drop(&mut self.component) };
             Ok(())
         });

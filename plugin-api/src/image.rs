@@ -1,5 +1,7 @@
 //! Grey images and masks.
 
+#![allow(unsafe_code, reason = "pixels are a slice of a tensor")]
+
 use ndarray::{ArrayBase, ArrayView2, Data, Ix2};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
@@ -60,7 +62,7 @@ impl GrayImage {
 
     /// The pixels as bytes, row by row.
     pub fn bytes(&self) -> &[u8] {
-        // The constructor checked type and layout.
+        // SAFETY: the constructor checked type and layout.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.shape().iter().product()) }
     }
 

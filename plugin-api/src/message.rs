@@ -3,6 +3,8 @@
 //! A value's JSON holds, for each [`Tensor`] in it, an index into the message's tensors, so any
 //! `serde` type may hold tensors anywhere.
 
+#![allow(unsafe_code, reason = "handles cross the waist as raw parts")]
+
 use std::cell::RefCell;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};

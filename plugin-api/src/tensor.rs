@@ -1,5 +1,7 @@
 //! Arrays that cross the waist without a copy.
 
+#![allow(unsafe_code, reason = "tensors cross the waist without a copy")]
+
 use std::{any::Any, fmt, sync::Arc};
 
 use ndarray::{Array, ArrayView, ArrayViewD, Dimension, IxDyn, ShapeBuilder};
@@ -78,8 +80,9 @@ enum Owner {
     Foreign { _handle: TensorHandle },
 }
 
-// The memory is never written while a `Storage` exists, and both owners are `Send + Sync`.
+// SAFETY: the memory is never written while a `Storage` exists, and both owners are `Send + Sync`.
 unsafe impl Send for Storage {}
+// SAFETY: as above.
 unsafe impl Sync for Storage {}
 
 impl Tensor {
@@ -197,7 +200,7 @@ impl Tensor {
                 .map_err(|error| Error::internal(error.to_string()));
         }
         let shape = IxDyn(&storage.shape).strides(IxDyn(&storage.strides));
-        // The constructors' contracts give initialised memory that outlives `self`.
+        // SAFETY: the constructors' contracts give initialised memory that outlives `self`.
         Ok(unsafe { ArrayView::from_shape_ptr(shape, storage.data.cast()) })
     }
 
@@ -235,7 +238,7 @@ impl Tensor {
 
     pub(crate) fn to_handle(&self) -> TensorHandle {
         extern "C" fn release(owner: *mut u8) {
-            // Made by `Arc::into_raw` below, given back once.
+            // SAFETY: made by `Arc::into_raw` below, given back once.
             let storage = unsafe { Arc::from_raw(owner.cast_const().cast::<Storage>()) };
             // An owner that panics when dropped must not unwind into a stranger.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(storage)));

@@ -1,5 +1,7 @@
 //! The waist from an author's side: typed values through messages, components without any ABI.
 
+#![allow(unsafe_code, reason = "the contracts of the waist are tested")]
+
 use medfocus_plugin_api::{
     testkit::{LocalHost, ToyModel, toy_task},
     *,
@@ -62,6 +64,7 @@ fn memory_is_given_back_once() {
     let drops = Arc::new(AtomicU32::new(0));
     let owner = Counted(drops.clone(), vec![1.0, 2.0].into());
     let data = owner.1.as_ptr();
+    // SAFETY: the owner keeps the two numbers.
     let tensor = unsafe { Tensor::from_raw(data, &[2], &[1], owner) };
     let message = Message::pack(&tensor).unwrap().into_abi();
     let here: Tensor = crossed(message).unpack().unwrap();

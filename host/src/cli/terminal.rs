@@ -1,5 +1,10 @@
 //! Logging, progress, interruption.
 
+#![allow(
+    unsafe_code,
+    reason = "libtorch reads its threads from the environment"
+)]
+
 use std::{
     io::IsTerminal,
     sync::{Mutex, PoisonError},
@@ -24,7 +29,7 @@ pub fn start_logging() {
 /// Tells libtorch's pools how many threads to start. Call before any plugin is opened.
 pub fn limit_threads(threads: Option<usize>) {
     if let Some(threads) = threads {
-        // The program has one thread until the first plugin is opened.
+        // SAFETY: the program has one thread until the first plugin is opened.
         unsafe { std::env::set_var("OMP_NUM_THREADS", threads.max(1).to_string()) };
     }
 }

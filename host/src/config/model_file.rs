@@ -1,6 +1,9 @@
 //! A file in a model folder: a model by name.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use figment::value::Dict;
 use serde::Deserialize;
@@ -49,7 +52,7 @@ impl ModelFile {
     pub fn how_to_get(&self) -> Option<String> {
         let folder = self.params.get("path")?.as_str()?;
         let published = self.checkpoint.as_ref()?;
-        (!Path::new(folder).exists()).then(|| published.how_to_get(folder))
+        (!Path::new(folder).exists()).then(|| published.how_to_get(&shortened(folder)))
     }
 }
 
@@ -72,5 +75,32 @@ impl Published {
         format!(
             "{gate}download it: hf download {repository} --local-dir {folder} ({size:.1} GB; licence: {licence})"
         )
+    }
+}
+
+/// A path without the steps down and up again that a file's own folder brings in.
+fn shortened(path: &str) -> String {
+    let mut kept = PathBuf::new();
+    for part in Path::new(path).components() {
+        match (part, kept.components().next_back()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(kept.pop()),
+            _ => kept.push(part),
+        }
+    }
+    kept.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shown_without_detours() {
+        assert_eq!(
+            shortened("configs/models/../../checkpoints/a"),
+            "checkpoints/a"
+        );
+        assert_eq!(shortened("../models/../a"), "../a");
+        assert_eq!(shortened("/x/./y"), "/x/y");
     }
 }

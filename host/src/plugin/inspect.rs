@@ -1,5 +1,7 @@
 //! What can be known of a plugin without running it.
 
+#![allow(unsafe_code, reason = "a manifest is read from a memory map")]
+
 use std::path::{Path, PathBuf};
 
 use medfocus_plugin_api::{

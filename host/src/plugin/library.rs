@@ -3,6 +3,8 @@
 //! The file is read once. What was read is hashed, checked against the pins and the plan, and loaded: whatever becomes of
 //! the file meanwhile, a digest in a record is that of the code that ran.
 
+#![allow(unsafe_code, reason = "plugins are opened as code")]
+
 use std::{
     fs::File,
     io::{self, Write},
@@ -76,6 +78,7 @@ impl Library {
             })?;
         // The loader knows the library by this number, and would take the next file that has it for the same library.
         std::mem::forget(copy);
+        // SAFETY: whatever the symbol is, its layout is checked before it is used.
         let header = unsafe { library.get::<abi::AbiHeaderRef>(abi::ROOT_SYMBOL.as_bytes()) }
             .map(|symbol| *symbol)
             .map_err(|_| {

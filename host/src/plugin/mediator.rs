@@ -1,5 +1,7 @@
 //! Every call between plugins passes here: counted, timed, cancellable.
 
+#![allow(unsafe_code, reason = "messages of plugins come in as raw parts")]
+
 use std::{
     collections::BTreeMap,
     sync::{

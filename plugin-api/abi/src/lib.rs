@@ -11,6 +11,7 @@
     non_camel_case_types,
     clippy::all,
     missing_docs,
+    unsafe_code,
     unsafe_op_in_unsafe_fn
 )]
 
@@ -118,8 +119,9 @@ pub struct TensorHandle {
     pub release: extern "C" fn(*mut u8),
 }
 
-// The memory is immutable while shared, and its release function may be called from any thread.
+// SAFETY: the memory is immutable while shared, and its release function may be called from any thread.
 unsafe impl Send for TensorHandle {}
+// SAFETY: as above.
 unsafe impl Sync for TensorHandle {}
 
 impl Drop for TensorHandle {

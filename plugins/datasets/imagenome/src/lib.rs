@@ -2,8 +2,6 @@
 //!
 //! Both need credentials at PhysioNet, and neither has been seen here: the readers are written after the data set's
 //! published description and tested on synthetic files in its layout.
-#![deny(unsafe_code)]
-
 mod normals;
 mod scene_graph;
 

@@ -9,8 +9,6 @@
 //!
 //! A concept's file bears its name with `_` for each space: `left_lung.png`. Hidden files are passed over; whatever else
 //! does not belong there is an error, so that a misspelt name is never a missing mask.
-#![deny(unsafe_code)]
-
 mod file;
 mod folder;
 mod reader;

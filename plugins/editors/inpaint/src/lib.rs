@@ -1,6 +1,4 @@
 //! An editor without weights: what it fills in has no content, only the grey of its surroundings.
-#![deny(unsafe_code)]
-
 mod harmonic;
 mod inpaint;
 mod multigrid;

@@ -3,8 +3,6 @@
 //!
 //! An attention map A of a sequence of S tokens is S x S; row q holds the weights with which token q reads the tokens
 //! of the columns. The answer's tokens give the rows ([`Rows`]), the image's the columns.
-#![deny(unsafe_code)]
-
 mod attention_head;
 mod attention_rollout;
 mod capture;

@@ -1,6 +1,4 @@
 //! Controls: attributions that ask no model, so that a method's score can be read against theirs.
-#![deny(unsafe_code)]
-
 mod anatomy_prior;
 mod centre_box;
 mod random_boxes;

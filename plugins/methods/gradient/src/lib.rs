@@ -1,6 +1,4 @@
 //! Attribution by gradients inside the model.
-#![deny(unsafe_code)]
-
 mod activations;
 mod cam;
 mod gradcam;

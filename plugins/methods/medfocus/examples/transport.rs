@@ -1,6 +1,8 @@
 //! Solves transports and says what they took: reads one JSON object a line, `side`, `source` and `target` (row by row) and
 //! `params`, those of the method; writes one a line. `tests/benches/transport_beside_pot.py` drives it.
 
+#![allow(unsafe_code, reason = "an allocator that counts")]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     error::Error,
@@ -32,11 +34,13 @@ unsafe impl GlobalAlloc for Watched {
             NOW.fetch_add(layout.size(), Relaxed) + layout.size(),
             Relaxed,
         );
+        // SAFETY: as it came.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as it came.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

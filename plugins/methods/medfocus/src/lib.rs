@@ -1,6 +1,4 @@
 //! MedFocus: which anatomical concept a model's answer rests on; and the control that always answers "both lungs".
-#![deny(unsafe_code)]
-
 mod align;
 mod both_lungs;
 mod intervention;

@@ -2,8 +2,6 @@
 //!
 //! What a model writes is read as data by a tolerant scanner ([`answer`]) in one pass over the text: it costs linear
 //! time and bounded memory whatever the text, and nothing in it is evaluated.
-#![deny(unsafe_code)]
-
 pub mod answer;
 mod ask;
 mod convention;

@@ -1,7 +1,5 @@
 //! What attribution methods share: the scalar they explain, how they read it of a model on one image
 //! after another, what they put in place of a part of the image, and what they learn of reference images.
-#![deny(unsafe_code)]
-
 mod atlas;
 mod baseline;
 mod concepts;

@@ -7,8 +7,6 @@
 //!
 //! The first two need the `decode` feature (default); the other two need nothing but `ndarray`.
 
-#![deny(unsafe_code)]
-
 #[cfg(feature = "decode")]
 pub mod decode;
 #[cfg(feature = "decode")]

@@ -34,8 +34,6 @@
 //! Only additions, multiplications, divisions and square roots of IEEE `f32` are used, in a fixed order:
 //! the same arguments give the same bytes on every machine. The mapping from seed to [`Case`] is frozen
 //! (see [`sample_case`]).
-#![forbid(unsafe_code)]
-
 mod anatomy;
 mod case;
 mod concept;

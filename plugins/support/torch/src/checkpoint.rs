@@ -4,6 +4,8 @@
 //! `weight_map` names the shard of each tensor; of both the first counts, as in transformers. Nothing is copied until a tensor is asked for, so
 //! a checkpoint larger than memory can be moved to a device.
 
+#![allow(unsafe_code, reason = "weights are read from memory maps")]
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 

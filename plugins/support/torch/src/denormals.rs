@@ -4,6 +4,8 @@
 //! Gradients through sharp attention are full of them, though nothing in this project can tell them
 //! from zero.
 
+#![allow(unsafe_code, reason = "the floating-point control register")]
+
 /// Takes denormal numbers for zero until dropped, then restores the mode before it.
 ///
 /// Holds for this thread, on x86-64, and for worker threads of libtorch that begin meanwhile. Keep

@@ -5,6 +5,8 @@
 //! good; linking it would make plugins unloadable on machines without it. So it is opened here, by
 //! path, beside the `libtorch_cpu.so` that is already loaded.
 
+#![allow(unsafe_code, reason = "libtorch's CUDA half is opened as code")]
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::OnceLock;

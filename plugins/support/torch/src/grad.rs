@@ -3,6 +3,8 @@
 //! `tch::no_grad` leaves gradients off when its closure panics, and with them every other plugin
 //! that runs on the thread afterwards. A guard cannot forget.
 
+#![allow(unsafe_code, reason = "a flag of libtorch that tch does not show")]
+
 /// Sets the autograd mode until dropped, then restores the one before it.
 #[must_use = "the mode is restored as soon as the guard is dropped"]
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! libtorch tensors handed to other plugins where they lie.
 
+#![allow(unsafe_code, reason = "tensors are handed over without a copy")]
+
 use medfocus_plugin_api as api;
 use tch::{Device, Kind, Tensor};
 

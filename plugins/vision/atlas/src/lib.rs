@@ -1,8 +1,6 @@
 //! A detector and a segmenter without weights: they let methods that need one run where no learned one is installed.
 //!
 //! Neither has learned anything. Results with them say nothing about a method with OWL-ViT or MedSAM in their place.
-#![deny(unsafe_code)]
-
 mod atlas;
 mod otsu;
 mod threshold;

@@ -6,8 +6,6 @@
 //!
 //! The network is in [`model`] (with [`encoder`], [`prompt`] and [`decoder`]); [`processor`] turns an image
 //! into its input, [`regions`] its output into masks; a [`Backend`] holds both. `plugin` shows it all to the host.
-#![deny(unsafe_code)]
-
 mod attention;
 pub mod backend;
 pub mod config;

@@ -6,8 +6,6 @@
 //! The network is in [`model`] (with [`image`], [`text`] and [`heads`]); [`processor`] and [`tokenizer`] turn an
 //! image and a phrase into its inputs, [`detections`] its output into boxes; a [`Backend`] holds them all. `plugin`
 //! shows it to the host.
-#![deny(unsafe_code)]
-
 pub mod backend;
 pub mod config;
 pub mod detections;
