@@ -16,8 +16,10 @@ use ndarray::{Array2, ArrayView2, s};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
-/// Largest difference of a normalised map.
-const TOLERANCE: f32 = 1e-4;
+/// Largest difference of a normalised map. Grad-CAM++ divides by sums that nearly cancel, which makes more of the rounding.
+fn tolerance(method: &Value) -> f32 {
+    if method == "gradcampp" { 3e-4 } else { 1e-4 }
+}
 
 /// What the reference computes.
 struct Reference {
@@ -87,7 +89,7 @@ impl Reference {
         let factor = scale(found) / scale(expected.view());
         let difference = (expected * factor - found).mapv(f32::abs);
         let largest = difference.fold(0.0f32, |largest, &d| largest.max(d));
-        if largest > TOLERANCE {
+        if largest > tolerance(&case["method"]) {
             return Some(format!("the maps differ by {largest:e}"));
         }
         let rule: BoxRule = serde_json::from_value(case["rule"].clone()).unwrap();

@@ -168,6 +168,9 @@ impl DatasetReader for NormalsReader {
             |error: DecodeError| Error::invalid(format!("image {}: {error}", path.display()));
         let file = file::open(&path).map_err(|error| named(error.into()))?;
         let decoded = decode::read(file).map_err(named)?;
+        for warning in &decoded.warnings {
+            tracing::warn!("image {}: {warning}", path.display());
+        }
         let image = GrayImage::from_array(decoded.pixels)?;
         let key = SampleKey {
             dataset: NAME.into(),

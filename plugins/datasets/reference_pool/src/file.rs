@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use medfocus_imaging::decode::{self, Format, MAX_BYTES};
+use medfocus_imaging::decode::{self, Decoded, Format, MAX_BYTES};
 use medfocus_plugin_api::{Error, GrayImage, Mask, Result, file};
 use ndarray::{Array2, ArrayView2};
 use ndarray_npy::{ViewNpyError, ViewNpyExt as _};
@@ -47,9 +47,20 @@ pub fn bytes(root: &Path, path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// [`Error::invalid`] naming the file if it is no image that can be decoded.
+/// [`Error::invalid`] naming the file if it is no image that can be decoded, or one that a tag turns.
 pub fn image(path: &Path, bytes: &[u8]) -> Result<GrayImage> {
-    GrayImage::from_array(decoded(path, bytes)?)
+    let decoded = decoded(path, bytes)?;
+    if decoded.turned {
+        return Err(Error::invalid(format!(
+            "{} is turned by its orientation tag, so that its masks may lie either way",
+            path.display()
+        ))
+        .with_hint("save it upright, without the tag, and its masks as it is then shown"));
+    }
+    for warning in &decoded.warnings {
+        tracing::warn!("{}: {warning}", path.display());
+    }
+    GrayImage::from_array(decoded.pixels)
 }
 
 /// The mask that a file's bytes hold, which must fit the image and hold something.
@@ -109,7 +120,7 @@ fn png(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
     if Format::of(bytes) != Some(Format::Png) {
         return Err(refused("PNG image"));
     }
-    let pixels = decoded(path, bytes)?;
+    let pixels = decoded(path, bytes)?.pixels;
     // The header comes first: after signature, length, name and size the bits and the type, 0 for grey.
     match bytes.get(24..26) {
         Some([0..=8, 0]) => Ok(pixels.mapv(|pixel| pixel != 0)),
@@ -117,10 +128,8 @@ fn png(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
     }
 }
 
-fn decoded(path: &Path, bytes: &[u8]) -> Result<Array2<u8>> {
-    let decoded = decode::decode(bytes)
-        .map_err(|error| Error::invalid(format!("{}: {error}", path.display())))?;
-    Ok(decoded.pixels)
+fn decoded(path: &Path, bytes: &[u8]) -> Result<Decoded> {
+    decode::decode(bytes).map_err(|error| Error::invalid(format!("{}: {error}", path.display())))
 }
 
 /// The most bytes of a NumPy header; those of plain arrays have 118, and one nested deeply exhausts its parser's stack.

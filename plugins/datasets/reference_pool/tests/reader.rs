@@ -5,8 +5,7 @@ use std::{fs, io::Cursor, path::Path};
 use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, RgbImage};
 use medfocus_dataset_reference_pool::PoolReader;
 use medfocus_imaging::encode::encode_png_gray;
-use medfocus_plugin_api::CONCEPTS;
-use medfocus_plugin_api::{DatasetReader, Result, SampleKey, testkit::LocalHost};
+use medfocus_plugin_api::{CONCEPTS, DatasetReader, Result, SampleKey, testkit::LocalHost};
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt as _;
 use proptest::prelude::*;
@@ -428,4 +427,23 @@ proptest! {
         let sentence = refused(file, &bytes);
         prop_assert!(sentence.contains(file), "{}", sentence);
     }
+}
+
+#[test]
+fn an_image_that_a_tag_turns_is_refused_as_its_masks_may_lie_either_way() {
+    let turned = include_bytes!("../../../support/imaging/tests/fixtures/oriented.jpg");
+    let folder = pool();
+    put(folder.path(), "images/c.jpg", turned);
+    put(
+        folder.path(),
+        "masks/c/left_lung.png",
+        &grey(16, 24, |_, _| 1),
+    );
+    let opened = open(folder.path());
+    let sentence = opened.and_then(|reader| reader.sample(2).map(drop));
+    let sentence = sentence.unwrap_err().to_string();
+    says(
+        &sentence,
+        &["c.jpg is turned by its orientation tag", "save it upright"],
+    );
 }

@@ -47,6 +47,8 @@ pub struct Decoded {
     pub source: String,
     /// What was ignored or guessed, one sentence each; holds nothing about the patient.
     pub warnings: Vec<String>,
+    /// Whether an orientation tag turned it: other pictures of the same rows and columns may not lie as this one does.
+    pub turned: bool,
 }
 
 impl Format {

@@ -26,6 +26,7 @@ pub(super) fn apply(mut image: Decoded, orientation: u16) -> Decoded {
     for &axis in reversed {
         shown.invert_axis(Axis(axis));
     }
+    image.turned = true;
     let size = shown.raw_dim();
     image.pixels = Array2::from_shape_fn(size, |at| shown[at]);
     image.source = format!(

@@ -152,6 +152,7 @@ fn narrow(
         pixels: shaped(format, levels, size)?,
         source: format!("{format} 8-bit {kind}"),
         warnings: transparency(samples, channels).into_iter().collect(),
+        turned: false,
     })
 }
 
@@ -178,6 +179,7 @@ fn wide<T: Copy + Into<f64> + PartialEq>(
         pixels: shaped(format, levels, size)?,
         source: format!("{format} {kind}"),
         warnings,
+        turned: false,
     })
 }
 

@@ -51,7 +51,18 @@ const WANTED: [(Tag, Vr, &str); 23] = [
 const NUMBERS: [Vr; 3] = [*b"US", *b"IS", *b"DS"];
 
 /// Sequences whose first item is looked into.
-const ENTERED: [Tag; 2] = [tags::MODALITY_LUT_SEQUENCE, tags::VOILUT_SEQUENCE];
+const ENTERED: [Tag; 4] = [
+    tags::MODALITY_LUT_SEQUENCE,
+    tags::VOILUT_SEQUENCE,
+    tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
+    tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
+];
+
+/// Sequences within those, in which enhanced objects keep what others keep at the top level: here of all frames or the first.
+const FRAME: [Tag; 2] = [
+    tags::FRAME_VOILUT_SEQUENCE,
+    tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
+];
 
 /// The sequence "above" the top level.
 pub(super) const TOP: Tag = Tag(0, 0);
@@ -329,18 +340,33 @@ fn elements(body: &[u8], syntax: Syntax) -> Option<(Values, Option<PixelData>)> 
                 return Some((values, Some(PixelData::Native(pixels))));
             }
             _ if ENTERED.contains(&header.tag) => {
-                let mut item = top.first_item(header)?;
-                while !item.is_empty() {
-                    let Some(inner) = item.next_in_item() else {
-                        break;
-                    };
-                    read(&mut item, header.tag, inner, &mut values)?;
-                }
+                enter(&mut top, header.tag, header, &mut values)?;
             }
             _ => read(&mut top, TOP, header, &mut values)?,
         }
     }
     Some((values, None))
+}
+
+/// Keeps what is wanted of a sequence's first item as values of `place`.
+fn enter(
+    elements: &mut Elements<'_>,
+    place: Tag,
+    header: Header,
+    values: &mut Values,
+) -> Option<()> {
+    let mut item = elements.first_item(header)?;
+    while !item.is_empty() {
+        let Some(inner) = item.next_in_item() else {
+            break;
+        };
+        if FRAME.contains(&inner.tag) {
+            enter(&mut item, TOP, inner, values)?;
+        } else {
+            read(&mut item, place, inner, values)?;
+        }
+    }
+    Some(())
 }
 
 /// Keeps the value that follows `header` if it is wanted, and passes over it.

@@ -74,6 +74,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
             layout.bits_stored
         ),
         warnings,
+        turned: false,
     })
 }
 
@@ -96,6 +97,7 @@ fn colour(
         pixels: shaped(levels.collect(), layout)?,
         source: format!("DICOM colour 8-bit, {transfer}"),
         warnings,
+        turned: false,
     })
 }
 
