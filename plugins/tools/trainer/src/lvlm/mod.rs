@@ -49,7 +49,7 @@ use self::language::Plan;
 use self::sample::Purpose;
 use self::student::Student;
 use self::worker::Worker;
-use crate::checkpoint::{self, Format, RECORD, Staging};
+use crate::checkpoint::{self, RECORD, Staging};
 use crate::feed::FIRST_TEST_SEED;
 
 /// What to train.
@@ -207,7 +207,7 @@ fn train<S: Student>(arguments: &Arguments) -> Result<()> {
         RECORD,
         &json!({"parameters": size, "prompts": prompts, "stages": stages}),
     )?;
-    staging.write_weights(&parameters, Format::F32)?;
+    staging.write_weights(&parameters, S::FORMAT)?;
     staging.publish()
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::corpus::Boxes;
 use super::tokenizer::Tokens;
-use crate::checkpoint::Staging;
+use crate::checkpoint::{Format, Staging};
 
 /// An architecture in small, how training starts, and how its checkpoint is laid out.
 pub trait Student: 'static {
@@ -20,6 +20,8 @@ pub trait Student: 'static {
     const BOXES: Boxes;
     /// Its tokens.
     const TOKENS: Tokens;
+    /// How its weights are stored.
+    const FORMAT: Format;
 
     /// `config.json` for a vocabulary of this size.
     fn config(vocabulary: usize) -> Value;

@@ -12,7 +12,7 @@ use super::architecture::{IMAGE_SIDE, IMAGE_TOKENS, PATCH_SIDE, TOWER_HEADS, TOW
 use super::corpus::Boxes;
 use super::student::Student;
 use super::tokenizer::{Spelling, Tokens};
-use crate::checkpoint::Staging;
+use crate::checkpoint::{Format, Staging};
 
 /// Layers of the tower.
 const TOWER_LAYERS: usize = 3;
@@ -23,6 +23,7 @@ pub struct Gemma3;
 impl Student for Gemma3 {
     type Family = Family;
     const BOXES: Boxes = Boxes::Thousandths;
+    const FORMAT: Format = Format::F32;
     const TOKENS: Tokens = Tokens {
         special: &Special::TEXTS,
         pad: Special::Pad.id(),

@@ -12,7 +12,7 @@ use super::architecture::{PATCH_SIDE, TOWER_HEADS, TOWER_WIDTH};
 use super::corpus::Boxes;
 use super::student::Student;
 use super::tokenizer::{Spelling, Tokens};
-use crate::checkpoint::Staging;
+use crate::checkpoint::{Format, Staging};
 
 /// Blocks of the tower, and those of them that see the whole image.
 const TOWER_BLOCKS: usize = 4;
@@ -32,6 +32,7 @@ pub struct Qwen2_5Vl;
 impl Student for Qwen2_5Vl {
     type Family = Family;
     const BOXES: Boxes = Boxes::Pixels;
+    const FORMAT: Format = Format::F16;
     const TOKENS: Tokens = Tokens {
         special: &[
             "<|endoftext|>",
@@ -52,7 +53,7 @@ impl Student for Qwen2_5Vl {
         json!({
             "architectures": ["Qwen2_5_VLForConditionalGeneration"],
             "model_type": "qwen2_5_vl",
-            "torch_dtype": "float32",
+            "torch_dtype": "float16",
             "vision_start_token_id": VISION_START,
             "vision_end_token_id": VISION_END,
             "image_token_id": IMAGE,
