@@ -9,6 +9,7 @@ mod fixtures;
 mod libtorch;
 mod lint;
 mod rules;
+mod sanitise;
 mod setup;
 mod test;
 mod workspace;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Args),
     /// Recompute the test fixtures with the Python reference implementations
     Fixtures(fixtures::Args),
+    /// Run the waist's tests under the address sanitiser
+    Sanitise,
     /// Check formatting, clippy, documentation, dependency rules and licences
     Lint(lint::Args),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(&workspace),
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Fixtures(args) => fixtures::run(&workspace, &args),
+        Command::Sanitise => sanitise::run(&workspace),
         Command::Lint(args) => lint::run(&workspace, &args),
     });
     match outcome {
