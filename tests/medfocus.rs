@@ -153,9 +153,9 @@ fn every_step_is_that_of_the_reference() {
     let mut bench = Workbench::new(layers);
 
     let mut wrong = Vec::new();
-    for checkpoint in ["hub", "saved"] {
-        let folder = fixtures().join("gemma3").join(checkpoint);
-        let model = format!("gemma3={}", folder.display());
+    for checkpoint in ["gemma3/hub", "gemma3/saved", "qwen2_5_vl/hub"] {
+        let (family, _) = checkpoint.split_once('/').unwrap();
+        let model = format!("{family}={}", fixtures().join(checkpoint).display());
         let model = bench.model(&model, Some("cpu")).unwrap();
         let cases = reference.cases().iter();
         for case in cases.filter(|case| case["checkpoint"] == checkpoint) {

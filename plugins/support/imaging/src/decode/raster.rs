@@ -60,6 +60,35 @@ fn with_decoder(format: Format, mut decoder: impl ImageDecoder) -> Result<Decode
     Ok(orientation::apply(decoded, turn.into()))
 }
 
+/// `Compression` of strips or tiles that are JPEG streams (TIFF Technical Note 2).
+const JPEG_IN_TIFF: u16 = 7;
+
+/// Refuses a TIFF file one of whose JPEG streams is damaged or ends early, which its decoder fills with grey. The streams have
+/// their tables in a tag of their own.
+fn check_jpeg(decoder: &mut TiffDecoder<'_>, bytes: &[u8]) -> Result<(), DecodeError> {
+    let damaged = || Format::Tiff.damaged("its JPEG data");
+    let tables = decoder.get_tag_u8_vec(Tag::JPEGTables).unwrap_or_default();
+    let tables = tables.strip_suffix(b"\xff\xd9").unwrap_or(&tables);
+    let mut numbers = |strips, tiles| {
+        [strips, tiles]
+            .into_iter()
+            .find_map(|tag| decoder.find_tag_unsigned_vec::<u64>(tag).ok().flatten())
+            .ok_or_else(damaged)
+    };
+    let offsets = numbers(Tag::StripOffsets, Tag::TileOffsets)?;
+    let lengths = numbers(Tag::StripByteCounts, Tag::TileByteCounts)?;
+    for (offset, length) in offsets.into_iter().zip(lengths) {
+        let range = offset as usize..offset.saturating_add(length) as usize;
+        let stream = bytes.get(range).ok_or_else(damaged)?;
+        let stream = match stream.strip_prefix(b"\xff\xd8") {
+            Some(rest) if !tables.is_empty() => [tables, rest].concat(),
+            _ => stream.to_vec(),
+        };
+        Jpeg::new(&stream, Format::Tiff)?.check()?;
+    }
+    Ok(())
+}
+
 type TiffDecoder<'a> = tiff::decoder::Decoder<Cursor<&'a [u8]>>;
 
 pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
@@ -101,6 +130,9 @@ pub(super) fn tiff(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         return Err(format.unsupported(what, "save it as BlackIsZero or unsigned"));
     }
     let turn = stated(&mut decoder, Tag::Orientation).unwrap_or(1);
+    if stated(&mut decoder, Tag::Compression) == Some(JPEG_IN_TIFF) {
+        check_jpeg(&mut decoder, bytes)?;
+    }
     let pages = decoder.more_images();
     let mut limits = tiff::decoder::Limits::default();
     limits.decoding_buffer_size = 1 << 30;

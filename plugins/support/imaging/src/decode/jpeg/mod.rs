@@ -109,6 +109,19 @@ impl<'a> Jpeg<'a> {
     ///
     /// The data are damaged or end early.
     pub fn decode(&self, colour: Colour) -> Result<Vec<u16>, DecodeError> {
+        self.check()?;
+        if self.frame.is_lossless() {
+            return self.lossless();
+        }
+        self.pixels(self.bytes, self.bits(), colour)
+    }
+
+    /// Whether every code of every scan is there.
+    ///
+    /// # Errors
+    ///
+    /// The data are damaged or end early.
+    pub fn check(&self) -> Result<(), DecodeError> {
         let mut walker = Walker::new(&self.frame);
         let mut scans = self.stream.scans.iter();
         if !scans.all(|scan| walker.is_whole(scan, self.bytes)) {
@@ -116,11 +129,7 @@ impl<'a> Jpeg<'a> {
                 .format
                 .damaged("its JPEG data end early or have a hole"));
         }
-        self.check_scans()?;
-        if self.frame.is_lossless() {
-            return self.lossless();
-        }
-        self.pixels(self.bytes, self.bits(), colour)
+        self.check_scans()
     }
 
     /// Whether all components have all of their scans, each in its turn (G.1.1.1).
