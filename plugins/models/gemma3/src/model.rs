@@ -4,13 +4,12 @@
 //! operation is recorded by autograd when the tensors require gradients.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use medfocus_lvlm::decoder::Decoder;
 use medfocus_lvlm::mask::image_blocks;
 use medfocus_lvlm::network::{Grid, Network};
 use medfocus_torch::nn::RmsNorm;
-use medfocus_torch::tch::{Device, Kind, Tensor};
+use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
@@ -32,12 +31,6 @@ pub struct Gemma3 {
 }
 
 impl Gemma3 {
-    /// Loads a Hugging Face checkpoint folder.
-    pub fn from_folder(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
-        let config = Config::from_folder(folder)?;
-        Self::new(config, &Weights::open(folder, device, kind)?)
-    }
-
     /// Builds the network from weights by name, in any spelling of a checkpoint.
     ///
     /// Tensors that the configuration does not call for are an error: they mean that the
@@ -93,11 +86,6 @@ impl Gemma3 {
     /// The image tower.
     pub fn vision(&self) -> &VisionTower {
         &self.vision
-    }
-
-    /// The projector.
-    pub fn projector(&self) -> &Projector {
-        &self.projector
     }
 }
 
