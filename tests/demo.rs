@@ -215,6 +215,10 @@ fn the_demo_experiment_scores_every_method() {
     for row in table.records() {
         let row = row.unwrap();
         let of = |name: &str| &row[names.iter().position(|n| n == name).unwrap()];
+        if of("model") == "all" {
+            // What all models have in common is a mean of the others.
+            continue;
+        }
         let found = &overlaps[&["model", "mode", "method"].map(|name| of(name).to_owned())];
         let mean = 100.0 * found.iter().sum::<f64>() / found.len() as f64;
         assert!(
