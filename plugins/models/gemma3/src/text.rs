@@ -1,10 +1,9 @@
 //! The layers of the Gemma 3 decoder (`modeling_gemma3.py`), and what they must know of a pass.
 
-use medfocus_lvlm::attention::attend;
+use medfocus_lvlm::attention::{Attend, attend};
 use medfocus_lvlm::cache::Cache;
 use medfocus_lvlm::decoder;
 use medfocus_lvlm::mask::Mask;
-use medfocus_lvlm::network::Attend;
 use medfocus_torch::nn::{Activation, GatedMlp, Linear, RmsNorm, Rotary, frequencies, split_heads};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;

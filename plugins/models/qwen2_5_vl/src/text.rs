@@ -1,10 +1,10 @@
 //! The layers of the Qwen2.5-VL decoder (`modeling_qwen2_5_vl.py`), and what they must know of a pass.
 
-use medfocus_lvlm::attention::attend;
+use medfocus_lvlm::attention::{Attend, attend};
 use medfocus_lvlm::cache::Cache;
 use medfocus_lvlm::decoder;
 use medfocus_lvlm::mask::Mask;
-use medfocus_lvlm::network::{Attend, Grid};
+use medfocus_lvlm::network::Grid;
 use medfocus_torch::nn::{GatedMlp, Linear, RmsNorm, Rotary, frequencies, split_heads};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;

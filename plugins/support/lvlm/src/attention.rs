@@ -5,7 +5,15 @@ use medfocus_torch::tch::Tensor;
 
 use crate::Result;
 use crate::mask::Mask;
-use crate::network::Attend;
+
+/// How a layer computes its attention.
+pub enum Attend<'a> {
+    /// In one fused kernel, without ever holding the map.
+    Fused,
+    /// Through the map `[batch, heads, queries, keys]`, which the function may look at or replace
+    /// before it weights the values.
+    Map(&'a mut dyn FnMut(Tensor) -> Result<Tensor>),
+}
 
 /// What the queries `[batch, heads, queries, width]` take of keys and values `[batch, kv heads, keys, width]`, as
 /// `[batch, queries, heads * width]`. Without a mask each query sees every key.

@@ -7,8 +7,8 @@ use medfocus_torch::tch::Tensor;
 use medfocus_torch::weights::Weights;
 
 use crate::Result;
+use crate::attention::Attend;
 use crate::cache::Cache;
-use crate::network::Attend;
 
 /// A layer of a decoder.
 pub trait Layer: Debug + Send {

@@ -2,8 +2,9 @@
 
 use medfocus_torch::tch::{Device, Kind, Tensor};
 
+use crate::attention::Attend;
 use crate::cache::Cache;
-use crate::network::{Attend, Network, Pass};
+use crate::network::{Network, Pass};
 use crate::{Error, Result};
 
 /// Normalised pixels `[images, 3, height, width]` to image features `[images, tokens, hidden]`.

@@ -9,6 +9,7 @@ use medfocus_torch::weights::Weights;
 use ndarray::ArrayView2;
 
 use crate::Result;
+use crate::attention::Attend;
 use crate::cache::Cache;
 use crate::decoder::{Decoder, Layer};
 use crate::memory::Shapes;
@@ -27,15 +28,6 @@ impl Grid {
     pub const fn tokens(self) -> usize {
         self.rows * self.columns
     }
-}
-
-/// How a layer computes its attention.
-pub enum Attend<'a> {
-    /// In one fused kernel, without ever holding the map.
-    Fused,
-    /// Through the map `[batch, heads, queries, keys]`, which the function may look at or replace
-    /// before it weights the values.
-    Map(&'a mut dyn FnMut(Tensor) -> Result<Tensor>),
 }
 
 /// A decoder with an image tower: the steps from pixels and token ids to logits, each a call of its own, so that the

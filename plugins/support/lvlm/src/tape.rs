@@ -9,8 +9,9 @@ use medfocus_plugin_api::{Want, Wrt};
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::tch::{Kind, Tensor};
 
+use crate::attention::Attend;
 use crate::forward;
-use crate::network::{Attend, Network, Pass};
+use crate::network::{Network, Pass};
 use crate::{Error, Result};
 
 /// A place in the network where something can be captured, ordered from the input to the output.

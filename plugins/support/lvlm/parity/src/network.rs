@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use medfocus_lvlm::attention::Attend;
 use medfocus_lvlm::forward;
-use medfocus_lvlm::network::{Attend, Family, Grid, Network};
+use medfocus_lvlm::network::{Family, Grid, Network};
 use medfocus_torch::tch::{Device, IndexOp, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 

@@ -10,9 +10,6 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::tokenizer::Trainer;
 
-use super::corpus::all_texts;
-use super::student::Student;
-
 /// More merges than the corpus has room for: every word of it becomes one token.
 const MOST_TOKENS: usize = 4096;
 
@@ -104,7 +101,7 @@ fn byte_level() -> Value {
 }
 
 /// `tokenizer.json` of the tokenizer trained on these texts.
-fn train(texts: &[String], of: &Tokens) -> Result<Value> {
+pub fn train(texts: &[String], of: &Tokens) -> Result<Value> {
     let spelling = of.spelling;
     let (pieces, merges) = learn_merges(texts, spelling)?;
     let one = spelling.newline();
@@ -170,11 +167,6 @@ fn beginning(text: &str, special: &[&str]) -> Value {
     })
 }
 
-/// `tokenizer.json` of a student.
-pub fn of<S: Student>() -> Result<Value> {
-    train(&all_texts(S::BOXES, S::TOKENS.roles), &S::TOKENS)
-}
-
 /// Number of tokens of a `tokenizer.json`.
 pub fn size(file: &Value) -> Result<usize> {
     let tokenizer = Tokenizer::from_bytes(file.to_string())
@@ -234,7 +226,7 @@ fn words(text: &str, space: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lvlm::corpus::Boxes;
+    use crate::lvlm::corpus::{Boxes, all_texts};
 
     const TOKENS: [Tokens; 2] = [
         Tokens {
