@@ -82,7 +82,9 @@ pub use message::Message;
 pub use params::{NoParams, Params};
 pub use protocol::{
     Caller, Client,
-    dataset::{DatasetInfo, DatasetReader, NO_FINDING, Sample, SampleKey},
+    dataset::{
+        ChoiceRequest, Chosen, DatasetInfo, DatasetReader, NO_FINDING, Oddity, Sample, SampleKey,
+    },
     detector::{DetectRequest, Detector},
     editor::{CounterfactualEditor, EditRequest},
     method::{Attribution, AttributionMethod, Mode, ScoredBox, Task},

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, answer, unknown};
+use super::{Client, answer, method::Mode, unknown};
 use crate::{
-    error::Result,
+    error::{ErrorKind, Result},
     frame::{BBox, Native},
     image::{GrayImage, Mask},
     manifest::Kind,
@@ -24,6 +24,77 @@ pub trait DatasetReader: Send + Sync {
     ///
     /// A sample that cannot be read fails alone; the others keep their numbers.
     fn sample(&self, index: u64) -> Result<Sample>;
+
+    /// The samples meant for one model and mode, in ascending order; nothing if all are meant for every one.
+    ///
+    /// A benchmark that keeps for each model the samples whose region causes that model's answer says here which.
+    fn chosen(&self, _request: &ChoiceRequest) -> Result<Option<Vec<Chosen>>> {
+        Ok(None)
+    }
+}
+
+/// For whom samples are chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ChoiceRequest {
+    /// The model, as the experiment names it.
+    pub model: String,
+    /// How the questions ask to be answered.
+    pub mode: Mode,
+}
+
+impl ChoiceRequest {
+    /// The choice for this model in this mode.
+    pub fn new(model: impl Into<String>, mode: Mode) -> Self {
+        Self {
+            model: model.into(),
+            mode,
+        }
+    }
+}
+
+/// A sample meant for a model and mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Chosen {
+    /// Its number, of `0..len`.
+    pub index: u64,
+    /// What the model is on record to have answered.
+    #[serde(default)]
+    pub answer: Option<String>,
+}
+
+impl Chosen {
+    /// A sample without a recorded answer.
+    pub fn new(index: u64) -> Self {
+        Self {
+            index,
+            answer: None,
+        }
+    }
+}
+
+/// Something odd in a dataset's files that was passed over, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Oddity {
+    /// What it is, in a few words that are the same each time, as `rows given twice`.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+    /// Where it was met first, as `gold.txt, line 17`.
+    pub first: String,
+}
+
+impl Oddity {
+    /// Met so often, first there.
+    pub fn new(what: impl Into<String>, count: u64, first: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            count,
+            first: first.into(),
+        }
+    }
 }
 
 /// What a dataset is.
@@ -36,6 +107,9 @@ pub struct DatasetInfo {
     pub len: u64,
     /// Digest of what determines its samples.
     pub digest: String,
+    /// What was odd in its files and passed over.
+    #[serde(default)]
+    pub oddities: Vec<Oddity>,
 }
 
 impl DatasetInfo {
@@ -45,6 +119,7 @@ impl DatasetInfo {
             name: name.into(),
             len,
             digest: digest.into(),
+            oddities: Vec::new(),
         }
     }
 }
@@ -81,6 +156,9 @@ pub struct Sample {
     /// Name of the patient's cluster, for statistics; never a patient's real name.
     #[serde(default)]
     pub patient: Option<String>,
+    /// What is odd about it, as `1 box lies outside the image`.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What the question about a normal image asks about: nothing by name.
@@ -112,6 +190,7 @@ impl Sample {
             boxes: Vec::new(),
             masks: BTreeMap::new(),
             patient: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -126,6 +205,8 @@ impl Sample {
 pub const INFO: &str = "info";
 /// Operation of [`DatasetReader::sample`].
 pub const SAMPLE: &str = "sample";
+/// Operation of [`DatasetReader::chosen`].
+pub const CHOSEN: &str = "chosen";
 
 /// What these components are.
 pub const KIND: Kind = Kind::Dataset;
@@ -135,6 +216,7 @@ pub fn serve(reader: &dyn DatasetReader, op: &str, message: Message) -> Result<M
     match op {
         INFO => answer(message, |()| reader.info()),
         SAMPLE => answer(message, |index| reader.sample(index)),
+        CHOSEN => answer(message, |request: ChoiceRequest| reader.chosen(&request)),
         _ => Err(unknown(op)),
     }
 }
@@ -146,5 +228,13 @@ impl DatasetReader for Client {
 
     fn sample(&self, index: u64) -> Result<Sample> {
         self.ask(SAMPLE, &index)
+    }
+
+    fn chosen(&self, request: &ChoiceRequest) -> Result<Option<Vec<Chosen>>> {
+        match self.ask(CHOSEN, request) {
+            // A reader from before there were choices.
+            Err(error) if error.kind == ErrorKind::Unsupported => Ok(None),
+            chosen => chosen,
+        }
     }
 }
