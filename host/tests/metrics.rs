@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use medfocus::metrics::{
-    Category, Direction, Judged, METRICS, Overlap, auprc,
+    Category, Direction, Flips, Judged, METRICS, Overlap, Turn, auprc,
     curves::{auc, images},
     overlap, pointing_game, rank_correlation, union_area,
 };
@@ -231,6 +231,16 @@ fn every_metric_has_a_name_of_its_own_and_is_computed_from_what_it_says() {
         heat: Some(&found_heat),
         truth: &truth,
         curves: Some([vec![1.0, 0.0], vec![0.0, 0.5]]),
+        flips: Some(Flips {
+            found: Turn {
+                flip: true,
+                keep: true,
+            },
+            random: Turn {
+                flip: false,
+                keep: true,
+            },
+        }),
     };
     let values = |judged: &Judged<'_>| {
         let values = METRICS
@@ -249,11 +259,16 @@ fn every_metric_has_a_name_of_its_own_and_is_computed_from_what_it_says() {
             ("auprc", auprc(&found_heat, &truth)),
             ("deletion_auc", Some(0.5)),
             ("insertion_auc", Some(0.25)),
+            ("flip", Some(1.0)),
+            ("flip_gain", Some(1.0)),
+            ("keep", Some(1.0)),
+            ("keep_gain", Some(0.0)),
         ]
     );
     let boxes_only = Judged {
         heat: None,
         curves: None,
+        flips: None,
         ..judged
     };
     for ((metric, _), (_, value)) in METRICS.iter().zip(values(&boxes_only)) {

@@ -87,7 +87,8 @@ pub use protocol::{
     },
     detector::{DetectRequest, Detector},
     editor::{CounterfactualEditor, EditRequest},
-    method::{Attribution, AttributionMethod, Mode, ScoredBox, Task},
+    method::{Attribution, AttributionMethod, ScoredBox, Task},
+    mode::Mode,
     model::{
         AttentionKind, Batch, Coordinates, GenerateRequest, Generation, Memory, ModelInfo,
         ScoreRequest, Scores, VisionLanguageModel,

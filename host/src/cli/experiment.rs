@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use medfocus_plugin_api::{Error, Result};
+use medfocus_plugin_api::{Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
 
 use super::terminal;
@@ -13,6 +13,7 @@ use crate::{
         plan::Plan,
         results::{self, Results},
         run,
+        stage::Finished,
     },
     output::OutDir,
     report,
@@ -70,14 +71,7 @@ impl RunCommand {
         let plan = Plan::new(bench)?;
         println!("{}", describe(&plan));
         terminal::attend(&bench.session);
-        let finished = run::run(bench, &plan, self.retry_failed).map_err(|error| {
-            match (&error.kind, &error.hint) {
-                (medfocus_plugin_api::ErrorKind::Cancelled, None) => {
-                    error.with_hint("the same command goes on from here")
-                }
-                _ => error,
-            }
-        })?;
+        let finished = run::run(bench, &plan, self.retry_failed).map_err(resumable)?;
         let folder = plan.folder();
         let results = Results::read(&folder)?;
         report::write(&OutDir::create(&folder)?, &results)?;
@@ -86,15 +80,28 @@ impl RunCommand {
             println!("{} samples were there already.", finished.resumed);
         }
         println!("The report is {}.", folder.join(report::HTML).display());
-        if finished.failed > 0 {
-            eprintln!(
-                "medfocus: {} of {} samples failed; the report lists why",
-                finished.failed, finished.samples
-            );
-            return Ok(ExitCode::from(1));
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(exit(finished))
     }
+}
+
+/// A run that the user stopped can go on.
+pub(super) fn resumable(error: Error) -> Error {
+    match (&error.kind, &error.hint) {
+        (ErrorKind::Cancelled, None) => error.with_hint("the same command goes on from here"),
+        _ => error,
+    }
+}
+
+/// How a run went, as the exit code.
+pub(super) fn exit(finished: Finished) -> ExitCode {
+    if finished.failed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!(
+        "medfocus: {} of {} samples failed; the report lists why",
+        finished.failed, finished.samples
+    );
+    ExitCode::from(1)
 }
 
 impl ReportCommand {
@@ -131,6 +138,14 @@ fn describe(plan: &Plan) -> String {
         for misfit in &cell.misfits {
             lines.push(format!("    without {}: {}", misfit.method, misfit.reason));
         }
+    }
+    for editor in &plan.editors {
+        lines.push(format!(
+            "  editor {}  {} draws  {}",
+            editor.name,
+            editor.draws,
+            json!(editor.editor.params)
+        ));
     }
     for method in &plan.methods {
         let reference = plan.reference(method).and_then(|name| plan.method(name));

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod attribute;
+mod benchmark;
 mod doctor;
 mod experiment;
 mod image;
@@ -51,6 +52,9 @@ enum Command {
     Plan(experiment::PlanCommand),
     /// Run an experiment, or go on with it; results are never lost
     Run(experiment::RunCommand),
+    /// Find the samples whose annotated region is proven to cause the answer
+    #[command(subcommand)]
+    Benchmark(benchmark::Benchmark),
     /// Write an experiment's tables and page anew from its records
     Report(experiment::ReportCommand),
     /// Write the 8-bit image as the pipeline sees it
@@ -93,13 +97,16 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let mut common = cli.common;
     if let Command::Plan(experiment::PlanCommand { file, .. })
-    | Command::Run(experiment::RunCommand { file, .. }) = &cli.command
+    | Command::Run(experiment::RunCommand { file, .. })
+    | Command::Benchmark(benchmark::Benchmark::Build(benchmark::Build { file, .. })) =
+        &cli.command
     {
         common.config = experiment::config(file.clone(), common.config)?;
     }
     match cli.command {
         Command::Plan(command) => command.run(&common.workbench()?),
         Command::Run(command) => command.run(&common.workbench()?),
+        Command::Benchmark(command) => command.run(&common.workbench()?),
         Command::Report(command) => command.run(),
         Command::Attribute(command) => command.run(&common.workbench()?),
         Command::Image(command) => command.run(),

@@ -4,19 +4,22 @@ use std::time::Instant;
 
 use medfocus_plugin_api::{
     BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode, ModelInfo,
-    Result, Sample, ScoreRequest, Task, VisionLanguageModel, Working,
+    Result, Sample, ScoreRequest, Task, VisionLanguageModel, WORKING_SIDE, Working,
 };
 use ndarray::{ArrayView1, Ix2};
 
 use super::{
-    config::{AnswerSource, Experiment, Keep},
+    config::{AnswerSource, Ask, Experiment, Keep},
+    filtered::Filtered,
+    flips::Flipper,
     plan::{Cell, Plan, slug},
     record::{Count, Exclusion, MethodOutcome, MethodResult, Outcome, Record, Subject},
 };
 use crate::{
-    attribute::{self, Explained, explain, with_suffix},
+    attribute::{self, BoxRecord, Explained, explain, with_suffix},
+    causal::{gate::Group, record::FilterOutcome},
     evidence::{self, Weighed},
-    metrics::{self, Judged, METRICS, curves},
+    metrics::{self, Flips, Judged, METRICS, curves},
     output::OutDir,
     overlay::{self, Thumbnail},
     study::Study,
@@ -40,8 +43,20 @@ pub struct Scene<'a> {
     pub model_info: ModelInfo,
     /// The methods, by their names in tables.
     pub methods: Vec<(String, Ready)>,
+    /// What the causal filter found.
+    pub filtered: &'a Filtered,
+    /// Who edits what the methods point at, if anyone does.
+    pub flipper: Option<Flipper<'a>>,
     /// Where pictures and maps go, if any are wanted.
     pub folder: Option<&'a OutDir>,
+}
+
+/// An answer that needs no asking.
+pub struct Known<'a> {
+    /// The answer.
+    pub answer: &'a str,
+    /// Whether it was cut at the limit of tokens.
+    pub cut: bool,
 }
 
 /// A sample with the answer about it.
@@ -66,10 +81,13 @@ impl<'a> Scene<'a> {
         cell: &'a Cell,
         model: &'a Ready,
         methods: Vec<(String, Ready)>,
+        filtered: &'a Filtered,
         folder: Option<&'a OutDir>,
     ) -> Result<Self> {
         Ok(Self {
             reader: reader(bench, plan, &cell.dataset)?,
+            flipper: Flipper::new(bench, plan, model)?,
+            filtered,
             model_info: VisionLanguageModel::info(&model.client())?,
             bench,
             plan,
@@ -86,7 +104,7 @@ impl<'a> Scene<'a> {
     /// [`Error::cancelled`], or a file could not be written. Whatever else fails is part of the record.
     pub fn record(&self, index: u64) -> Result<Record> {
         let begin = Instant::now();
-        let (subject, outcome) = match self.pose(index, None) {
+        let (subject, outcome) = match self.pose(index, self.known(index)) {
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
             Err(error) => (None, Outcome::Failed { error }),
             Ok(Posed {
@@ -121,19 +139,42 @@ impl<'a> Scene<'a> {
         Ok((sample, study))
     }
 
-    /// Reads a sample and gets the answer about it, unless that was `given` before.
+    /// The answer about a sample that is known before the model is asked: the filter's or the dataset's.
+    fn known(&self, index: u64) -> Option<Known<'_>> {
+        let experiment = &self.plan.experiment;
+        match experiment.answer {
+            AnswerSource::Truth => None,
+            AnswerSource::Recorded => Some(Known {
+                answer: self.cell.recorded(index)?,
+                cut: false,
+            }),
+            AnswerSource::Generated => {
+                let filter = experiment.filter.as_ref()?;
+                // Asked otherwise, or about another image, the model may have answered otherwise.
+                let same = filter.ask == Ask::Mode || self.cell.mode == Mode::Direct;
+                let judged = self.filtered.judgement(&self.cell.case(index))?;
+                (same && filter.side == WORKING_SIDE).then_some(Known {
+                    answer: &judged.original.answer,
+                    cut: judged.original.cut,
+                })
+            }
+        }
+    }
+
+    /// Reads a sample and gets the answer about it, unless that is known.
     ///
     /// # Errors
     ///
     /// The sample cannot be read or the model cannot answer.
-    pub fn pose(&self, index: u64, given: Option<&str>) -> Result<Posed> {
+    pub fn pose(&self, index: u64, known: Option<Known<'_>>) -> Result<Posed> {
         let experiment = &self.plan.experiment;
         let (sample, study) = self.read(index)?;
         let question = with_suffix(&sample.question, self.cell.mode);
-        let (answer, complete) = match given {
-            Some(answer) => (answer.to_owned(), true),
+        let (answer, cut) = match known {
+            Some(known) => (known.answer.to_owned(), known.cut),
             None => self.answer(&sample, &study, &question)?,
         };
+        let group = self.group(index)?;
         let verdict = experiment.verdict.read(&answer);
         let subject = Subject {
             image: study.source.digest.clone(),
@@ -144,8 +185,9 @@ impl<'a> Scene<'a> {
             truth: sample.boxes.clone(),
             question: question.clone(),
             answer: answer.clone(),
-            cut: !complete,
+            cut,
             verdict,
+            group,
         };
         let mut task = study.into_task(question, answer);
         task.mode = self.cell.mode;
@@ -159,14 +201,32 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// The answer, and whether the model had come to its end.
+    /// What the filter proved of a sample, if it met it.
+    ///
+    /// # Errors
+    ///
+    /// The one that kept the filter from it.
+    fn group(&self, index: u64) -> Result<Option<Group>> {
+        match self.filtered.outcome(&self.cell.case(index)) {
+            Some(FilterOutcome::Judged(judged)) => Ok(Some(judged.group)),
+            Some(FilterOutcome::Failed { error }) => Err(error.clone()),
+            Some(FilterOutcome::Unannotated) | None => Ok(None),
+        }
+    }
+
+    /// The answer, and whether it was cut at the limit of tokens.
     fn answer(&self, sample: &Sample, study: &Study, question: &str) -> Result<(String, bool)> {
         match (self.plan.experiment.answer, sample.present) {
-            (AnswerSource::Truth, Some(true)) => Ok(("Yes".to_owned(), true)),
-            (AnswerSource::Truth, Some(false)) => Ok(("No".to_owned(), true)),
+            (AnswerSource::Truth, Some(true)) => Ok(("Yes".to_owned(), false)),
+            (AnswerSource::Truth, Some(false)) => Ok(("No".to_owned(), false)),
             (AnswerSource::Truth, None) => Err(Error::missing(
                 "the dataset does not say whether the finding is present, so there is no right answer",
             )
+            .with_hint("set `experiment.answer` to \"generated\"")),
+            (AnswerSource::Recorded, _) => Err(Error::missing(format!(
+                "the dataset `{}` has no answer of `{}` on record",
+                self.cell.dataset, self.cell.model
+            ))
             .with_hint("set `experiment.answer` to \"generated\"")),
             (AnswerSource::Generated, _) => {
                 let limit = self.plan.max_new_tokens;
@@ -174,15 +234,21 @@ impl<'a> Scene<'a> {
                 if said.text.trim().is_empty() {
                     return Err(Error::invalid("the model's answer is empty"));
                 }
-                Ok((said.text, said.complete))
+                Ok((said.text, !said.complete))
             }
         }
+    }
+
+    /// Whether a sample is one of the first of its cell.
+    fn among_first(&self, index: u64, samples: u64) -> bool {
+        let rank = self.filtered.rank(self.cell, index);
+        rank.is_some_and(|rank| rank < samples)
     }
 
     fn attribute(&self, index: u64, posed: &Posed) -> Result<Vec<MethodResult>> {
         let pictures = self
             .folder
-            .filter(|_| index < self.plan.experiment.gallery)
+            .filter(|_| self.among_first(index, self.plan.experiment.gallery))
             .map(|folder| folder.within(&["gallery", &self.cell.slug(), &index.to_string()]))
             .transpose()?;
         if let Some(pictures) = &pictures {
@@ -229,7 +295,7 @@ impl<'a> Scene<'a> {
     fn score(&self, index: u64, posed: &Posed, found: Explained) -> Result<MethodOutcome> {
         let native: Vec<_> = found.boxes.iter().filter_map(|b| b.native).collect();
         let wanted = self.plan.experiment.curves.as_ref();
-        let wanted = wanted.filter(|curves| index < curves.samples);
+        let wanted = wanted.filter(|curves| self.among_first(index, curves.samples));
         let curves = match (&found.heat, wanted) {
             (Some(heat), Some(curves)) => match self.curves(&posed.task, heat, curves.steps) {
                 Ok(curves) => Some(curves),
@@ -238,7 +304,19 @@ impl<'a> Scene<'a> {
             },
             _ => None,
         };
+        let mut warnings = found.warnings;
+        let flips = match self.flips(index, posed, &found.boxes) {
+            Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+            Err(error) => {
+                warnings.push(format!(
+                    "what an edit of the region does was not measured: {error}"
+                ));
+                None
+            }
+            Ok(flips) => flips,
+        };
         let judged = Judged {
+            flips,
             overlap: metrics::overlap(&native, &posed.subject.truth),
             heat: found.heat.as_ref(),
             truth: &working_truth(posed),
@@ -254,8 +332,19 @@ impl<'a> Scene<'a> {
             metrics,
             fallback: evidence::fell_back(&found.evidence),
             evidence: found.evidence,
-            warnings: found.warnings,
+            warnings,
         })
+    }
+
+    /// What editing the region does to the answer, if that is wanted of this sample.
+    fn flips(&self, index: u64, posed: &Posed, boxes: &[BoxRecord]) -> Result<Option<Flips>> {
+        let wanted = self.plan.experiment.flips.as_ref();
+        let wanted = wanted.filter(|flips| self.among_first(index, flips.samples));
+        let Some((flipper, _)) = self.flipper.as_ref().zip(wanted) else {
+            return Ok(None);
+        };
+        let boxes: Vec<_> = boxes.iter().map(|b| b.working).collect();
+        flipper.flips(&posed.task, &boxes)
     }
 
     /// The deletion and the insertion curve of the answer's mean token probability, to and from black.
@@ -303,7 +392,7 @@ impl<'a> Scene<'a> {
 }
 
 /// A reader of one of the plan's datasets.
-fn reader(bench: &Workbench, plan: &Plan, name: &str) -> Result<Client> {
+pub(super) fn reader(bench: &Workbench, plan: &Plan, name: &str) -> Result<Client> {
     let experiment = &plan.experiment;
     let planned = plan.datasets.iter().zip(&experiment.datasets);
     let tuning = plan
@@ -331,12 +420,15 @@ fn exclusion(experiment: &Experiment, mode: Mode, subject: &Subject) -> Option<E
     if subject.truth.is_empty() {
         return Some(Exclusion::Unannotated);
     }
+    if experiment.keep == Keep::Grounded && subject.group == Some(Group::Ungrounded) {
+        return Some(Exclusion::Ungrounded);
+    }
     let right = match subject.present {
         Some(true) => Verdict::Yes,
         Some(false) => Verdict::No,
         None => return None,
     };
-    let judged = experiment.keep == Keep::Correct && mode != Mode::Open;
+    let judged = experiment.keep != Keep::All && mode != Mode::Open;
     if !judged || experiment.verdict.says(&subject.answer, right) {
         None
     } else if subject.verdict == Verdict::Undecided {
@@ -347,7 +439,7 @@ fn exclusion(experiment: &Experiment, mode: Mode, subject: &Subject) -> Option<E
 }
 
 /// The seed of a sample: the same for every model, mode and method, whatever order samples are done in.
-fn case_seed(seed: u64, dataset: &str, index: u64) -> u64 {
+pub(super) fn case_seed(seed: u64, dataset: &str, index: u64) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
     hasher.update(&index.to_le_bytes());

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use figment::value::{Dict, Value};
-use medfocus_plugin_api::Mode;
+use medfocus_plugin_api::{Mode, WORKING_SIDE};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::Filling, metrics::IOU, verdict::Parser};
+use crate::{causal::gate::Role, config::Filling, metrics::IOU, verdict::Parser};
 
 /// Datasets x models x methods x modes, and how they are judged.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,7 +27,8 @@ pub struct Experiment {
     /// How the questions ask to be answered.
     #[serde(default = "direct")]
     pub modes: Vec<Mode>,
-    /// Who explains.
+    /// Who explains; nobody may, if there is a `filter`.
+    #[serde(default)]
     pub methods: Vec<MethodConfig>,
     /// The method that every other is compared with, sample by sample, but controls; none if nothing.
     #[serde(default)]
@@ -44,12 +45,18 @@ pub struct Experiment {
     /// Which answers are explained.
     #[serde(default)]
     pub keep: Keep,
+    /// The causal filter: which samples' region is proven to cause the answer.
+    #[serde(default)]
+    pub filter: Option<Filter>,
     /// How parameters with a `sweep` are chosen.
     #[serde(default)]
     pub tuning: Option<Tuning>,
     /// Deletion and insertion curves.
     #[serde(default)]
     pub curves: Option<Curves>,
+    /// Whether editing what a method points at turns the answer.
+    #[serde(default)]
+    pub flips: Option<Flips>,
     /// Checks that an attribution depends on what it should.
     #[serde(default)]
     pub sanity: Option<Sanity>,
@@ -169,6 +176,8 @@ pub enum AnswerSource {
     Generated,
     /// The right one: `Yes` where the finding is present, else `No`.
     Truth,
+    /// The one that the dataset has on record for the model, as a published benchmark has.
+    Recorded,
 }
 
 /// Which answers are explained.
@@ -178,8 +187,143 @@ pub enum Keep {
     /// Right ones: the first condition of the paper's causal filter.
     #[default]
     Correct,
+    /// Those whose annotated region is proven to cause them: needs a `filter`.
+    Grounded,
     /// All.
     All,
+}
+
+/// The causal filter (paper, section 3): counterfactual images, and what the model must answer to them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Who makes the images: the first decides; the report says what the others would have kept.
+    pub editors: Vec<EditorConfig>,
+    /// The editor, by its name, whose verdicts the others' precision and recall are counted against.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// What edits should show.
+    #[serde(default)]
+    pub prompts: Prompts,
+    /// Whether each sample has a sham edit, too: how often does editing as such turn the answer?
+    #[serde(default = "yes")]
+    pub sham: bool,
+    /// Whether necessity and sufficiency of the region are measured as probabilities; needs a model that scores.
+    #[serde(default = "yes")]
+    pub probabilities: bool,
+    /// Side in pixels of the square in which images are edited; the model sees original and edits by way of it.
+    #[serde(default = "working_side")]
+    pub side: u32,
+    /// Whether an edit that changes the other side, or nothing at all, proves nothing.
+    #[serde(default = "yes")]
+    pub verify: bool,
+    /// How far from the region in pixels the other side may change: a soft edge.
+    #[serde(default = "margin")]
+    pub margin: u32,
+    /// How the counterfactuals are asked about: as the mode says, or always directly, as the published code does.
+    #[serde(default)]
+    pub ask: Ask,
+    /// Seed of every sample's first draw; each sample has its own if nothing.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Folder of the edited images, which may be common to many experiments; `edits` in the results if nothing.
+    #[serde(default)]
+    pub edits: Option<PathBuf>,
+}
+
+/// An editor of the filter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditorConfig {
+    /// Editor.
+    pub component: String,
+    /// Its name in tables; the component's if nothing.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its parameters.
+    #[serde(default)]
+    pub params: Dict,
+    /// What fills its slots.
+    #[serde(default)]
+    pub slots: BTreeMap<String, Filling>,
+    /// Seeds that each edit is made with; a sample is grounded only if all of them say so.
+    #[serde(default = "one_draw")]
+    pub draws: u32,
+}
+
+impl EditorConfig {
+    /// Its name in tables.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.component)
+    }
+
+    /// The editor with its parameters.
+    pub fn filling(&self) -> Filling {
+        Filling {
+            component: self.component.clone(),
+            params: self.params.clone(),
+            slots: self.slots.clone(),
+        }
+    }
+}
+
+/// What edits should show; `{finding}` stands for what the question asks about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prompts {
+    /// The region, and all but the region, without the finding.
+    pub absent: String,
+    /// All but the region without any abnormality.
+    pub normal: String,
+    /// The region as it was.
+    pub sham: String,
+}
+
+impl Default for Prompts {
+    fn default() -> Self {
+        Self {
+            absent: "No {finding}".to_owned(),
+            normal: "No abnormality".to_owned(),
+            sham: "{finding}".to_owned(),
+        }
+    }
+}
+
+impl Prompts {
+    /// The prompt of an edit.
+    pub fn of(&self, role: Role, finding: &str) -> String {
+        let prompt = match role {
+            Role::Edited | Role::EditedKept => &self.absent,
+            Role::EditedKeptNormal => &self.normal,
+            Role::Sham => &self.sham,
+        };
+        prompt.replace("{finding}", finding)
+    }
+}
+
+/// How the counterfactuals are asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// As the mode says, like the original.
+    #[default]
+    Mode,
+    /// Directly, whatever the mode, the original as well.
+    Direct,
+}
+
+/// Faithfulness without annotation: the region that a method points at is edited, then all but the region, and the same is
+/// done with a random region of the same shape.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flips {
+    /// Samples of each dataset, model and mode.
+    pub samples: u64,
+    /// Who edits.
+    pub editor: EditorConfig,
+    /// What edits should show.
+    #[serde(default)]
+    pub prompts: Prompts,
 }
 
 /// How parameters with a `sweep` are chosen.
@@ -235,6 +379,22 @@ fn direct() -> Vec<Mode> {
 
 fn gallery() -> u64 {
     8
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn working_side() -> u32 {
+    WORKING_SIDE
+}
+
+fn margin() -> u32 {
+    3
+}
+
+fn one_draw() -> u32 {
+    1
 }
 
 fn one() -> usize {

@@ -5,6 +5,7 @@ use medfocus_plugin_api::{ModelInfo, Result, VisionLanguageModel};
 use super::{
     case::Scene,
     cast::chosen_methods,
+    filtered::Filtered,
     plan::{Cell, Plan},
     record::{MethodResult, Outcome},
 };
@@ -37,6 +38,7 @@ pub fn estimate(bench: &Workbench, plan: &Plan) -> Result<Vec<Estimate>> {
     let mut plan = plan.clone();
     // Only the first samples have curves.
     plan.experiment.curves = None;
+    plan.experiment.flips = None;
     let plan = &plan;
     let mut estimates = Vec::new();
     for planned in &plan.models {
@@ -52,15 +54,16 @@ pub fn estimate(bench: &Workbench, plan: &Plan) -> Result<Vec<Estimate>> {
 
 fn of_cell(bench: &Workbench, plan: &Plan, cell: &Cell, model: &Ready) -> Result<Estimate> {
     let methods = chosen_methods(bench, plan, &[], cell, model)?;
-    let scene = Scene::new(bench, plan, cell, model, methods, None)?;
+    let nothing = Filtered::default();
+    let scene = Scene::new(bench, plan, cell, model, methods, &nothing, None)?;
     // The first call of anything is slow: it does not count.
-    scene.record(0)?;
-    let mut record = scene.record(0)?;
-    for index in 1..cell.samples.min(TRIES) {
+    scene.record(cell.index(0))?;
+    let mut record = scene.record(cell.index(0))?;
+    for place in 1..cell.samples.min(TRIES) {
         if matches!(record.outcome, Outcome::Attributed { .. }) {
             break;
         }
-        record = scene.record(index)?;
+        record = scene.record(cell.index(place))?;
     }
     let line = serde_json::to_vec(&record).map_or(0, |line| line.len() as u64 + 1);
     Ok(Estimate {

@@ -2,7 +2,8 @@
 //!
 //! [`config`] says what is wanted, `planning` works out the [`plan`], what that comes down to before anything runs, with
 //! `variants` of a method as methods of their own, [`estimate`] says what it costs,
-//! [`tuning`] chooses swept parameters on a split of its own, [`run`] leads through the [`stage`]s, in which `workers`
+//! [`tuning`] chooses swept parameters on a split of its own, [`filtering`] finds the samples whose region is proven to
+//! cause the answer, [`run`] leads through the [`stage`]s, in which `workers`
 //! take each sample through [`case`] with a `cast` of methods and write a [`record`] to the [`journal`], [`sanity`] checks
 //! that attributions depend on what they should, [`results`] reads it all back.
 
@@ -10,6 +11,10 @@ pub mod case;
 mod cast;
 pub mod config;
 pub mod estimate;
+mod explaining;
+mod filtered;
+pub mod filtering;
+mod flips;
 pub mod journal;
 pub mod plan;
 mod planning;

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use medfocus_plugin_api::{Error, Mode, Result};
+use medfocus_plugin_api::{Chosen, Error, Mode, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{config::Experiment, record::CaseKey};
+use super::{
+    config::{Experiment, Filter},
+    record::CaseKey,
+};
 use crate::{boxes::BoxRule, workbench::Provenance};
 
 /// Everything that decides the results of a run; the content of `plan.json`.
@@ -32,6 +35,12 @@ pub struct Plan {
     pub models: Vec<PlannedModel>,
     /// Its methods.
     pub methods: Vec<PlannedMethod>,
+    /// The editors of its filter, in their order.
+    #[serde(default)]
+    pub editors: Vec<PlannedEditor>,
+    /// Who edits what the methods point at, if anyone does.
+    #[serde(default)]
+    pub flips: Option<PlannedEditor>,
     /// What is run.
     pub cells: Vec<Cell>,
 }
@@ -80,6 +89,17 @@ pub struct PlannedMethod {
     pub candidates: Vec<Map<String, Value>>,
 }
 
+/// An editor of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedEditor {
+    /// Its name in tables.
+    pub name: String,
+    /// Seeds that each edit is made with.
+    pub draws: u32,
+    /// The editor.
+    pub editor: Provenance,
+}
+
 /// One dataset, model and mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -89,8 +109,11 @@ pub struct Cell {
     pub model: String,
     /// How its questions ask to be answered.
     pub mode: Mode,
-    /// Samples `0..samples`.
+    /// How many samples it has.
     pub samples: u64,
+    /// Which, where the dataset chooses them for the model and mode; else `0..samples`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Vec<Chosen>>,
     /// Its methods.
     pub methods: Vec<String>,
     /// The methods that do not fit its model.
@@ -137,8 +160,15 @@ impl Plan {
             keep,
             curves,
             tuning,
+            flips,
             ..
         } = &self.experiment;
+        let filter = self.experiment.filter.clone().map(|filter| Filter {
+            // Where edits are kept, and what is counted against what, changes no record.
+            edits: None,
+            reference: None,
+            ..filter
+        });
         json!({
             "medfocus": self.medfocus,
             "seed": self.seed,
@@ -149,6 +179,8 @@ impl Plan {
             "experiment.keep": keep,
             "experiment.curves": curves,
             "experiment.tuning": [json!(tuning.as_ref().map(|t| &t.metric)), json!(self.tuning)],
+            "experiment.filter": [json!(filter), json!(self.editors)],
+            "experiment.flips": [json!(flips), json!(self.flips)],
             "experiment.methods": self.methods,
         })
     }
@@ -226,7 +258,30 @@ impl Plan {
 impl Cell {
     /// Its samples.
     pub fn cases(&self) -> impl Iterator<Item = CaseKey> {
-        (0..self.samples).map(|index| self.case(index))
+        (0..self.samples).map(|place| self.case(self.index(place)))
+    }
+
+    /// The number in its dataset of the sample at a place of `0..samples`.
+    pub fn index(&self, place: u64) -> u64 {
+        let chosen = self.chosen.as_ref();
+        chosen.map_or(place, |chosen| chosen[place as usize].index)
+    }
+
+    /// The place of a sample, if it is one of the cell's.
+    pub fn place(&self, index: u64) -> Option<u64> {
+        match &self.chosen {
+            None => (index < self.samples).then_some(index),
+            Some(chosen) => {
+                let at = chosen.binary_search_by_key(&index, |chosen| chosen.index);
+                at.ok().map(|at| at as u64)
+            }
+        }
+    }
+
+    /// What the dataset has on record that the model answered about a sample.
+    pub fn recorded(&self, index: u64) -> Option<&str> {
+        let at = self.place(index)? as usize;
+        self.chosen.as_ref()?[at].answer.as_deref()
     }
 
     /// One of its samples.

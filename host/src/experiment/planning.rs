@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use medfocus_plugin_api::{DatasetReader, Error, Kind, Result, manifest::ComponentManifest};
+use medfocus_plugin_api::{
+    ChoiceRequest, Chosen, Client, DatasetReader, Error, Kind, Mode, Result,
+    manifest::ComponentManifest,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
     cast::with_params,
-    config::{DatasetConfig, Experiment, Grid, MethodConfig, Misfits},
-    plan::{Cell, Misfit, Plan, PlannedDataset, PlannedMethod, PlannedModel, slug},
+    config::{DatasetConfig, EditorConfig, Experiment, Grid, Keep, MethodConfig, Misfits},
+    plan::{Cell, Misfit, Plan, PlannedDataset, PlannedEditor, PlannedMethod, PlannedModel, slug},
     variants,
 };
 use crate::{
@@ -34,10 +37,18 @@ impl Plan {
         let datasets: Vec<_> = datasets
             .map(|dataset| planned_dataset(bench, dataset))
             .collect::<Result<_>>()?;
+        let (datasets, readers): (Vec<_>, Vec<_>) = datasets.into_iter().unzip();
         let tuning = match &experiment.tuning {
-            Some(tuning) => Some(planned_dataset(bench, &tuning.dataset)?),
+            Some(tuning) => Some(planned_dataset(bench, &tuning.dataset)?.0),
             None => None,
         };
+        let editors = experiment.filter.iter().flat_map(|filter| &filter.editors);
+        let editors = editors.map(|editor| planned_editor(bench, editor));
+        let editors: Vec<PlannedEditor> = editors.collect::<Result<_>>()?;
+        let flips = experiment.flips.as_ref();
+        let flips = flips
+            .map(|flips| planned_editor(bench, &flips.editor))
+            .transpose()?;
         distinct(
             "dataset",
             datasets.iter().chain(&tuning).map(|d| d.name.as_str()),
@@ -48,13 +59,17 @@ impl Plan {
             .collect::<Result<_>>()?;
         let mut methods = Vec::new();
         let mut cells = Vec::new();
-        for (dataset, (model, backend)) in pairs(experiment.grid, &datasets, &models)? {
+        let read: Vec<_> = datasets.iter().zip(&readers).collect();
+        for (&(dataset, reader), (model, backend)) in pairs(experiment.grid, &read, &models)? {
             for &mode in &experiment.modes {
+                let chosen = chosen(dataset, reader, model, mode)?;
+                let samples = chosen.as_ref().map(|chosen| chosen.len() as u64);
                 let mut cell = Cell {
                     dataset: dataset.name.clone(),
                     model: model.clone(),
                     mode,
-                    samples: dataset.samples,
+                    samples: samples.unwrap_or(dataset.samples),
+                    chosen,
                     methods: Vec::new(),
                     misfits: Vec::new(),
                 };
@@ -110,6 +125,8 @@ impl Plan {
             tuning,
             models: models.collect(),
             methods,
+            editors,
+            flips,
             cells,
             experiment,
         };
@@ -146,7 +163,10 @@ fn check(experiment: &Experiment) -> Result<()> {
     for (key, empty) in [
         ("datasets", experiment.datasets.is_empty()),
         ("models", experiment.models.is_empty()),
-        ("methods", experiment.methods.is_empty()),
+        (
+            "methods",
+            experiment.methods.is_empty() && experiment.filter.is_none(),
+        ),
         ("modes", experiment.modes.is_empty()),
     ] {
         if empty {
@@ -159,6 +179,7 @@ fn check(experiment: &Experiment) -> Result<()> {
         .and_then(|()| distinct("picture", pictures.iter().map(String::as_str)))
         .map_err(|error| error.with_hint("give one of them another `name`"))?;
     check_references(experiment)?;
+    check_filter(experiment)?;
     distinct("model", experiment.models.iter().map(String::as_str))?;
     for method in &experiment.methods {
         let name = method.label();
@@ -212,6 +233,45 @@ fn check_references(experiment: &Experiment) -> Result<()> {
     Ok(())
 }
 
+/// A filter has editors with names of their own; what is counted against one of them names it.
+fn check_filter(experiment: &Experiment) -> Result<()> {
+    let Some(filter) = &experiment.filter else {
+        return match experiment.keep {
+            Keep::Grounded => Err(Error::invalid(
+                "`experiment.keep` is \"grounded\", but nothing says which samples are",
+            )
+            .with_hint("name an editor under `experiment.filter.editors`")),
+            _ => Ok(()),
+        };
+    };
+    let names = || filter.editors.iter().map(EditorConfig::label);
+    if filter.editors.is_empty() {
+        return Err(Error::invalid("`experiment.filter.editors` is empty"));
+    }
+    distinct("editor", names())
+        .map_err(|error| error.with_hint("give one of them another `name`"))?;
+    if let Some(editor) = filter.editors.iter().find(|editor| editor.draws == 0) {
+        let name = editor.label();
+        return Err(Error::invalid(format!("editor `{name}` has no draws")));
+    }
+    if let Some(name) = filter.reference.as_deref()
+        && names().all(|label| label != name)
+    {
+        let message =
+            format!("`experiment.filter.reference` is `{name}`, but no editor is called so");
+        let hint = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
+        let hint = hint.unwrap_or_else(|| format!("name one, as `{}`", filter.editors[0].label()));
+        return Err(Error::invalid(message).with_hint(hint));
+    }
+    if filter.side < 8 {
+        return Err(Error::invalid(format!(
+            "`experiment.filter.side` is {}, which is too small for an image",
+            filter.side
+        )));
+    }
+    Ok(())
+}
+
 fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in names {
@@ -222,14 +282,48 @@ fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> 
     Ok(())
 }
 
-fn planned_dataset(bench: &Workbench, dataset: &DatasetConfig) -> Result<PlannedDataset> {
+fn planned_dataset(bench: &Workbench, dataset: &DatasetConfig) -> Result<(PlannedDataset, Client)> {
     let recipe = bench.plan_component(Kind::Dataset, &dataset.filling())?;
-    let info = DatasetReader::info(&bench.make(&recipe, None)?.client())?;
-    Ok(PlannedDataset {
+    let reader = bench.share(&recipe)?.client();
+    let info = DatasetReader::info(&reader)?;
+    let planned = PlannedDataset {
         samples: dataset.samples.unwrap_or(info.len).min(info.len),
         name: info.name,
         digest: info.digest,
         reader: recipe.provenance,
+    };
+    Ok((planned, reader))
+}
+
+/// The samples that a dataset chooses for a model and mode, among those that take part.
+fn chosen(
+    dataset: &PlannedDataset,
+    reader: &Client,
+    model: &str,
+    mode: Mode,
+) -> Result<Option<Vec<Chosen>>> {
+    let Some(mut chosen) = reader.chosen(&ChoiceRequest::new(model, mode))? else {
+        return Ok(None);
+    };
+    if !chosen.is_sorted_by_key(|chosen| chosen.index) {
+        return Err(Error::internal(format!(
+            "the dataset `{}` does not choose its samples in ascending order",
+            dataset.name
+        )));
+    }
+    chosen.dedup_by_key(|chosen| chosen.index);
+    chosen.retain(|chosen| chosen.index < dataset.samples);
+    Ok(Some(chosen))
+}
+
+fn planned_editor(bench: &Workbench, editor: &EditorConfig) -> Result<PlannedEditor> {
+    let recipe = bench
+        .plan_component(Kind::Editor, &editor.filling())
+        .map_err(|error| error.context(format!("editor `{}`", editor.label())))?;
+    Ok(PlannedEditor {
+        name: editor.label().to_owned(),
+        draws: editor.draws,
+        editor: bench.provenance(&recipe)?,
     })
 }
 

@@ -6,7 +6,7 @@ use medfocus_plugin_api::{BBox, Batch, Error, Mode, ModelInfo, Native};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{attribute::BoxRecord, plugin::Calls, verdict::Verdict};
+use crate::{attribute::BoxRecord, causal::gate::Group, plugin::Calls, verdict::Verdict};
 
 /// One question about one image to one model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,9 +64,26 @@ pub struct Record {
     pub seconds: f64,
 }
 
-impl Record {
-    /// Why the sample failed, wholly or in a method, if it did.
-    pub fn error(&self) -> Option<&Error> {
+/// A line of a journal about a sample.
+pub trait Recorded {
+    /// Which sample.
+    fn case(&self) -> &CaseKey;
+    /// Digest of the model's weights and settings.
+    fn model_digest(&self) -> &str;
+    /// Why the sample failed, wholly or in part, if it did.
+    fn error(&self) -> Option<&Error>;
+}
+
+impl Recorded for Record {
+    fn case(&self) -> &CaseKey {
+        &self.case
+    }
+
+    fn model_digest(&self) -> &str {
+        &self.model_digest
+    }
+
+    fn error(&self) -> Option<&Error> {
         match &self.outcome {
             Outcome::Failed { error } => Some(error),
             Outcome::Excluded { .. } => None,
@@ -75,11 +92,6 @@ impl Record {
                 MethodOutcome::Scored { .. } => None,
             }),
         }
-    }
-
-    /// Whether the sample failed, wholly or in a method.
-    pub fn failed(&self) -> bool {
-        self.error().is_some()
     }
 }
 
@@ -108,6 +120,9 @@ pub struct Subject {
     pub cut: bool,
     /// How it reads.
     pub verdict: Verdict,
+    /// What the causal filter proved of it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 /// What came of a sample.
@@ -139,6 +154,8 @@ pub enum Exclusion {
     Incorrect,
     /// The answer says neither yes nor no.
     Undecided,
+    /// The answer is right, but the annotated region is not proven to cause it.
+    Ungrounded,
     /// No region is annotated, so none can be found.
     Unannotated,
 }

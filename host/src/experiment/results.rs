@@ -8,15 +8,19 @@ use serde::de::DeserializeOwned;
 use super::{
     journal,
     plan::{Cell, Plan, Tuned},
-    record::{CaseKey, Record, SanityRecord},
+    record::{CaseKey, Record, Recorded, SanityRecord},
 };
-use crate::output::failed;
+use crate::{causal::record::FilterRecord, output::failed};
 
 /// The [`Plan`].
 pub const PLAN: &str = "plan.json";
 /// A [`Record`] a line.
 pub const JOURNAL: &str = "journal.jsonl";
-/// The same of the tuning split.
+/// A [`FilterRecord`] a line.
+pub const FILTER: &str = "filter.jsonl";
+/// Folder of the edited images.
+pub const EDITS: &str = "edits";
+/// The same as [`JOURNAL`] of the tuning split.
 pub const TUNING: &str = "tuning.jsonl";
 /// The parameters that were chosen: a list of [`Tuned`].
 pub const TUNED: &str = "tuned.json";
@@ -28,6 +32,8 @@ pub const SANITY: &str = "sanity.jsonl";
 pub struct Results {
     /// What was to be done.
     pub plan: Plan,
+    /// What the causal filter found of each sample, in the plan's order.
+    pub filter: Vec<FilterRecord>,
     /// What came of each sample, in the plan's order.
     pub records: Vec<Record>,
     /// The parameters that were chosen.
@@ -49,6 +55,7 @@ impl Results {
         })?;
         let sanity: Vec<Vec<SanityRecord>> = journal::read(&folder.join(SANITY))?;
         Ok(Self {
+            filter: in_order(&plan.cells, journal::read(&folder.join(FILTER))?),
             records: in_order(&plan.cells, journal::read(&folder.join(JOURNAL))?),
             tuned: read_json(&folder.join(TUNED))?.unwrap_or_default(),
             sanity: sanity.into_iter().flatten().collect(),
@@ -78,10 +85,10 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 /// The records that belong to these cells, in their order; of two of the same sample the later.
-pub(super) fn in_order(cells: &[Cell], records: Vec<Record>) -> Vec<Record> {
-    let mut latest: HashMap<CaseKey, Record> = records
+pub(super) fn in_order<R: Recorded>(cells: &[Cell], records: Vec<R>) -> Vec<R> {
+    let mut latest: HashMap<CaseKey, R> = records
         .into_iter()
-        .map(|record| (record.case.clone(), record))
+        .map(|record| (record.case().clone(), record))
         .collect();
     let cases = cells.iter().flat_map(Cell::cases);
     cases.filter_map(|case| latest.remove(&case)).collect()

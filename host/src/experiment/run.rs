@@ -1,18 +1,25 @@
 //! Runs a plan: every sample that is not in the journal yet.
 
-use medfocus_plugin_api::Result;
+use medfocus_plugin_api::{Error, Result};
 
 use super::{
     cast::chosen_methods,
+    explaining::Explaining,
+    filtered::Filtered,
+    filtering,
     journal::Journal,
     plan::Plan,
     record::Record,
     results, sanity,
-    stage::{Finished, Stage},
+    stage::{Finished, Stage, StageResult},
     tuning,
     workers::Crew,
 };
-use crate::{output::OutDir, workbench::Workbench};
+use crate::{
+    causal::{published, record::FilterRecord},
+    output::OutDir,
+    workbench::Workbench,
+};
 
 /// Runs the plan to its end.
 ///
@@ -21,33 +28,83 @@ use crate::{output::OutDir, workbench::Workbench};
 /// The folder holds another experiment, a component cannot be made, too many samples failed, the disk fails, or the
 /// user asked to stop. What is in the journal then stays, and the same call goes on from there.
 pub fn run(bench: &Workbench, plan: &Plan, retry_failed: bool) -> Result<Finished> {
-    let folder = OutDir::create(plan.folder())?;
-    let at = |file: &str| folder.path().join(file);
-    // Opened first: it is the lock on the folder.
-    let (journal, records) = Journal::<Record>::open(&at(results::JOURNAL))?;
-    if let Some(earlier) = results::read_plan(folder.path())? {
-        plan.check_continues(&earlier)?;
-    }
-    folder.json(results::PLAN, plan)?;
-
+    let (folder, journal, records) = open(plan)?;
     let mut crew = Crew::new(bench, plan.experiment.workers);
+    let filter = filter(bench, &mut crew, plan, &folder, retry_failed)?;
+    if plan.methods.is_empty() {
+        return Ok(filter.finished);
+    }
+    let filtered = Filtered::new(&filter.records);
     let tuned = tuning::tune(bench, &mut crew, plan, &folder)?;
-    let stage = Stage {
-        bench,
+    let explaining = Explaining {
         plan,
         folder: Some(&folder),
-        cells: &plan.cells,
-        note: "samples",
+        filtered: &filtered,
         methods: &|cell, model, bench| chosen_methods(bench, plan, &tuned, cell, model),
     };
-    let records = stage.run(&mut crew, &journal, records, retry_failed)?;
+    let stage = Stage {
+        session: &bench.session,
+        plan,
+        cells: &plan.cells,
+        note: "samples",
+    };
+    let explained = stage.run(
+        &mut crew,
+        &journal,
+        records,
+        retry_failed,
+        &|bench, model, desk| explaining.work(bench, model, desk),
+    )?;
     sanity::check(
         &bench.session,
         &mut crew,
         plan,
         &tuned,
-        &records.records,
+        &filtered,
+        &explained.records,
         &folder,
     )?;
-    Ok(records.finished)
+    Ok(explained.finished)
+}
+
+/// Builds the benchmark alone: the causal filter, without any method.
+///
+/// # Errors
+///
+/// Those of [`run`]; the plan has no filter.
+pub fn build(bench: &Workbench, plan: &Plan, retry_failed: bool) -> Result<Finished> {
+    if plan.experiment.filter.is_none() {
+        return Err(Error::missing("the experiment has no causal filter")
+            .with_hint("name its editors under `experiment.filter.editors`"));
+    }
+    // The journal of the methods is the lock on the folder.
+    let (folder, _lock, _) = open(plan)?;
+    let mut crew = Crew::new(bench, plan.experiment.workers);
+    Ok(filter(bench, &mut crew, plan, &folder, retry_failed)?.finished)
+}
+
+/// The plan's folder with what its journal holds; this process alone writes to it.
+fn open(plan: &Plan) -> Result<(OutDir, Journal<Record>, Vec<Record>)> {
+    let folder = OutDir::create(plan.folder())?;
+    // Opened first: it is the lock on the folder.
+    let (journal, records) = Journal::open(&folder.path().join(results::JOURNAL))?;
+    if let Some(earlier) = results::read_plan(folder.path())? {
+        plan.check_continues(&earlier)?;
+    }
+    folder.json(results::PLAN, plan)?;
+    Ok((folder, journal, records))
+}
+
+fn filter(
+    bench: &Workbench,
+    crew: &mut Crew,
+    plan: &Plan,
+    folder: &OutDir,
+    retry_failed: bool,
+) -> Result<StageResult<FilterRecord>> {
+    let filter = filtering::filter(bench, crew, plan, folder, retry_failed)?;
+    if plan.experiment.filter.is_some() {
+        published::write(folder, &filter.records)?;
+    }
+    Ok(filter)
 }

@@ -13,9 +13,10 @@ use std::{
 use medfocus_plugin_api::{Error, ErrorKind, Result, Task, VisionLanguageModel};
 
 use super::{
-    case::{Posed, Scene},
+    case::{Known, Posed, Scene},
     cast::chosen_methods,
     config::Sanity,
+    filtered::Filtered,
     journal::Journal,
     plan::{Cell, Plan, Tuned},
     record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
@@ -47,6 +48,7 @@ pub(super) fn check(
     crew: &mut Crew,
     plan: &Plan,
     tuned: &[Tuned],
+    filtered: &Filtered,
     records: &[Record],
     folder: &OutDir,
 ) -> Result<()> {
@@ -67,6 +69,7 @@ pub(super) fn check(
             let check = Check {
                 plan,
                 tuned,
+                filtered,
                 change,
                 journal: &journal,
                 originals: &originals,
@@ -118,6 +121,7 @@ fn attributed<'a>(
 struct Check<'a> {
     plan: &'a Plan,
     tuned: &'a [Tuned],
+    filtered: &'a Filtered,
     change: Change,
     /// A line holds the records of one sample, one a method.
     journal: &'a Journal<Vec<SanityRecord>>,
@@ -170,7 +174,7 @@ impl Check<'_> {
         model: &'s Ready,
     ) -> Result<Scene<'s>> {
         let methods = chosen_methods(bench, self.plan, self.tuned, cell, model)?;
-        Scene::new(bench, self.plan, cell, model, methods, None)
+        Scene::new(bench, self.plan, cell, model, methods, self.filtered, None)
     }
 
     /// One record a method.
@@ -181,8 +185,11 @@ impl Check<'_> {
         record: &Record,
     ) -> Result<Vec<SanityRecord>> {
         let case = &record.case;
-        let answer = record.subject.as_ref().map(|subject| &*subject.answer);
-        let posed = original.pose(case.index, answer)?;
+        let known = record.subject.as_ref().map(|subject| Known {
+            answer: &subject.answer,
+            cut: subject.cut,
+        });
+        let posed = original.pose(case.index, known)?;
         let task = self.changed_task(original, &posed, case.index)?;
         let mut records = Vec::new();
         for ((name, method), (_, other)) in original.methods.iter().zip(&changed.methods) {
@@ -230,8 +237,9 @@ impl Check<'_> {
             return Ok(task);
         }
         let samples = scene.cell.samples;
-        for other in (1..samples).map(|step| (index + step) % samples) {
-            let (sample, study) = scene.read(other)?;
+        let place = scene.cell.place(index).unwrap_or_default();
+        for other in (1..samples).map(|step| (place + step) % samples) {
+            let (sample, study) = scene.read(scene.cell.index(other))?;
             if sample.finding == posed.subject.finding {
                 continue;
             }

@@ -1,26 +1,25 @@
 //! Cells whose samples go to one journal, done by as many workers as wanted.
 
 use std::{
-    collections::{BTreeMap, HashSet, btree_map::Entry},
+    collections::HashSet,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use medfocus_plugin_api::{Error, Result, VisionLanguageModel};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    case::Scene,
     journal::Journal,
     plan::{Cell, Plan},
-    record::{CaseKey, Record},
+    record::{CaseKey, Recorded},
     results::in_order,
     workers::{Crew, Queue},
 };
 use crate::{
-    output::OutDir,
-    plugin::Progress,
+    plugin::{Progress, Session},
     workbench::{Ready, Workbench},
 };
 
@@ -35,44 +34,56 @@ pub struct Finished {
     pub failed: u64,
 }
 
-/// Makes the methods of a cell around a worker's model.
-type MakeMethods<'a> =
-    &'a (dyn Fn(&Cell, &Ready, &Workbench) -> Result<Vec<(String, Ready)>> + Sync);
-
 /// Cells whose samples go to one journal.
 pub(super) struct Stage<'a> {
-    pub bench: &'a Workbench,
+    /// Shows progress.
+    pub session: &'a Session,
     pub plan: &'a Plan,
-    /// Where pictures and maps go, if any are wanted.
-    pub folder: Option<&'a OutDir>,
     pub cells: &'a [Cell],
     /// What progress counts.
     pub note: &'a str,
-    pub methods: MakeMethods<'a>,
 }
 
-pub(super) struct StageResult {
+pub(super) struct StageResult<R> {
     /// All records, in the order of the cells.
-    pub records: Vec<Record>,
+    pub records: Vec<R>,
     pub finished: Finished,
 }
 
+/// Where a worker takes samples, and where it puts what came of them.
+pub(super) struct Desk<'a, R> {
+    stage: &'a Stage<'a>,
+    queue: &'a Queue<'a, (&'a Cell, u64)>,
+    journal: &'a Journal<R>,
+    made: &'a Mutex<Vec<R>>,
+    failures: &'a Failures,
+    counter: &'a AtomicU64,
+    total: u64,
+    /// Digest of the model's weights and settings.
+    pub digest: String,
+}
+
+/// What a worker does around a model: takes samples from the desk until there is none.
+type Work<'a, R> = &'a (dyn Fn(&Workbench, &Ready, &Desk<'_, R>) -> Result<()> + Sync);
+
 impl Stage<'_> {
     /// Does what the journal lacks.
-    pub fn run(
+    pub fn run<R: Recorded + Serialize + DeserializeOwned + Send>(
         &self,
         crew: &mut Crew,
-        journal: &Journal<Record>,
-        held: Vec<Record>,
+        journal: &Journal<R>,
+        held: Vec<R>,
         retry_failed: bool,
-    ) -> Result<StageResult> {
+        work: Work<'_, R>,
+    ) -> Result<StageResult<R>> {
         let mut held = in_order(self.cells, held);
         if retry_failed {
-            held.retain(|record| !record.failed());
+            held.retain(|record| record.error().is_none());
         }
-        let done: HashSet<CaseKey> = held.iter().map(|r| r.case.clone()).collect();
+        let done: HashSet<CaseKey> = held.iter().map(|r| r.case().clone()).collect();
+        let failed = |records: &[R]| records.iter().filter(|r| r.error().is_some()).count() as u64;
         let failures = Failures {
-            count: AtomicU64::new(held.iter().filter(|record| record.failed()).count() as u64),
+            count: AtomicU64::new(failed(&held)),
             limit: self.plan.experiment.max_failures,
         };
         let resumed = held.len() as u64;
@@ -86,73 +97,77 @@ impl Stage<'_> {
                 .filter(|(_, case)| !done.contains(case))
                 .map(|(cell, case)| (cell, case.index))
                 .collect();
-            let work = |bench: &Workbench, ready: &Ready, queue: &Queue<'_, (&Cell, u64)>| {
+            crew.work(&model.name, &items, |bench, ready, queue| {
                 let digest = VisionLanguageModel::info(&ready.client())?.digest;
-                check_digest(
-                    &made.lock().unwrap_or_else(PoisonError::into_inner),
-                    &model.name,
-                    &digest,
-                )?;
-                let mut scenes: BTreeMap<String, Scene<'_>> = BTreeMap::new();
-                while let Some((cell, index)) = queue.next() {
-                    let scene = match scenes.entry(cell.slug()) {
-                        Entry::Occupied(entry) => entry.into_mut(),
-                        Entry::Vacant(entry) => {
-                            let methods = (self.methods)(cell, ready, bench)?;
-                            entry.insert(Scene::new(
-                                bench,
-                                self.plan,
-                                cell,
-                                ready,
-                                methods,
-                                self.folder,
-                            )?)
-                        }
-                    };
-                    let record = scene.record(index)?;
-                    journal.append(&record)?;
-                    let failed = failures.add(&record);
-                    made.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(record);
-                    failed?;
-                    self.bench.session.show(&Progress {
-                        component: Progress::RUN,
-                        done: counter.fetch_add(1, Ordering::Relaxed) + 1,
-                        total,
-                        note: self.note,
-                    });
-                }
-                Ok(())
-            };
-            crew.work(&model.name, &items, work)?;
+                check_digest(&lock(&made), &model.name, &digest)?;
+                let desk = Desk {
+                    stage: self,
+                    queue,
+                    journal,
+                    made: &made,
+                    failures: &failures,
+                    counter: &counter,
+                    total,
+                    digest,
+                };
+                work(bench, ready, &desk)
+            })?;
         }
         let records = in_order(
             self.cells,
             made.into_inner().unwrap_or_else(PoisonError::into_inner),
         );
-        let failed = records.iter().filter(|record| record.failed()).count() as u64;
         Ok(StageResult {
             finished: Finished {
                 resumed,
                 samples: total,
-                failed,
+                failed: failed(&records),
             },
             records,
         })
     }
 }
 
+impl<'a, R: Recorded + Serialize + DeserializeOwned> Desk<'a, R> {
+    /// The next sample, if there is one.
+    pub fn next(&self) -> Option<(&'a Cell, u64)> {
+        self.queue.next()
+    }
+
+    /// Writes down what came of a sample.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails, or too many samples failed.
+    pub fn put(&self, record: R) -> Result<()> {
+        self.journal.append(&record)?;
+        let failed = self.failures.add(&record);
+        lock(self.made).push(record);
+        failed?;
+        self.stage.session.show(&Progress {
+            component: Progress::RUN,
+            done: self.counter.fetch_add(1, Ordering::Relaxed) + 1,
+            total: self.total,
+            note: self.stage.note,
+        });
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Results of one model, as its name says, are of the same weights.
-pub(super) fn check_digest(records: &[Record], model: &str, digest: &str) -> Result<()> {
+pub(super) fn check_digest<R: Recorded>(records: &[R], model: &str, digest: &str) -> Result<()> {
     let other = records
         .iter()
-        .find(|r| r.case.model == model && r.model_digest != digest);
+        .find(|r| r.case().model == model && r.model_digest() != digest);
     match other {
         None => Ok(()),
         Some(record) => Err(Error::invalid(format!(
             "model `{model}` has digest {digest}, but the journal's results are of one with {}",
-            record.model_digest
+            record.model_digest()
         ))
         .with_hint("restore the checkpoint, or choose another `experiment.out`")),
     }
@@ -164,7 +179,7 @@ struct Failures {
 }
 
 impl Failures {
-    fn add(&self, record: &Record) -> Result<()> {
+    fn add(&self, record: &impl Recorded) -> Result<()> {
         let Some(error) = record.error() else {
             return Ok(());
         };
@@ -172,9 +187,10 @@ impl Failures {
         if count <= self.limit {
             return Ok(());
         }
+        let case = record.case();
         Err(Error::invalid(format!(
             "{count} samples failed, the last one, {} of {}, with: {error}",
-            record.case.index, record.case.dataset
+            case.index, case.dataset
         ))
         .with_hint(
             "mend that, or raise `experiment.max_failures`, and run again with --retry-failed",

@@ -6,6 +6,8 @@ use medfocus_plugin_api::{Error, Result};
 
 use super::{
     cast::with_params,
+    explaining::Explaining,
+    filtered::Filtered,
     journal::Journal,
     plan::{Cell, Plan, Tuned},
     record::{MethodOutcome, Outcome, Record},
@@ -40,6 +42,7 @@ pub(super) fn tune(
         let cell = Cell {
             dataset: dataset.name.clone(),
             samples: dataset.samples,
+            chosen: None,
             ..cell.clone()
         };
         if cells
@@ -52,16 +55,24 @@ pub(super) fn tune(
     // Only the tuning metric counts here.
     let mut without_curves = plan.clone();
     without_curves.experiment.curves = None;
+    without_curves.experiment.flips = None;
     let (journal, held) = Journal::open(&folder.path().join(results::TUNING))?;
-    let stage = Stage {
-        bench,
+    let explaining = Explaining {
         plan: &without_curves,
         folder: None,
-        cells: &cells,
-        note: "tuning samples",
+        filtered: &Filtered::default(),
         methods: &|cell, model, bench| candidates(bench, plan, cell, model),
     };
-    let records = stage.run(crew, &journal, held, false)?.records;
+    let stage = Stage {
+        session: &bench.session,
+        plan: &without_curves,
+        cells: &cells,
+        note: "tuning samples",
+    };
+    let records = stage.run(crew, &journal, held, false, &|bench, model, desk| {
+        explaining.work(bench, model, desk)
+    })?;
+    let records = records.records;
     let tuned: Vec<Vec<Tuned>> = cells
         .iter()
         .map(|cell| choose(plan, cell, &records))

@@ -68,6 +68,26 @@ pub struct Judged<'a> {
     pub truth: &'a [BBox<Working>],
     /// The answer's mean token probability at each step of deletion and insertion, where they were asked for.
     pub curves: Option<[Vec<f64>; 2]>,
+    /// What editing the found region does to the answer, where that was asked for.
+    pub flips: Option<Flips>,
+}
+
+/// What editing does to the answer yes: of the found region, and of a random one of the same shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flips {
+    /// Of the found region.
+    pub found: Turn,
+    /// Of the random one.
+    pub random: Turn,
+}
+
+/// What editing a region does to the answer yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Whether it turns to no when the region is edited.
+    pub flip: bool,
+    /// Whether it stays when all but the region is.
+    pub keep: bool,
 }
 
 /// A metric and how it is computed: nothing where it does not apply.
@@ -142,7 +162,50 @@ pub const METRICS: &[Computed] = &[
         ),
         |judged| curves::auc(&judged.curves.as_ref()?[1]),
     ),
+    (
+        turn(
+            "flip",
+            "Flip",
+            "how often the answer turns to no when the found region is edited to show no finding",
+        ),
+        |judged| Some(f64::from(judged.flips?.found.flip)),
+    ),
+    (
+        turn(
+            "flip_gain",
+            "Flip gain",
+            "the same less how often it turns with a random region of the same shape",
+        ),
+        |judged| Some(difference(judged.flips?, |turn| turn.flip)),
+    ),
+    (
+        turn(
+            "keep",
+            "Keep",
+            "how often the answer stays yes when all but the found region is edited to show no finding",
+        ),
+        |judged| Some(f64::from(judged.flips?.found.keep)),
+    ),
+    (
+        turn(
+            "keep_gain",
+            "Keep gain",
+            "the same less how often it stays with a random region of the same shape",
+        ),
+        |judged| Some(difference(judged.flips?, |turn| turn.keep)),
+    ),
 ];
+
+fn difference(flips: Flips, of: fn(Turn) -> bool) -> f64 {
+    f64::from(of(flips.found)) - f64::from(of(flips.random))
+}
+
+const fn turn(name: &'static str, title: &'static str, source: &'static str) -> Metric {
+    Metric {
+        category: Category::Faithfulness,
+        ..region(name, title, source)
+    }
+}
 
 const fn region(name: &'static str, title: &'static str, source: &'static str) -> Metric {
     Metric {

@@ -24,6 +24,13 @@ pub fn question(plan: &Plan) -> String {
         .datasets
         .iter()
         .map(|dataset| format!("{} of {}", count(dataset.samples, "sample"), dataset.name));
+    if plan.methods.is_empty() {
+        return format!(
+            "Does the annotated region cause the answer? The causal filter asked {models} about {} and about images in \
+             which the region, or all else, was edited.",
+            list(&datasets.collect::<Vec<_>>())
+        );
+    }
     let beside = match controls {
         0 => String::new(),
         n => format!(", beside {} without any model,", count(n, "control")),
@@ -162,11 +169,12 @@ pub fn accounting(accounting: &Accounting) -> String {
 
 impl Accounting {
     /// What became of the planned samples: what, and how many.
-    pub fn parts(&self) -> [(&'static str, u64); 6] {
+    pub fn parts(&self) -> [(&'static str, u64); 7] {
         [
             ("explained", self.explained),
             ("answered wrongly", self.incorrect),
             ("answered neither yes nor no", self.undecided),
+            ("answered rightly but not grounded", self.ungrounded),
             ("without annotation", self.unannotated),
             ("failed", self.failed),
             ("not run yet", self.planned.saturating_sub(self.recorded)),

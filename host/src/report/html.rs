@@ -54,6 +54,7 @@ pub fn page(table: &Table, results: &Results, folder: &Path) -> String {
                     (contents(table, results, !gallery.exhibits.is_empty()))
                 }
                 main {
+                    @if !table.retention.is_empty() { (sections::retention(table)) }
                     section #results {
                         h2 { "Results" }
                         p.reading { (READING) " Controls never ask the model: what a method gains over the best of "
@@ -79,6 +80,7 @@ pub fn page(table: &Table, results: &Results, folder: &Path) -> String {
 
 fn contents(table: &Table, results: &Results, gallery: bool) -> Markup {
     let entries = [
+        ("filter", "The causal filter", !table.retention.is_empty()),
         ("results", "Results", true),
         ("checks", "Sanity checks", !table.checks.is_empty()),
         ("gallery", "Gallery", gallery),

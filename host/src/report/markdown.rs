@@ -10,6 +10,7 @@ use super::{
     headline,
     reach::{self, Reach},
     row::{Row, best},
+    sheet::Sheet,
     table::{Group, Section, Table},
     text::{self, count, interval, number, p_value, signed},
     tidy,
@@ -29,6 +30,13 @@ pub fn render(table: &Table, results: &Results) -> String {
     );
     if let Some(warning) = headline::incomplete(table) {
         let _ = write!(page, "\n**{warning}**\n");
+    }
+    if !table.retention.is_empty() {
+        page += "\n## The causal filter\n";
+        table
+            .retention
+            .iter()
+            .for_each(|sheet| page += &self::sheet(sheet));
     }
     for section in &table.sections {
         page += &self::section(table, section);
@@ -95,12 +103,21 @@ fn section(table: &Table, section: &Section) -> String {
         text += &effects(group);
         text += &evidence(&group.concepts);
         text += &reach(&group.reach);
+        text += &group.groups.as_ref().map(sheet).unwrap_or_default();
     }
     let leading = section.leading();
     if !leading.findings.is_empty() {
         let _ = write!(text, "\n### IoU by finding\n\n{}", findings(leading));
     }
     text
+}
+
+fn sheet(sheet: &Sheet) -> String {
+    let head: Vec<String> = sheet.head.iter().map(|name| escape(name)).collect();
+    let rows = sheet.rows.iter();
+    let rows = rows.map(|row| row.iter().map(|cell| escape(cell)).collect());
+    let (title, reading) = (sheet.title, sheet.reading);
+    format!("\n### {title}\n\n{reading}\n\n{}", grid(&head, rows))
 }
 
 fn methods(table: &Table, group: &Group) -> String {

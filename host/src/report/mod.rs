@@ -9,6 +9,7 @@ mod concepts;
 mod effect;
 mod failures;
 mod findings;
+mod groups;
 mod headline;
 mod html;
 mod markdown;
@@ -16,8 +17,10 @@ mod measure;
 mod parquet;
 mod pictures;
 mod reach;
+mod retention;
 mod row;
 mod scores;
+mod sheet;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,7 +29,7 @@ mod tidy;
 
 use medfocus_plugin_api::Result;
 
-use crate::{experiment::results::Results, output::OutDir};
+use crate::{experiment::results::Results, output::OutDir, statistics::Bootstrap};
 use table::Table;
 
 /// The tables as text.
@@ -52,6 +55,21 @@ pub fn write(out: &OutDir, results: &Results) -> Result<()> {
     out.write(PARQUET, |file| parquet::write(results, file))?;
     out.write(HTML, |file| file.write_all(page.as_bytes()))?;
     Ok(())
+}
+
+/// What the causal filter kept and dropped, for a terminal; nothing without one.
+pub fn filter(results: &Results) -> String {
+    let bootstrap = Bootstrap {
+        resamples: 0,
+        seed: 0,
+    };
+    let sheets = retention::sheets(results, bootstrap);
+    let lines = sheets.iter().flat_map(|sheet| {
+        let rows = [&sheet.head].into_iter().chain(&sheet.rows);
+        let lines = rows.map(|row| format!("  {}\n", row.join("  ")));
+        [format!("{}\n", sheet.title)].into_iter().chain(lines)
+    });
+    lines.collect()
 }
 
 /// The results in a few lines for a terminal: what became of the samples, and the mean IoU of each method.

@@ -5,10 +5,13 @@ use std::{fs, path::Path};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder};
 
-use crate::experiment::{
-    plan::{Cell, Plan, slug},
-    record::{MethodResult, Outcome, Record, Subject},
-    results::Results,
+use crate::{
+    causal::{gate::Role, record::Counterfactual},
+    experiment::{
+        plan::{Cell, slug},
+        record::{MethodResult, Outcome, Record, Subject},
+        results::{self, Results},
+    },
 };
 
 /// JPEG quality at which thin coloured lines stay clean; a picture takes some 20 kB.
@@ -22,6 +25,8 @@ pub struct Exhibit<'a> {
     pub subject: &'a Subject,
     /// The image with the annotated regions, as a `data:` address.
     pub image: String,
+    /// What the causal filter showed the model, where its pictures are there.
+    pub edits: Vec<(Role, &'a Counterfactual, String)>,
     /// The methods whose pictures are there, the controls last.
     pub results: Vec<(&'a MethodResult, String)>,
 }
@@ -37,20 +42,25 @@ pub struct Gallery<'a> {
 /// Collects samples until they have `limit` pictures; then each cell shows its first ones.
 pub fn gallery<'a>(results: &'a Results, folder: &Path, limit: usize) -> Gallery<'a> {
     let cells = &results.plan.cells;
-    let mut waiting: Vec<_> = cells.iter().map(|cell| shown(cell, results)).collect();
+    let each = results.plan.experiment.gallery as usize;
+    let mut waiting: Vec<_> = cells
+        .iter()
+        .map(|cell| {
+            let records = of_cell(cell, results);
+            let exhibits = records.filter_map(|record| exhibit(results, cell, record, folder));
+            exhibits.take(each)
+        })
+        .collect();
     let (mut found, mut pictures) = (Vec::new(), 0);
     loop {
         let turn: Vec<_> = (waiting.iter_mut().enumerate())
-            .filter_map(|(at, records)| Some((at, records.next()?)))
+            .filter_map(|(at, exhibits)| Some((at, exhibits.next()?)))
             .collect();
         if turn.is_empty() {
             return in_order(found, false);
         }
-        for (at, record) in turn {
-            let Some(exhibit) = exhibit(&results.plan, &cells[at], record, folder) else {
-                continue;
-            };
-            pictures += 1 + exhibit.results.len();
+        for (at, exhibit) in turn {
+            pictures += 1 + exhibit.edits.len() + exhibit.results.len();
             if pictures > limit {
                 return in_order(found, true);
             }
@@ -67,22 +77,28 @@ fn in_order(mut found: Vec<(usize, Exhibit<'_>)>, more: bool) -> Gallery<'_> {
     }
 }
 
-/// The records of a cell that may have pictures.
-fn shown<'a>(cell: &'a Cell, results: &'a Results) -> impl Iterator<Item = &'a Record> {
-    let limit = results.plan.experiment.gallery;
+fn of_cell<'a>(cell: &'a Cell, results: &'a Results) -> impl Iterator<Item = &'a Record> {
     results.records.iter().filter(move |record| {
         let case = &record.case;
         let same = case.dataset == cell.dataset && case.model == cell.model;
-        same && case.mode == cell.mode && case.index < limit
+        same && case.mode == cell.mode
     })
 }
 
-fn exhibit<'a>(plan: &Plan, cell: &Cell, record: &'a Record, folder: &Path) -> Option<Exhibit<'a>> {
+/// A sample with the pictures that the run left of it; nothing if it left none.
+fn exhibit<'a>(
+    all: &'a Results,
+    cell: &Cell,
+    record: &'a Record,
+    out: &Path,
+) -> Option<Exhibit<'a>> {
     let Outcome::Attributed { results } = &record.outcome else {
         return None;
     };
     let index = record.case.index.to_string();
-    let folder = folder.join("gallery").join(cell.slug()).join(index);
+    let folder = out.join("gallery").join(cell.slug()).join(index);
+    let image = picture(&folder.join("image.png"))?;
+    let plan = &all.plan;
     let results = results.iter().filter_map(|result| {
         let picture = picture(&folder.join(format!("{}.png", slug(&result.method))))?;
         Some((result, picture))
@@ -92,9 +108,30 @@ fn exhibit<'a>(plan: &Plan, cell: &Cell, record: &'a Record, folder: &Path) -> O
     Some(Exhibit {
         record,
         subject: record.subject.as_ref()?,
-        image: picture(&folder.join("image.png"))?,
+        image,
+        edits: edits(all, record, out),
         results,
     })
+}
+
+/// The counterfactuals of a sample, by the editor that decides.
+fn edits<'a>(
+    all: &'a Results,
+    record: &Record,
+    out: &Path,
+) -> Vec<(Role, &'a Counterfactual, String)> {
+    let filter = all.plan.experiment.filter.as_ref();
+    let folder = filter.and_then(|filter| filter.edits.clone());
+    let folder = folder.unwrap_or_else(|| out.join(results::EDITS));
+    let judged = all.filter.iter().find(|judged| judged.case == record.case);
+    let draw = judged.and_then(|judged| judged.judgement()?.deciding()?.draws.first());
+    let images = draw.into_iter().flat_map(|draw| &draw.images);
+    images
+        .filter_map(|(role, image)| {
+            let edited = picture(&folder.join(&image.edit.file))?;
+            Some((*role, image, edited))
+        })
+        .collect()
 }
 
 /// A picture file as a `data:` address; nothing if it is not there or no picture.

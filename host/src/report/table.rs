@@ -9,18 +9,23 @@ use super::{
     concepts::Concepts,
     failures::{self, Failure},
     findings::{self, Finding},
+    groups,
     measure::{Measure, measures},
     reach::Reach,
+    retention,
     row::{self, Row},
     scores::Cluster,
+    sheet::Sheet,
 };
 use crate::{
+    causal::gate::Group as Proven,
     experiment::{
         plan::{Cell, Misfit, PlannedMethod},
         record::{Exclusion, Outcome, Record},
         results::Results,
     },
     statistics::Bootstrap,
+    verdict::Verdict,
 };
 
 /// The tables of an experiment.
@@ -30,6 +35,8 @@ pub struct Table {
     pub measures: Vec<Measure>,
     /// One for each dataset and mode, in the order of the plan.
     pub sections: Vec<Section>,
+    /// What the causal filter kept, and why it dropped the rest.
+    pub retention: Vec<Sheet>,
     /// The sanity checks.
     pub checks: Vec<Check>,
     /// What failed.
@@ -64,6 +71,8 @@ pub struct Group {
     pub concepts: Concepts,
     /// How far the methods could get with their concepts.
     pub reach: Vec<Reach>,
+    /// The methods by what the causal filter proved, where others than its grounded samples were explained.
+    pub groups: Option<Sheet>,
 }
 
 /// What became of the samples of a group; a sample counts once for each model.
@@ -77,11 +86,13 @@ pub struct Accounting {
     pub incorrect: u64,
     /// Whose answer says neither yes nor no.
     pub undecided: u64,
+    /// Whose answer is right, but not proven to be caused by the annotated region.
+    pub ungrounded: u64,
     /// Without an annotated region.
     pub unannotated: u64,
     /// That could not be read or answered.
     pub failed: u64,
-    /// That the methods were asked about.
+    /// Whose explanations the tables are of.
     pub explained: u64,
     /// Of these, whose answer was cut at the limit of tokens.
     pub cut: u64,
@@ -100,7 +111,7 @@ impl Accounting {
         };
         let clusters = Cluster::of(records).into_iter().zip(records);
         let explained = clusters
-            .filter(|(_, record)| matches!(record.outcome, Outcome::Attributed { .. }))
+            .filter(|(_, record)| counts(record))
             .map(|(cluster, _)| cluster);
         for cluster in BTreeSet::from_iter(explained) {
             match cluster {
@@ -110,20 +121,34 @@ impl Accounting {
         }
         for record in records {
             let subject = record.subject.as_ref();
-            let explained = matches!(record.outcome, Outcome::Attributed { .. });
-            accounting.cut += u64::from(explained && subject.is_some_and(|subject| subject.cut));
+            let cut = subject.is_some_and(|subject| subject.cut);
+            accounting.cut += u64::from(counts(record) && cut);
+            let undecided = subject.is_some_and(|s| s.verdict == Verdict::Undecided);
             *match &record.outcome {
-                Outcome::Attributed { .. } => &mut accounting.explained,
+                Outcome::Attributed { .. } => match subject.and_then(|subject| subject.group) {
+                    None | Some(Proven::Grounded) => &mut accounting.explained,
+                    Some(Proven::Ungrounded) => &mut accounting.ungrounded,
+                    Some(Proven::Incorrect) if undecided => &mut accounting.undecided,
+                    Some(Proven::Incorrect) => &mut accounting.incorrect,
+                },
                 Outcome::Failed { .. } => &mut accounting.failed,
                 Outcome::Excluded { reason } => match reason {
                     Exclusion::Incorrect => &mut accounting.incorrect,
                     Exclusion::Undecided => &mut accounting.undecided,
+                    Exclusion::Ungrounded => &mut accounting.ungrounded,
                     Exclusion::Unannotated => &mut accounting.unannotated,
                 },
             } += 1;
         }
         accounting
     }
+}
+
+/// Whether the tables count a record's explanations: where a filter judged the sample, only if it is grounded.
+fn counts(record: &Record) -> bool {
+    let group = record.subject.as_ref().and_then(|subject| subject.group);
+    matches!(record.outcome, Outcome::Attributed { .. })
+        && group.is_none_or(|group| group == Proven::Grounded)
 }
 
 impl Table {
@@ -139,7 +164,9 @@ impl Table {
             },
         };
         let mut sections: Vec<Section> = Vec::new();
-        for cell in &results.plan.cells {
+        // Without methods there is only what the filter found.
+        let cells = results.plan.cells.iter();
+        for cell in cells.filter(|_| !results.plan.methods.is_empty()) {
             let same = |s: &Section| s.dataset == cell.dataset && s.mode == cell.mode;
             if !sections.iter().any(same) {
                 sections.push(make.section(cell));
@@ -147,6 +174,7 @@ impl Table {
         }
         Self {
             sections,
+            retention: retention::sheets(results, make.bootstrap),
             checks: checks::checks(results),
             failures: failures::failures(results),
             measures,
@@ -203,6 +231,14 @@ impl Make<'_> {
             .filter(|method| cells.iter().any(|cell| fits(&method.name, cell)))
             .collect();
         methods.sort_by_key(|method| self.results.plan.place(&method.name));
+        let accounting = Accounting::new(cells, &records);
+        let groups = groups::sheet(
+            &self.results.plan,
+            methods.iter().map(|method| method.name.as_str()),
+            &records,
+            self.measures,
+        );
+        let records: Vec<&Record> = records.into_iter().filter(|r| counts(r)).collect();
         let mut rows = row::rows(
             &self.results.plan,
             &methods,
@@ -216,7 +252,8 @@ impl Make<'_> {
         }
         Group {
             model,
-            accounting: Accounting::new(cells, &records),
+            accounting,
+            groups,
             concepts: Concepts::new(rows.iter().map(|row| row.method.as_str()), &records),
             reach: rows
                 .iter()

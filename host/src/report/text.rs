@@ -86,6 +86,7 @@ pub const fn exclusion(reason: Exclusion) -> &'static str {
     match reason {
         Exclusion::Incorrect => "incorrect",
         Exclusion::Undecided => "undecided",
+        Exclusion::Ungrounded => "ungrounded",
         Exclusion::Unannotated => "unannotated",
     }
 }

@@ -118,6 +118,11 @@ pub fn columns(measures: &[Measure]) -> Vec<Column> {
             |a| a.accounting.undecided,
         ),
         group(
+            "ungrounded",
+            "samples left out because the annotated region is not proven to cause the answer",
+            |a| a.accounting.ungrounded,
+        ),
+        group(
             "unannotated",
             "samples left out because no region is annotated",
             |a| a.accounting.unannotated,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, answer, method::Mode, unknown};
+use super::{Client, answer, mode::Mode, unknown};
 use crate::{
     error::{ErrorKind, Result},
     frame::{BBox, Native},

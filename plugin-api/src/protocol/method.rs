@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Client, answer, unknown};
+use super::{Client, answer, mode::Mode, unknown};
 use crate::{
     error::Result,
     frame::{BBox, Letterbox, Working},
@@ -23,42 +23,6 @@ pub trait AttributionMethod: Send + Sync {
     ///
     /// Whatever keeps it from a result; finding no evidence is not an error but an empty result.
     fn attribute(&self, task: &Task) -> Result<Attribution>;
-}
-
-/// How the question asks to be answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Yes or no, without explanation.
-    #[default]
-    Direct,
-    /// Step by step, then yes or no.
-    Reasoning,
-    /// Freely.
-    Open,
-}
-
-impl Mode {
-    /// Every mode.
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Reasoning, Self::Open];
-
-    /// Its name in configs, records and tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Reasoning => "reasoning",
-            Self::Open => "open",
-        }
-    }
-
-    /// What is appended to a question (paper, section 5.1).
-    pub const fn suffix(self) -> &'static str {
-        match self {
-            Self::Direct => " Answer directly with yes or no without any explanation.",
-            Self::Reasoning => " Think step by step and answer with yes or no.",
-            Self::Open => " Answer with a letter, word, phrase, or sentence.",
-        }
-    }
 }
 
 /// One answer to explain.

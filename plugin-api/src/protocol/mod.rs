@@ -22,6 +22,7 @@ pub mod dataset;
 pub mod detector;
 pub mod editor;
 pub mod method;
+pub mod mode;
 pub mod model;
 mod numbers;
 pub mod segmenter;

@@ -5,6 +5,7 @@ use medfocus_plugin_api::Mode;
 
 use super::figure;
 use crate::{
+    causal::{gate::Role, record::Counterfactual},
     evidence,
     experiment::{
         record::{MethodOutcome, MethodResult},
@@ -55,6 +56,11 @@ fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
                 dt { "Question" } dd { (subject.question) }
                 dt { "Answer" } dd { (subject.answer) }
             }
+            @if !exhibit.edits.is_empty() {
+                div.pictures {
+                    @for (role, image, picture) in &exhibit.edits { (edited(*role, image, picture)) }
+                }
+            }
             @for (result, picture) in figures {
                 (shown(table, results, result, picture, Some(&subject.answer)))
             }
@@ -68,6 +74,23 @@ fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
                 @for (result, picture) in others {
                     (shown(table, results, result, picture, None))
                 }
+            }
+        }
+    }
+}
+
+/// What the causal filter showed the model, and what that said.
+fn edited(role: Role, image: &Counterfactual, picture: &str) -> Markup {
+    html! {
+        figure {
+            img src=(picture) width="224" height="224" decoding="async"
+                alt={ "The image edited: " (role.words()) };
+            figcaption {
+                b { (role.words()) }
+                span { (image.edit.prompt) }
+                @if let Some(yes) = image.reply.yes { span { "P(yes) " (number(yes)) } }
+                span.said { (image.reply.answer) }
+                @if !image.edit.verified { span.failed { "not edited as asked" } }
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::{
         headline,
         markdown::CHECKS,
         row::Row,
+        sheet::Sheet,
         table::{Accounting, Group, Section, Table},
         text::{self, count, number},
     },
@@ -56,6 +57,43 @@ fn group(table: &Table, section: &Section, group: &Group) -> Markup {
         (methods::beyond(table, group, &whose))
         (concepts::shares(&group.concepts, &whose))
         (concepts::reach(&group.reach, &whose))
+        @if let Some(groups) = &group.groups { (sheet(groups, &whose)) }
+    }
+}
+
+/// What the causal filter kept and dropped.
+pub fn retention(table: &Table) -> Markup {
+    html! {
+        section #filter {
+            h2 { "The causal filter" }
+            @for each in &table.retention { (sheet(each, "the causal filter")) }
+        }
+    }
+}
+
+fn sheet(sheet: &Sheet, whose: &str) -> Markup {
+    html! {
+        h4 { (sheet.title) }
+        p.reading { (sheet.reading) }
+        div.wide {
+            table aria-label={ (sheet.title) ": " (whose) } {
+                thead { tr {
+                    @for (at, name) in sheet.head.iter().enumerate() {
+                        th.num[at >= sheet.names] scope="col" { (name) }
+                    }
+                } }
+                tbody {
+                    @for row in &sheet.rows {
+                        tr {
+                            @for (at, cell) in row.iter().enumerate() {
+                                @if at < sheet.names { th scope="row" { (breakable(cell)) } }
+                                @else { td.num { (cell) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -53,6 +53,7 @@ pub fn results() -> Results {
     }
     Results {
         plan: plan(),
+        filter: Vec::new(),
         records,
         tuned: vec![tuned()],
         sanity: sanity(),
@@ -89,6 +90,7 @@ fn plan() -> Plan {
                 model: model.to_owned(),
                 mode,
                 samples: 12,
+                chosen: None,
                 methods: METHODS.into_iter().filter(fits).map(String::from).collect(),
                 misfits: [
                     (model == "beta").then(|| misfit("attention", needs_attention)),
@@ -197,6 +199,7 @@ fn subject(mode: Mode, index: u64) -> Subject {
             11 => Verdict::Undecided,
             _ => Verdict::Yes,
         },
+        group: None,
     }
 }
 

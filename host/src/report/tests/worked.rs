@@ -71,6 +71,7 @@ fn every_planned_sample_is_accounted_for() {
         recorded: 12,
         incorrect: 1,
         undecided: 1,
+        ungrounded: 0,
         unannotated: 1,
         failed: 1,
         explained: EXPLAINED,

@@ -1,0 +1,319 @@
+//! The stage of the causal filter: every sample's original and counterfactual images are shown to its model.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Instant,
+};
+
+use medfocus_plugin_api::{
+    Ability, BBox, Client, DatasetReader, ErrorKind, GenerateRequest, GrayImage, Kind, Letterbox,
+    Mode, Native, Result, SampleKey, ScoreRequest, VisionLanguageModel, WORKING_SIDE,
+};
+use ndarray::Ix2;
+
+use super::{
+    case::{case_seed, reader},
+    config::{Ask, Filter},
+    journal::Journal,
+    plan::{Cell, Plan},
+    results,
+    stage::{Desk, Finished, Stage, StageResult},
+    workers::Crew,
+};
+use crate::{
+    attribute::with_suffix,
+    causal::{
+        edits::{Edits, Original},
+        gate::{Group, Role, group},
+        record::{Counterfactual, Draw, FilterOutcome, FilterRecord, Judgement, Reply, Tried},
+    },
+    output::OutDir,
+    study::Study,
+    workbench::{Ready, Workbench},
+};
+
+/// Judges the samples that the journal lacks.
+///
+/// # Errors
+///
+/// An editor cannot be made, too many samples failed, the disk fails, or the user asked to stop.
+pub(super) fn filter(
+    bench: &Workbench,
+    crew: &mut Crew,
+    plan: &Plan,
+    folder: &OutDir,
+    retry_failed: bool,
+) -> Result<StageResult<FilterRecord>> {
+    let Some(filter) = &plan.experiment.filter else {
+        return Ok(StageResult {
+            records: Vec::new(),
+            finished: Finished::default(),
+        });
+    };
+    let edits = match &filter.edits {
+        Some(path) => OutDir::create(path)?,
+        None => folder.within(&[results::EDITS])?,
+    };
+    let (journal, held) = Journal::open(&folder.path().join(results::FILTER))?;
+    let stage = Stage {
+        session: &bench.session,
+        plan,
+        cells: &plan.cells,
+        note: "samples filtered",
+    };
+    let work = |bench: &Workbench, model: &Ready, desk: &Desk<'_, FilterRecord>| {
+        let mut jury = Jury {
+            bench,
+            plan,
+            filter,
+            model,
+            editors: editors(bench, filter)?,
+            edits: Edits {
+                filter,
+                folder: &edits,
+            },
+            readers: BTreeMap::new(),
+        };
+        while let Some((cell, index)) = desk.next() {
+            let begin = Instant::now();
+            let outcome = match jury.judge(cell, index) {
+                Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+                Err(error) => FilterOutcome::Failed { error },
+                Ok(outcome) => outcome,
+            };
+            desk.put(FilterRecord {
+                case: cell.case(index),
+                model_digest: desk.digest.clone(),
+                outcome,
+                seconds: begin.elapsed().as_secs_f64(),
+            })?;
+        }
+        Ok(())
+    };
+    stage.run(crew, &journal, held, retry_failed, &work)
+}
+
+/// The filter's editors, by their names, each with how many draws it has.
+fn editors(bench: &Workbench, filter: &Filter) -> Result<Vec<(String, u32, Ready)>> {
+    let editors = filter.editors.iter();
+    editors
+        .map(|config| {
+            let recipe = bench.plan_component(Kind::Editor, &config.filling())?;
+            let ready = bench.share(&recipe)?;
+            Ok((config.label().to_owned(), config.draws, ready))
+        })
+        .collect()
+}
+
+/// A model and those who edit for it.
+struct Jury<'a> {
+    bench: &'a Workbench,
+    plan: &'a Plan,
+    filter: &'a Filter,
+    model: &'a Ready,
+    editors: Vec<(String, u32, Ready)>,
+    edits: Edits<'a>,
+    readers: BTreeMap<String, Client>,
+}
+
+/// A sample as it is put to the model.
+struct Matter<'a> {
+    key: &'a SampleKey,
+    finding: &'a str,
+    /// Letterboxed to the side in which images are edited.
+    square: GrayImage,
+    /// The annotated region in it.
+    boxes: Vec<BBox<Native>>,
+    /// Suffix included.
+    question: String,
+    /// The same, asked directly.
+    direct: String,
+    seed: u64,
+}
+
+impl Jury<'_> {
+    fn judge(&mut self, cell: &Cell, index: u64) -> Result<FilterOutcome> {
+        let reader = match self.readers.entry(cell.dataset.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(reader(self.bench, self.plan, &cell.dataset)?),
+        };
+        let sample = reader.sample(index)?;
+        let side = self.filter.side;
+        let place = Letterbox::new(sample.image.width(), sample.image.height(), side)?;
+        let boxes = sample.boxes.iter().filter_map(|b| place.to_working(b));
+        let boxes: Vec<_> = boxes.filter_map(|b| native(b.corners())).collect();
+        if sample.present != Some(true) || boxes.is_empty() {
+            return Ok(FilterOutcome::Unannotated);
+        }
+        let mode = match self.filter.ask {
+            Ask::Mode => cell.mode,
+            Ask::Direct => Mode::Direct,
+        };
+        let image = Study::of(sample.image.clone())?.source.digest;
+        let matter = Matter {
+            key: &sample.key,
+            finding: &sample.finding,
+            square: square(&sample.image, side)?,
+            boxes,
+            question: with_suffix(&sample.question, mode),
+            direct: with_suffix(&sample.question, Mode::Direct),
+            seed: case_seed(self.plan.seed, &cell.dataset, index),
+        };
+        let mut original = self.reply(&matter, &matter.square)?;
+        let mut group = group(self.plan.experiment.verdict, &original.answer, []);
+        let mut tried = Vec::new();
+        if group != Group::Incorrect {
+            original.yes = self.yes(&matter, [&matter.square])?.pop();
+            let editors = self.editors.iter();
+            tried = editors
+                .map(|(name, draws, editor)| {
+                    self.tried(&matter, &original.answer, name, *draws, editor)
+                })
+                .collect::<Result<Vec<Tried>>>()?;
+            group = tried.first().map_or(group, |deciding| deciding.group);
+        }
+        Ok(FilterOutcome::Judged(Box::new(Judgement {
+            finding: matter.finding.to_owned(),
+            patient: sample.patient.clone(),
+            image,
+            question: matter.question,
+            group,
+            original,
+            editors: tried,
+        })))
+    }
+
+    /// An editor's draws, until one of them proves nothing: the others could not change that.
+    fn tried(
+        &self,
+        matter: &Matter<'_>,
+        answer: &str,
+        name: &str,
+        draws: u32,
+        editor: &Ready,
+    ) -> Result<Tried> {
+        let mut made = Vec::new();
+        for number in 0..draws {
+            let draw = self.draw(matter, answer, editor, number)?;
+            let proves = draw.group == Group::Grounded;
+            made.push(draw);
+            if !proves {
+                break;
+            }
+        }
+        Ok(Tried {
+            editor: name.to_owned(),
+            group: made.last().map_or(Group::Ungrounded, |last| last.group),
+            draws: made,
+        })
+    }
+
+    /// The counterfactuals of one seed; the first one's come with a sham and with probabilities.
+    fn draw(&self, matter: &Matter<'_>, answer: &str, editor: &Ready, number: u32) -> Result<Draw> {
+        let seed = self
+            .filter
+            .seed
+            .unwrap_or(matter.seed)
+            .wrapping_add(u64::from(number));
+        let original = Original {
+            image: &matter.square,
+            boxes: &matter.boxes,
+            finding: matter.finding,
+            sample: matter.key,
+        };
+        let sham = self.filter.sham && number == 0;
+        let roles = Role::ALL
+            .into_iter()
+            .filter(|role| sham || *role != Role::Sham);
+        let mut shown: Vec<GrayImage> = Vec::new();
+        let mut images: BTreeMap<Role, Counterfactual> = BTreeMap::new();
+        for role in roles {
+            let (edited, edit) = self.edits.get(editor, &original, role, seed)?;
+            // An editor may make the same image twice, of which the model would say the same.
+            let same = shown
+                .iter()
+                .position(|other| other.bytes() == edited.bytes());
+            let reply = match same.and_then(|at| images.values().nth(at)) {
+                Some(other) => other.reply.clone(),
+                None => self.reply(matter, &edited)?,
+            };
+            images.insert(role, Counterfactual { edit, reply });
+            shown.push(edited);
+        }
+        if number == 0 {
+            let yes = self.yes(matter, &shown)?;
+            for (image, yes) in images.values_mut().zip(yes) {
+                image.reply.yes = Some(yes);
+            }
+        }
+        let proof = images
+            .iter()
+            .filter(|(_, image)| image.edit.verified || !self.filter.verify);
+        let proof = proof.map(|(role, image)| (*role, image.reply.answer.as_str()));
+        Ok(Draw {
+            seed,
+            group: group(self.plan.experiment.verdict, answer, proof),
+            images,
+        })
+    }
+
+    /// What the model answers about an image of the editing side.
+    fn reply(&self, matter: &Matter<'_>, image: &GrayImage) -> Result<Reply> {
+        let said = self.model.client().generate(&GenerateRequest::new(
+            working(image)?,
+            matter.question.clone(),
+            self.plan.max_new_tokens,
+        ))?;
+        Ok(Reply {
+            verdict: self.plan.experiment.verdict.read(&said.text),
+            answer: said.text,
+            cut: !said.complete,
+            yes: None,
+        })
+    }
+
+    /// The probability of `Yes` against `No` for each image; none if that is not wanted, or the model cannot score.
+    fn yes<'i>(
+        &self,
+        matter: &Matter<'_>,
+        images: impl IntoIterator<Item = &'i GrayImage>,
+    ) -> Result<Vec<f64>> {
+        let able = self.model.manifest.abilities.contains(&Ability::Score);
+        if !self.filter.probabilities || !able {
+            return Ok(Vec::new());
+        }
+        let images: Vec<GrayImage> = images.into_iter().map(working).collect::<Result<_>>()?;
+        let log_probs = |answer: &str| -> Result<Vec<f64>> {
+            let request = ScoreRequest::new(images.clone(), matter.direct.clone(), answer);
+            let scores = self.model.client().score(&request)?;
+            let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
+            let sums = log_probs.rows().into_iter();
+            Ok(sums
+                .map(|row| row.iter().map(|&l| f64::from(l)).sum())
+                .collect())
+        };
+        let (yes, no) = (log_probs("Yes")?, log_probs("No")?);
+        let pairs = yes.into_iter().zip(no);
+        Ok(pairs
+            .map(|(yes, no)| 1.0 / (1.0 + (no - yes).exp()))
+            .collect())
+    }
+}
+
+/// The image letterboxed to a square.
+fn square(image: &GrayImage, side: u32) -> Result<GrayImage> {
+    if (image.width(), image.height()) == (side, side) {
+        return Ok(image.clone());
+    }
+    GrayImage::from_array(medfocus_imaging::working::letterbox(image.view(), side))
+}
+
+/// What the model sees of an image of the editing side: the original and its edits come to it on the same way.
+fn working(image: &GrayImage) -> Result<GrayImage> {
+    square(image, WORKING_SIDE)
+}
+
+fn native(corners: [u32; 4]) -> Option<BBox<Native>> {
+    let [x1, y1, x2, y2] = corners;
+    BBox::new(x1, y1, x2, y2).ok()
+}
