@@ -27,7 +27,7 @@ use crate::{
 /// Writes the file.
 ///
 /// A sample that was excluded or failed as a whole has one line without a method; `status` is `scored`, `failed` or
-/// `excluded`, `exclusion` says why it was excluded, `error` why it failed. Metrics are as in the records, 0 to 1, and
+/// `excluded`, `exclusion` says why it was excluded, `group` what the causal filter proved, `error` why it failed. Metrics are as in the records, 0 to 1, and
 /// null where they do not apply. `boxes` is a JSON list of the regions found.
 ///
 /// # Errors
@@ -92,6 +92,9 @@ fn columns(results: &Results) -> Vec<Column> {
         truth("control", all, |line| is_control(plan, line)),
         text_column("status", all, |line| Some(line.status().to_owned())),
         text_column("exclusion", all, |line| line.exclusion()),
+        text_column("group", all, |line| {
+            Some(line.record.subject.as_ref()?.group?.words().to_owned())
+        }),
     ];
     columns.extend(
         METRICS

@@ -3,6 +3,7 @@ mod clusters;
 mod concepts;
 mod effects;
 mod page;
+mod retention;
 mod synthetic;
 mod worked;
 
