@@ -212,6 +212,12 @@ fn cost(plan: &Plan, estimates: &[Estimate]) -> String {
             model.dtype,
             memory.unwrap_or_default()
         ));
+        if let Some((seconds, calls)) = estimate.filter {
+            lines.push(format!(
+                "    {:<24} {seconds:.3} s, {calls} calls a sample",
+                "the causal filter"
+            ));
+        }
         for method in &estimate.methods {
             let calls: u64 = method.calls.values().map(|count| count.calls).sum();
             let images = method

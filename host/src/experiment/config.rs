@@ -63,6 +63,9 @@ pub struct Experiment {
     /// Intervals and comparisons.
     #[serde(default)]
     pub statistics: Statistics,
+    /// Whether the report shows the paper's figures beside ours: only where the experiment repeats the paper's.
+    #[serde(default)]
+    pub paper: bool,
     /// Samples of each dataset, model and mode whose pictures the report shows.
     #[serde(default = "gallery")]
     pub gallery: u64,

@@ -6,6 +6,7 @@ use super::{
     case::Scene,
     cast::chosen_methods,
     filtered::Filtered,
+    filtering,
     plan::{Cell, Plan},
     record::{MethodResult, Outcome},
 };
@@ -25,6 +26,8 @@ pub struct Estimate {
     pub seconds: f64,
     /// Bytes of the journal.
     pub bytes: u64,
+    /// Seconds and model calls of the causal filter for a sample, if there is one.
+    pub filter: Option<(f64, u64)>,
     /// What each method took on the sample that was tried.
     pub methods: Vec<MethodResult>,
 }
@@ -65,11 +68,14 @@ fn of_cell(bench: &Workbench, plan: &Plan, cell: &Cell, model: &Ready) -> Result
         }
         record = scene.record(cell.index(place))?;
     }
+    let filter = filtering::tried(bench, plan, cell, model, TRIES)?;
+    let filtering = filter.map_or(0.0, |(seconds, _)| seconds);
     let line = serde_json::to_vec(&record).map_or(0, |line| line.len() as u64 + 1);
     Ok(Estimate {
         cell: cell.clone(),
         model: VisionLanguageModel::info(&model.client())?,
-        seconds: record.seconds * cell.samples as f64,
+        seconds: (record.seconds + filtering) * cell.samples as f64,
+        filter,
         bytes: line * cell.samples,
         methods: match record.outcome {
             Outcome::Attributed { results } => results,

@@ -6,8 +6,8 @@ use std::{
 };
 
 use medfocus_plugin_api::{
-    Ability, BBox, Client, DatasetReader, ErrorKind, GenerateRequest, GrayImage, Kind, Letterbox,
-    Mode, Native, Result, SampleKey, ScoreRequest, VisionLanguageModel, WORKING_SIDE,
+    Ability, BBox, Client, DatasetReader, Error, ErrorKind, GenerateRequest, GrayImage, Kind,
+    Letterbox, Mode, Native, Result, SampleKey, ScoreRequest, VisionLanguageModel, WORKING_SIDE,
 };
 use ndarray::Ix2;
 
@@ -62,18 +62,7 @@ pub(super) fn filter(
         note: "samples filtered",
     };
     let work = |bench: &Workbench, model: &Ready, desk: &Desk<'_, FilterRecord>| {
-        let mut jury = Jury {
-            bench,
-            plan,
-            filter,
-            model,
-            editors: editors(bench, filter)?,
-            edits: Edits {
-                filter,
-                folder: &edits,
-            },
-            readers: BTreeMap::new(),
-        };
+        let mut jury = Jury::new(bench, plan, filter, model, &edits)?;
         while let Some((cell, index)) = desk.next() {
             let begin = Instant::now();
             let outcome = match jury.judge(cell, index) {
@@ -91,6 +80,47 @@ pub(super) fn filter(
         Ok(())
     };
     stage.run(crew, &journal, held, retry_failed, &work)
+}
+
+/// Seconds that the filter takes for a sample of a cell, edits included, and how often it asks the model: tried on the
+/// first of a few samples that is answered rightly. Nothing if none is.
+///
+/// # Errors
+///
+/// An editor cannot be made.
+pub(super) fn tried(
+    bench: &Workbench,
+    plan: &Plan,
+    cell: &Cell,
+    model: &Ready,
+    tries: u64,
+) -> Result<Option<(f64, u64)>> {
+    let Some(filter) = &plan.experiment.filter else {
+        return Ok(None);
+    };
+    let temporary = tempfile::tempdir()
+        .map_err(|error| Error::internal(format!("no temporary folder can be made: {error}")))?;
+    let edits = OutDir::create(temporary.path())?;
+    let mut jury = Jury::new(bench, plan, filter, model, &edits)?;
+    for place in 0..cell.samples.min(tries) {
+        bench.session.take_ledger();
+        let begin = Instant::now();
+        let outcome = match jury.judge(cell, cell.index(place)) {
+            Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+            outcome => outcome,
+        };
+        let calls = bench.session.take_ledger();
+        let right = match outcome {
+            Ok(FilterOutcome::Judged(judged)) => judged.group != Group::Incorrect,
+            _ => false,
+        };
+        if right {
+            let calls = calls.iter().filter(|(name, _)| name.starts_with("model."));
+            let calls = calls.map(|(_, count)| count.calls).sum();
+            return Ok(Some((begin.elapsed().as_secs_f64(), calls)));
+        }
+    }
+    Ok(None)
 }
 
 /// The filter's editors, by their names, each with how many draws it has.
@@ -131,7 +161,25 @@ struct Matter<'a> {
     seed: u64,
 }
 
-impl Jury<'_> {
+impl<'a> Jury<'a> {
+    fn new(
+        bench: &'a Workbench,
+        plan: &'a Plan,
+        filter: &'a Filter,
+        model: &'a Ready,
+        folder: &'a OutDir,
+    ) -> Result<Self> {
+        Ok(Self {
+            bench,
+            plan,
+            filter,
+            model,
+            editors: editors(bench, filter)?,
+            edits: Edits { filter, folder },
+            readers: BTreeMap::new(),
+        })
+    }
+
     fn judge(&mut self, cell: &Cell, index: u64) -> Result<FilterOutcome> {
         let reader = match self.readers.entry(cell.dataset.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),

@@ -103,7 +103,9 @@ fn section(table: &Table, section: &Section) -> String {
         text += &effects(group);
         text += &evidence(&group.concepts);
         text += &reach(&group.reach);
-        text += &group.groups.as_ref().map(sheet).unwrap_or_default();
+        for extra in [&group.paper, &group.groups].into_iter().flatten() {
+            text += &sheet(extra);
+        }
     }
     let leading = section.leading();
     if !leading.findings.is_empty() {

@@ -14,6 +14,7 @@ mod headline;
 mod html;
 mod markdown;
 mod measure;
+mod paper;
 mod parquet;
 mod pictures;
 mod reach;

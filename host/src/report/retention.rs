@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use medfocus_plugin_api::Mode;
 
 use super::{
+    paper,
     sheet::Sheet,
     text::{interval, number},
 };
@@ -71,7 +72,7 @@ const NAMES: [&str; 3] = ["Dataset", "Mode", "Model"];
 pub fn sheets(results: &Results, bootstrap: Bootstrap) -> Vec<Sheet> {
     let lines = lines(&results.plan, &results.filter);
     let sheets = [
-        retention(&lines),
+        retention(&results.plan, &lines),
         proof(&lines, bootstrap),
         dropped(&lines),
         editors(&results.plan, &lines),
@@ -114,14 +115,18 @@ fn lines<'a>(plan: &'a Plan, records: &'a [FilterRecord]) -> Vec<Line<'a>> {
     lines
 }
 
-fn retention(lines: &[Line<'_>]) -> Sheet {
+fn retention(plan: &Plan, lines: &[Line<'_>]) -> Sheet {
     let groups = Group::ALL.map(Group::words);
-    let columns = [
+    let mut columns = [
         &["Judged"],
         &groups[..],
         &["Undecided", "Unannotated", "Failed"],
     ]
     .concat();
+    let published = groups.map(|group| format!("paper: {group}"));
+    if plan.experiment.paper {
+        columns.extend(published.iter().map(String::as_str));
+    }
     let mut sheet = Sheet::new("Retention", RETENTION, &NAMES, &columns);
     for line in lines {
         let judged = line.judged().count();
@@ -143,6 +148,11 @@ fn retention(lines: &[Line<'_>]) -> Sheet {
             .iter()
             .filter(|record| record.error().is_some());
         row.push(failed.count().to_string());
+        if plan.experiment.paper {
+            let model = line.model.unwrap_or_default();
+            let of = |group| paper::retention(line.dataset, line.mode, model, group);
+            row.extend(Group::ALL.map(|group| of(group).map(number).unwrap_or_default()));
+        }
         sheet.rows.push(row);
     }
     sheet

@@ -11,6 +11,7 @@ use super::{
     findings::{self, Finding},
     groups,
     measure::{Measure, measures},
+    paper,
     reach::Reach,
     retention,
     row::{self, Row},
@@ -73,6 +74,8 @@ pub struct Group {
     pub reach: Vec<Reach>,
     /// The methods by what the causal filter proved, where others than its grounded samples were explained.
     pub groups: Option<Sheet>,
+    /// The methods beside the paper's figures, where the experiment repeats them.
+    pub paper: Option<Sheet>,
 }
 
 /// What became of the samples of a group; a sample counts once for each model.
@@ -250,10 +253,21 @@ impl Make<'_> {
             let others = cells.iter().filter(|cell| !fits(&row.method, cell));
             row.without = others.map(|cell| cell.model.clone()).collect();
         }
+        let paper = cells.first().filter(|_| self.results.plan.experiment.paper);
+        let paper = paper.and_then(|cell| {
+            paper::methods(
+                &cell.dataset,
+                cell.mode,
+                model.as_deref(),
+                &rows,
+                self.measures,
+            )
+        });
         Group {
             model,
             accounting,
             groups,
+            paper,
             concepts: Concepts::new(rows.iter().map(|row| row.method.as_str()), &records),
             reach: rows
                 .iter()

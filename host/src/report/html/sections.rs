@@ -57,7 +57,7 @@ fn group(table: &Table, section: &Section, group: &Group) -> Markup {
         (methods::beyond(table, group, &whose))
         (concepts::shares(&group.concepts, &whose))
         (concepts::reach(&group.reach, &whose))
-        @if let Some(groups) = &group.groups { (sheet(groups, &whose)) }
+        @for extra in [&group.paper, &group.groups].into_iter().flatten() { (sheet(extra, &whose)) }
     }
 }
 

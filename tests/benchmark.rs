@@ -1,0 +1,279 @@
+//! Benchmarks as a researcher builds them: edited, filtered, killed, resumed, written in the published format, explained.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use medfocus_tests::{Ran, medfocus, run};
+use rand::RngExt;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SAMPLES: usize = 26;
+
+/// A folder with a config whose results go to `out` in it.
+struct Lab {
+    folder: TempDir,
+}
+
+impl Lab {
+    /// The first phantoms, put to a small trained model; `more` lines end the `experiment` section, `rest` the file.
+    fn new(more: &str, rest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let config = format!(
+            "seed = 3\nthreads = 1\n[experiment]\nname = \"lab\"\nout = {out:?}\nmodels = [\"phantom-gemma3\"]\n{more}\n\
+             [[experiment.datasets]]\ncomponent = \"phantom\"\nsamples = {SAMPLES}\n{rest}"
+        );
+        std::fs::write(folder.path().join("lab.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    fn command(&self, verb: &[&str]) -> Command {
+        let mut command = medfocus();
+        command.args(verb).arg(self.folder.path().join("lab.toml"));
+        command
+    }
+
+    fn build(&self) -> Ran {
+        run(&mut self.command(&["benchmark", "build"]))
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    fn bytes(&self, file: &str) -> Vec<u8> {
+        let path = self.out().join(file);
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    fn lines(&self, file: &str) -> Vec<Value> {
+        let text = String::from_utf8(self.bytes(file)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect()
+    }
+
+    /// The published records of a mode.
+    fn published(&self, file: &str) -> Vec<Value> {
+        serde_json::from_slice(&self.bytes(&format!("benchmark/{file}"))).unwrap()
+    }
+}
+
+const ORACLE: &str = "[[experiment.filter.editors]]\ncomponent = \"phantom\"\n";
+const BOTH: &str = "[experiment.filter]\nreference = \"oracle\"\n\
+    [[experiment.filter.editors]]\ncomponent = \"inpaint\"\n\
+    [[experiment.filter.editors]]\ncomponent = \"phantom\"\nname = \"oracle\"\ndraws = 2\n";
+
+/// Every file below a folder, by its path in it.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            files.push((PathBuf::from(name), std::fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn fifty_kills_change_nothing() {
+    let config = || Lab::new("workers = 2\nmodes = [\"direct\", \"reasoning\"]", ORACLE);
+    let whole = config();
+    let begin = Instant::now();
+    let ran = whole.build();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let span = begin.elapsed();
+
+    let killed = config();
+    let (mut kills, mut lengths) = (0, Vec::new());
+    while kills < 50 {
+        let mut child = killed
+            .command(&["benchmark", "build"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(span.mul_f64(rand::rng().random_range(0.0..1.0)));
+        if child.try_wait().unwrap().is_none() {
+            kills += 1;
+        } else {
+            // It came through: what follows would test nothing.
+            std::fs::remove_dir_all(killed.out()).unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let journal = std::fs::read(killed.out().join("filter.jsonl")).unwrap_or_default();
+        lengths.push(journal.iter().filter(|&&b| b == b'\n').count());
+    }
+    assert!(
+        lengths.iter().any(|&n| 0 < n && n < 2 * SAMPLES),
+        "no kill came in the middle: {lengths:?}"
+    );
+    let ran = killed.build();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for folder in ["benchmark", "edits"] {
+        let [ours, theirs] = [&killed, &whole].map(|lab| files(&lab.out().join(folder)));
+        let names = |files: &[(PathBuf, Vec<u8>)]| -> Vec<PathBuf> {
+            files.iter().map(|(name, _)| name.clone()).collect()
+        };
+        assert_eq!(names(&ours), names(&theirs), "{folder}");
+        assert!(ours == theirs, "the files of {folder} differ");
+    }
+}
+
+#[test]
+fn what_is_published_was_proven() {
+    let lab = Lab::new("", BOTH);
+    let ran = lab.build();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let journal = lab.lines("filter.jsonl");
+    assert_eq!(journal.len(), SAMPLES);
+    let published = lab.published("direct.json");
+    let mut kept = Vec::new();
+    for record in &published {
+        let keys: Vec<&String> = record.as_object().unwrap().keys().collect();
+        assert_eq!(keys.len(), 8, "{keys:?}");
+        let index = record["index"].as_u64().unwrap();
+        let judged = journal.iter().find(|line| line["case"]["index"] == index);
+        let judged = judged.unwrap();
+        assert_eq!(judged["group"], "grounded");
+        let images = &judged["editors"][0]["draws"][0]["images"];
+        for (key, answer) in [
+            ("prediction_direct", &judged["original"]["answer"]),
+            ("prediction_edited_direct", &images["edited"]["answer"]),
+            (
+                "prediction_edited_kept_direct",
+                &images["edited_kept"]["answer"],
+            ),
+            (
+                "prediction_edited_kept_normal_direct",
+                &images["edited_kept_normal"]["answer"],
+            ),
+        ] {
+            assert_eq!(&record[key], answer, "{key} of {index}");
+        }
+        assert_eq!(images["edited"]["verdict"], "no");
+        kept.push(index);
+    }
+    let grounded = journal.iter().filter(|line| line["group"] == "grounded");
+    let mut grounded: Vec<u64> = grounded
+        .map(|line| line["case"]["index"].as_u64().unwrap())
+        .collect();
+    grounded.sort_unstable();
+    assert_eq!(kept, grounded);
+    assert!(kept.len() > SAMPLES / 2, "{kept:?}");
+    let provenance = lab.lines("benchmark/provenance.jsonl");
+    assert_eq!(provenance.len(), SAMPLES);
+    for line in provenance {
+        let dropped = line["dropped"].as_array().unwrap();
+        assert_eq!(dropped.is_empty(), line["outcome"]["group"] == "grounded");
+    }
+    for words in ["Retention", "Editors", "oracle"] {
+        assert!(ran.out.contains(words), "no `{words}` in {ran:?}");
+    }
+}
+
+#[test]
+fn a_damaged_edit_is_made_again() {
+    let lab = Lab::new("", ORACLE);
+    assert_eq!(lab.build().code, 0);
+    let edits = lab.out().join("edits");
+    let before = files(&edits);
+    assert!(!before.is_empty());
+    for (name, bytes) in &before {
+        std::fs::write(edits.join(name), &bytes[..bytes.len() / 2]).unwrap();
+    }
+    for file in ["filter.jsonl", "plan.json"] {
+        std::fs::remove_file(lab.out().join(file)).unwrap();
+    }
+    assert_eq!(lab.build().code, 0);
+    assert!(files(&edits) == before, "the edits differ");
+}
+
+#[test]
+fn only_proven_samples_are_explained() {
+    let methods = "[[experiment.methods]]\ncomponent = \"whole_image\"\n\
+        [[experiment.methods]]\ncomponent = \"centre_box\"\n\
+        [experiment.flips]\nsamples = 4\neditor = { component = \"phantom\" }\n";
+    let lab = Lab::new(
+        "keep = \"grounded\"\ngallery = 2",
+        &format!("{ORACLE}{methods}"),
+    );
+    let ran = run(&mut lab.command(&["run"]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let published = lab.published("direct.json");
+    let kept: Vec<&Value> = published.iter().map(|record| &record["index"]).collect();
+    let journal = lab.lines("journal.jsonl");
+    let mut explained: Vec<&Value> = journal
+        .iter()
+        .filter(|line| line["outcome"] == "attributed")
+        .map(|line| &line["case"]["index"])
+        .collect();
+    explained.sort_by_key(|index| index.as_u64());
+    assert_eq!(explained, kept);
+    // The model was not asked again, and the first four kept samples have flips.
+    let of = |metric: &str| -> Vec<f64> {
+        let results = journal.iter().filter_map(|line| line["results"].as_array());
+        let whole = results
+            .flatten()
+            .filter(|result| result["method"] == "whole_image");
+        whole
+            .filter_map(|result| result["metrics"][metric].as_f64())
+            .collect()
+    };
+    // Without the finding anywhere the answer is no; with nothing edited it stays.
+    assert_eq!(of("keep"), [1.0; 4]);
+    assert_eq!(of("flip"), [1.0; 4]);
+    assert_eq!(of("flip_gain"), [0.0; 4]);
+    let page = String::from_utf8(lab.bytes("report.html")).unwrap();
+    assert!(
+        page.contains("region without the finding"),
+        "no edits in the gallery"
+    );
+}
+
+#[test]
+fn what_cannot_be_built_is_refused_before_anything_runs() {
+    for (more, rest, words) in [
+        ("", "", &["`experiment.methods` is empty"][..]),
+        (
+            "keep = \"grounded\"",
+            "[[experiment.methods]]\ncomponent = \"whole_image\"\n",
+            &["keep", "filter.editors"],
+        ),
+        (
+            "",
+            "[experiment.filter]\neditors = []\n",
+            &["`experiment.filter.editors` is empty"],
+        ),
+        (
+            "",
+            "[[experiment.filter.editors]]\ncomponent = \"inpiant\"\n",
+            &["inpiant", "inpaint"],
+        ),
+        (
+            "",
+            "[experiment.filter]\nreference = \"orcale\"\n[[experiment.filter.editors]]\ncomponent = \"phantom\"\nname = \"oracle\"\n",
+            &["orcale", "did you mean `oracle`?"],
+        ),
+        (
+            "",
+            "[[experiment.filter.editors]]\ncomponent = \"inpaint\"\ndraws = 0\n",
+            &["no draws"],
+        ),
+    ] {
+        let lab = Lab::new(more, rest);
+        lab.build().one_sentence(words);
+        assert!(!lab.out().join("filter.jsonl").exists(), "{words:?}");
+    }
+    let without = Lab::new("", "[[experiment.methods]]\ncomponent = \"whole_image\"\n");
+    without
+        .build()
+        .one_sentence(&["no causal filter", "experiment.filter.editors"]);
+}
