@@ -60,7 +60,7 @@ impl Edits<'_> {
                 edited
             }
         };
-        let (inside, outside) = changes(&request, &edited, self.filter.margin);
+        let (inside, outside) = changes(&request, &edited, self.filter.margin)?;
         let record = EditRecord {
             file,
             prompt: request.prompt,
@@ -121,15 +121,12 @@ fn key(editor: &Ready, request: &EditRequest) -> String {
 }
 
 /// Mean change on the edited side, and the greatest on the other, `margin` pixels and more from the edited one.
-fn changes(request: &EditRequest, edited: &GrayImage, margin: u32) -> (f64, u8) {
+fn changes(request: &EditRequest, edited: &GrayImage, margin: u32) -> Result<(f64, u8)> {
     let near = match request.side {
         Side::Foreground => region(request, margin, true),
         Side::Background => region(request, margin, false).mapv(|inside| !inside),
     };
-    let exact = match request.side {
-        Side::Foreground => region(request, 0, true),
-        Side::Background => region(request, 0, true).mapv(|inside| !inside),
-    };
+    let exact = request.edited()?;
     let (mut sum, mut pixels, mut outside) = (0, 0_u64, 0);
     let pairs = request.image.view();
     for ((at, &before), &after) in pairs.indexed_iter().zip(edited.view()) {
@@ -142,7 +139,7 @@ fn changes(request: &EditRequest, edited: &GrayImage, margin: u32) -> (f64, u8) 
             outside = outside.max(change);
         }
     }
-    (sum as f64 / pixels.max(1) as f64, outside)
+    Ok((sum as f64 / pixels.max(1) as f64, outside))
 }
 
 /// The boxes, each larger (or smaller) by a margin on all sides.
@@ -203,11 +200,23 @@ mod tests {
     fn changes_are_told_apart_by_side_and_margin() {
         let inside = |y: usize, x: usize| (5..15).contains(&y) && (10..20).contains(&x);
         let edited = with(|y, x| if inside(y, x) { 8 } else { 0 });
-        assert_eq!(changes(&request(Side::Foreground), &edited, 0), (8.0, 0));
-        assert_eq!(changes(&request(Side::Background), &edited, 0), (0.0, 8));
+        assert_eq!(
+            changes(&request(Side::Foreground), &edited, 0).unwrap(),
+            (8.0, 0)
+        );
+        assert_eq!(
+            changes(&request(Side::Background), &edited, 0).unwrap(),
+            (0.0, 8)
+        );
         let edited = with(|y, x| if inside(y, x) { 0 } else { 6 });
-        assert_eq!(changes(&request(Side::Background), &edited, 0), (6.0, 0));
-        assert_eq!(changes(&request(Side::Foreground), &edited, 2), (0.0, 6));
+        assert_eq!(
+            changes(&request(Side::Background), &edited, 0).unwrap(),
+            (6.0, 0)
+        );
+        assert_eq!(
+            changes(&request(Side::Foreground), &edited, 2).unwrap(),
+            (0.0, 6)
+        );
     }
 
     #[test]
@@ -215,11 +224,15 @@ mod tests {
         let at = |column: usize| with(move |y, x| u8::from(y == 10 && x == column) * 9);
         // The box ends before column 20.
         for (column, outside) in [(19, 0), (22, 0), (23, 9)] {
-            let found = changes(&request(Side::Foreground), &at(column), 3).1;
+            let found = changes(&request(Side::Foreground), &at(column), 3)
+                .unwrap()
+                .1;
             assert_eq!(found, outside, "column {column}");
         }
         for (column, outside) in [(20, 0), (17, 0), (16, 9)] {
-            let found = changes(&request(Side::Background), &at(column), 3).1;
+            let found = changes(&request(Side::Background), &at(column), 3)
+                .unwrap()
+                .1;
             assert_eq!(found, outside, "column {column}");
         }
     }

@@ -1,10 +1,11 @@
 //! Counterfactual editors.
 
+use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
 use super::{Client, answer, unknown};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     frame::{BBox, Native},
     image::{GrayImage, Mask},
     manifest::Kind,
@@ -62,6 +63,36 @@ impl EditRequest {
             seed: 0,
             sample: None,
         }
+    }
+
+    /// The pixels that are edited: inside the mask or the boxes, as far as they lie in the image, or all others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::invalid`] if the mask has not the image's size.
+    pub fn edited(&self) -> Result<Array2<bool>> {
+        let mut region = Array2::from_elem(self.image.view().dim(), false);
+        if let Some(mask) = &self.mask {
+            let (width, height) = (self.image.width(), self.image.height());
+            if (mask.width(), mask.height()) != (width, height) {
+                let (columns, rows) = (mask.width(), mask.height());
+                return Err(Error::invalid(format!(
+                    "a mask of {columns} x {rows} pixels does not fit an image of {width} x {height}"
+                )));
+            }
+            region = mask.view().mapv(|pixel| pixel != 0);
+        } else {
+            let (width, height) = (self.image.width(), self.image.height());
+            let boxes = self.boxes.iter();
+            for bbox in boxes.filter_map(|bbox| bbox.clip(width, height)) {
+                let [x1, y1, x2, y2] = bbox.corners().map(|corner| corner as usize);
+                region.slice_mut(s![y1..y2, x1..x2]).fill(true);
+            }
+        }
+        if self.side == Side::Background {
+            region.mapv_inplace(|inside| !inside);
+        }
+        Ok(region)
     }
 }
 

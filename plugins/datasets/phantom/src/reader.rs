@@ -1,47 +1,19 @@
 //! Renders the planned patients as samples.
 
-use medfocus_phantom::{Concept, render};
+use medfocus_phantom::Concept;
 use medfocus_plugin_api::{
     Component, Context, DatasetInfo, DatasetReader, Error, GrayImage, Mask, Result, Sample,
-    SampleKey, params,
 };
 use ndarray::Array2;
 
 use crate::{
-    displace::Displacement,
-    plan::{Plan, Presence, Question, Split},
+    phantoms::{PhantomParams, Phantoms},
+    plan::Question,
 };
-
-params! {
-    /// Parameters of [`PhantomReader`].
-    pub struct PhantomParams {
-        /// Which population the patients are from.
-        pub split: Split = "test";
-        /// Patients of the split to skip.
-        pub offset: u64 = 0;
-        /// Samples, one patient each.
-        pub len: u64 = 1000, in 1..=1000000000;
-        /// Width of the images in pixels; the demo checkpoints were trained on images whose longer side is 224.
-        pub width: usize = 224, in 64..=4096;
-        /// Height of the images in pixels.
-        pub height: usize = 224, in 64..=4096;
-        /// Findings to ask about in turn, names divided by commas; all if empty. Patients may have others besides.
-        pub findings: String = "";
-        /// Whether the finding asked about is there.
-        pub presence: Presence = "always";
-        /// Each patient is moved by up to this share of the image's shorter side, down or up and to either side.
-        pub max_shift: f64 = 0.0, in 0..=0.5;
-        /// Each patient is larger or smaller by up to this share.
-        pub max_zoom: f64 = 0.0, in 0..=0.5;
-    }
-}
 
 /// PhantomCXR: each sample asks one patient about one finding, and knows the exact regions of the finding and of all
 /// eleven anatomical concepts.
-pub struct PhantomReader {
-    params: PhantomParams,
-    plan: Plan,
-}
+pub struct PhantomReader(Phantoms);
 
 impl Component for PhantomReader {
     const NAME: &'static str = "phantom";
@@ -50,70 +22,35 @@ impl Component for PhantomReader {
     type Params = PhantomParams;
 
     fn new(params: PhantomParams, _: Context) -> Result<Self> {
-        let plan = Plan::new(
-            params.split,
-            params.offset,
-            params.len,
-            &params.findings,
-            params.presence,
-        )?;
-        Ok(Self { params, plan })
+        Phantoms::new(params).map(Self)
     }
 }
 
 impl DatasetReader for PhantomReader {
     fn info(&self) -> Result<DatasetInfo> {
-        let PhantomParams {
-            len, width, height, ..
-        } = self.params;
-        let version = env!("CARGO_PKG_VERSION");
-        let plan = self.plan.describe();
-        let mut content = format!("phantom {version} {len} {width}x{height} {plan}");
-        if self.displaced() {
-            let PhantomParams {
-                max_shift,
-                max_zoom,
-                ..
-            } = self.params;
-            content += &format!(" displaced {max_shift} {max_zoom}");
-        }
+        let content = self.0.describe();
         Ok(DatasetInfo::new(
-            self.name(),
-            len,
+            self.0.name(),
+            self.0.count(),
             blake3::hash(content.as_bytes()).to_hex().to_string(),
         ))
     }
 
     fn sample(&self, index: u64) -> Result<Sample> {
-        if index >= self.params.len {
+        if index >= self.0.count() {
             return Err(Error::invalid(format!(
                 "sample {index} is beyond the {} of this dataset",
-                self.params.len
+                self.0.count()
             )));
         }
-        let Question { case, finding } = self.plan.question(index);
-        let rendered = render(
-            &case.patient,
-            &case.findings,
-            self.params.height,
-            self.params.width,
-        );
-
-        let displacement = self.displaced().then(|| self.displacement(case.seed));
+        let Question { case, finding } = self.0.question(index);
+        let displacement = self.0.displacement(case.seed);
+        let (rendered, image) = self.0.film(case.seed, &case.patient, &case.findings);
         let placed = |mask: Array2<bool>| match &displacement {
             Some(displacement) => Mask::from_array(displacement.mask(mask.view()).view()),
             None => Mask::from_array(mask.view()),
         };
-        let image = match &displacement {
-            Some(displacement) => displacement.image(rendered.image.view()),
-            None => rendered.image.clone(),
-        };
-        // The patient's number in the split, so that readers with other offsets give no other patient this key.
-        let key = SampleKey {
-            dataset: self.name(),
-            index: self.params.offset + index,
-        };
-        let mut sample = Sample::normal(key, GrayImage::from_array(image)?);
+        let mut sample = Sample::normal(self.0.key(index), GrayImage::from_array(image)?);
         sample.patient = Some(format!("phantom-{}", case.seed));
         for concept in Concept::ALL {
             let mask = placed(rendered.concept_mask(concept))?;
@@ -137,33 +74,5 @@ impl DatasetReader for PhantomReader {
         sample.question = format!("Is there evidence of {name} in the image?");
         sample.present = Some(instance.is_some());
         Ok(sample)
-    }
-}
-
-impl PhantomReader {
-    /// The splits, and patients moved or not, have other names: a sample of one never shares a key with one of another. Any
-    /// other parameter shows in the digest only.
-    fn name(&self) -> String {
-        let split = match self.params.split {
-            Split::Train => "phantom_train",
-            Split::Test => "phantom",
-        };
-        let displaced = if self.displaced() { "_displaced" } else { "" };
-        format!("{split}{displaced}")
-    }
-
-    fn displaced(&self) -> bool {
-        self.params.max_shift > 0.0 || self.params.max_zoom > 0.0
-    }
-
-    fn displacement(&self, patient: u64) -> Displacement {
-        let PhantomParams {
-            width,
-            height,
-            max_shift,
-            max_zoom,
-            ..
-        } = self.params;
-        Displacement::of(patient, max_shift * width.min(height) as f64, max_zoom)
     }
 }

@@ -2,9 +2,7 @@
 
 use medfocus_plugin_api::{
     Component, Context, CounterfactualEditor, EditRequest, GrayImage, NoParams, Result,
-    protocol::editor::Side,
 };
-use ndarray::{Array2, s};
 
 use crate::harmonic::harmonic;
 
@@ -30,31 +28,7 @@ impl Component for Inpaint {
 impl CounterfactualEditor for Inpaint {
     fn edit(&self, request: &EditRequest) -> Result<GrayImage> {
         let image = request.image.view().mapv(f64::from);
-        let filled = harmonic(image.view(), edited(request).view())?;
+        let filled = harmonic(image.view(), request.edited()?.view())?;
         GrayImage::from_array(filled.mapv(|value| value.round() as u8))
     }
-}
-
-/// The pixels that are edited.
-fn edited(request: &EditRequest) -> Array2<bool> {
-    let mut region = match &request.mask {
-        Some(mask) => mask.view().mapv(|pixel| pixel != 0),
-        None => {
-            let mut region = Array2::from_elem(request.image.view().dim(), false);
-            let (width, height) = (request.image.width(), request.image.height());
-            for bbox in request
-                .boxes
-                .iter()
-                .filter_map(|bbox| bbox.clip(width, height))
-            {
-                let [x1, y1, x2, y2] = bbox.corners().map(|c| c as usize);
-                region.slice_mut(s![y1..y2, x1..x2]).fill(true);
-            }
-            region
-        }
-    };
-    if request.side == Side::Background {
-        region.mapv_inplace(|inside| !inside);
-    }
-    region
 }
