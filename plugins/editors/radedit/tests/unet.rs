@@ -1,0 +1,1 @@
+//! Every part of the UNet against the reference.
