@@ -1,7 +1,8 @@
 //! Hugging Face checkpoint folders: memory-mapped safetensors, one tensor read at a time.
 //!
 //! A folder holds either one `model.safetensors`, or `model.safetensors.index.json` whose
-//! `weight_map` names the shard of each tensor; of both the first counts, as in transformers. Nothing is copied until a tensor is asked for, so
+//! `weight_map` names the shard of each tensor; of both the first counts, as in transformers. The networks of diffusers are called
+//! `diffusion_pytorch_model` instead, and may be there in f16 alone. Nothing is copied until a tensor is asked for, so
 //! a checkpoint larger than memory can be moved to a device.
 
 #![allow(unsafe_code, reason = "weights are read from memory maps")]
@@ -20,6 +21,19 @@ use crate::{Error, Result, folder};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// The file or the index of a network, by who saves it: transformers, diffusers, diffusers in f16. The first that is there is read.
+const NAMES: [(&str, &str); 3] = [
+    (SINGLE, INDEX),
+    (
+        "diffusion_pytorch_model.safetensors",
+        "diffusion_pytorch_model.safetensors.index.json",
+    ),
+    (
+        "diffusion_pytorch_model.fp16.safetensors",
+        "diffusion_pytorch_model.safetensors.index.fp16.json",
+    ),
+];
 
 /// An open checkpoint folder.
 #[derive(Debug)]
@@ -47,27 +61,29 @@ struct Index {
 impl Checkpoint {
     /// Opens every shard of the folder and checks the headers against the file sizes.
     pub fn open(folder: &Path) -> Result<Self> {
-        let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
-        match (single.exists(), index.exists()) {
-            (true, both) => {
-                if both {
+        for (single_name, index_name) in NAMES {
+            let (single, index) = (folder.join(single_name), folder.join(index_name));
+            if single.exists() {
+                if index.exists() {
                     tracing::warn!(
-                        "{} holds {SINGLE} and {INDEX}: the first is read, as transformers does; delete the one that is out of date",
+                        "{} holds {single_name} and {index_name}: the first is read; delete the one that is out of date",
                         folder.display()
                     );
                 }
-                Self::open_single(folder, single)
+                return Self::open_single(folder, single);
             }
-            (false, true) => Self::open_sharded(folder, &index),
-            (false, false) => Err(Error::File {
-                path: folder.to_owned(),
-                reason: folder::instead(folder).unwrap_or_else(|| {
-                    format!(
-                        "it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"
-                    )
-                }),
-            }),
+            if index.exists() {
+                return Self::open_sharded(folder, &index);
+            }
         }
+        Err(Error::File {
+            path: folder.to_owned(),
+            reason: folder::instead(folder).unwrap_or_else(|| {
+                format!(
+                    "it holds neither {SINGLE} nor {INDEX}; give the folder of a Hugging Face checkpoint"
+                )
+            }),
+        })
     }
 
     fn open_single(folder: &Path, path: PathBuf) -> Result<Self> {
@@ -298,6 +314,29 @@ mod tests {
             );
             assert_eq!(checkpoint.read("b").unwrap().size(), [1, 1]);
             assert!(!checkpoint.contains("c"));
+        }
+    }
+
+    #[test]
+    fn networks_of_diffusers_have_names_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let holds = |name: &str| Checkpoint::open(folder.path()).unwrap().contains(name);
+        write(&folder.path().join("1.safetensors"), &[("a", &[1], &[1.0])]);
+        let index = r#"{"weight_map": {"a": "1.safetensors"}}"#;
+        std::fs::write(
+            folder
+                .path()
+                .join("diffusion_pytorch_model.safetensors.index.fp16.json"),
+            index,
+        )
+        .unwrap();
+        assert!(holds("a"));
+        for (file, tensor) in [
+            ("diffusion_pytorch_model.fp16.safetensors", "b"),
+            ("diffusion_pytorch_model.safetensors", "c"),
+        ] {
+            write(&folder.path().join(file), &[(tensor, &[1], &[1.0])]);
+            assert!(holds(tensor) && !holds("a"), "{file}");
         }
     }
 

@@ -40,7 +40,7 @@ pub fn instead(path: &Path) -> Option<String> {
     any(&|name| name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".pt")).map(
         |name| {
             format!(
-                "its weights are in {name}, which can hold code and is not read; save the model as safetensors (save_pretrained of transformers)"
+                "its weights are in {name}, which can hold code and is not read; save the model as safetensors (save_pretrained of transformers or diffusers)"
             )
         },
     )
