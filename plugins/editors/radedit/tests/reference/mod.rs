@@ -1,7 +1,4 @@
 //! Checkpoints of the networks and what the reference computes with them.
-//!
-//! Each test binary uses a part of this.
-#![allow(dead_code)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
