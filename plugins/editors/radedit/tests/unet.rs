@@ -280,6 +280,12 @@ fn spoilt_weights_are_refused_by_name() {
     let extra =
         spoilt(&|tensors| drop(tensors.insert("class_embedding.weight".to_owned(), zeros(&[1]))));
     assert!(extra.contains("class_embedding.weight"), "{extra}");
+    // More layers than any file holds.
+    let changes = json!({"layers_per_block": 1 << 16, "transformer_layers_per_block": 1 << 16});
+    let config = Config::parse(&edited_config("unet_three", &changes)).unwrap();
+    let endless = UNet::new(config, &weights("unet_three")).unwrap_err();
+    let first = "down_blocks.0.attentions.0.transformer_blocks.1.";
+    assert!(endless.to_string().contains(first), "{endless}");
     // A projection stored the other way.
     let proj = "mid_block.attentions.0.proj_in.weight";
     let flat = spoilt(&|tensors| drop(tensors.insert(proj.to_owned(), zeros(&[8, 8]))));

@@ -62,12 +62,9 @@ impl Vae {
     ///
     /// A tensor that is missing, of another shape, or left over.
     pub fn new(config: Config, weights: &Weights) -> Result<Self> {
-        let parameters = count(&Self::shapes(&config)?);
-        let network = Self {
-            parameters,
-            ..Self::build(config, weights)?
-        };
+        let mut network = Self::build(config, weights)?;
         weights.check_unused(|_| false)?;
+        network.parameters = count(&Self::shapes(&network.config)?);
         Ok(network)
     }
 
