@@ -23,7 +23,7 @@ use crate::phantoms::{PhantomParams, Phantoms};
 pub struct PhantomEditor(Phantoms);
 
 impl Component for PhantomEditor {
-    const NAME: &'static str = "phantom";
+    const NAME: &'static str = "phantom_oracle";
     const SUMMARY: &'static str = "The oracle of PhantomCXR: renders the same patient without the finding, or with all else \
                                    changed; needs the parameters of the dataset.";
     type Params = PhantomParams;
