@@ -2,15 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use medfocus_imaging::decode::{self, DecodeError};
+use medfocus_annotations::{folder, picture};
 use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
-    BBox, Component, Context, DatasetInfo, DatasetReader, Error, GrayImage, Mask, Native, Result,
-    Sample, SampleKey, file, params,
+    BBox, Component, Context, DatasetInfo, DatasetReader, Error, Mask, Native, Result, Sample,
+    SampleKey, params,
 };
 use ndarray::{Array2, s};
 
-use crate::scene_graph::{SUFFIX, SceneGraph};
+use crate::{
+    mimic,
+    scene_graph::{SUFFIX, SceneGraph},
+};
 
 params! {
     /// Parameters of [`NormalsReader`].
@@ -26,7 +29,6 @@ params! {
 const NAME: &str = "imagenome_normals";
 
 const SCENE_GRAPHS: &str = "chest-imagenome/1.0.0/silver_dataset/scene_graph";
-const IMAGES: &str = "mimic-cxr-jpg/2.1.0/files";
 
 /// Normal frontal images of Chest ImaGenome whose scene graph places all of [`CONCEPTS`]; the boxes are the masks.
 ///
@@ -54,13 +56,8 @@ impl Component for NormalsReader {
     type Params = NormalsParams;
 
     fn new(params: NormalsParams, context: Context) -> Result<Self> {
-        if params.path.is_empty() {
-            return Err(Error::invalid("parameter `path` is missing")
-                .with_key("path")
-                .with_hint(format!("it names the folder that holds {SCENE_GRAPHS}")));
-        }
-        let root = Path::new(&params.path);
-        let images = root.join(IMAGES);
+        let root = folder(&params.path, SCENE_GRAPHS)?;
+        let images = root.join(mimic::IMAGES);
         if !images.is_dir() {
             return Err(Error::missing(format!("{} is no folder", images.display()))
                 .with_hint("download MIMIC-CXR-JPG 2.1.0 there"));
@@ -136,11 +133,9 @@ impl Normal {
         })
     }
 
-    /// `pNN/pPATIENT/sSTUDY/IMAGE.jpg`, where NN are the patient's first two digits.
+    /// Its file below [`mimic::IMAGES`].
     fn place(&self) -> String {
-        let patient = self.patient.to_string();
-        let group: String = patient.chars().take(2).collect();
-        format!("p{group}/p{patient}/s{}/{}.jpg", self.study, self.image)
+        mimic::place(self.patient, self.study, &format!("{}.jpg", self.image))
     }
 }
 
@@ -164,19 +159,13 @@ impl DatasetReader for NormalsReader {
             ))
         })?;
         let path = self.images.join(normal.place());
-        let named =
-            |error: DecodeError| Error::invalid(format!("image {}: {error}", path.display()));
-        let file = file::open(&path).map_err(|error| named(error.into()))?;
-        let decoded = decode::read(file).map_err(named)?;
-        for warning in &decoded.warnings {
-            tracing::warn!("image {}: {warning}", path.display());
-        }
-        let image = GrayImage::from_array(decoded.pixels)?;
+        let picture = picture::read(&path)?;
         let key = SampleKey {
             dataset: NAME.into(),
             index,
         };
-        let mut sample = Sample::normal(key, image);
+        let mut sample = Sample::normal(key, picture.image);
+        sample.warnings = picture.warnings;
         sample.patient = Some(format!("p{}", normal.patient));
         let (width, height) = (sample.image.width(), sample.image.height());
         for (name, corners) in CONCEPTS.iter().zip(normal.corners) {
