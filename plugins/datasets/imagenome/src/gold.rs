@@ -100,7 +100,7 @@ fn groups(
             category.into(),
         );
         let corners = coordinates.and_then(of_literal);
-        note(&corners, oddities, place);
+        note(&corners, Unit::Pixel, oddities, place);
         groups.entry(key).or_default().push(corners);
     }
     Ok((groups, table.digest()?))

@@ -7,6 +7,15 @@ use crate::oddities::Oddities;
 /// x1, y1, x2, y2 of a box as annotated; nothing where that is no four numbers.
 pub type Corners = Option<[f64; 4]>;
 
+/// What corners are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Pixels of the image.
+    Pixel,
+    /// The image's width and height.
+    Image,
+}
+
 /// Corners given as numbers, one or more of which may be missing.
 pub fn of_cells(cells: [Option<f64>; 4]) -> Corners {
     let [Some(x1), Some(y1), Some(x2), Some(y2)] = cells else {
@@ -32,14 +41,22 @@ pub fn of_literal(text: &str) -> Corners {
     numbers.next().is_none().then_some(of_cells(corners))?
 }
 
-/// Counts a box that cannot be used in any image.
-pub fn note(corners: &Corners, oddities: &mut Oddities, place: impl FnOnce() -> String) {
-    match corners {
-        None => oddities.note("boxes that are no four numbers", place),
-        Some([x1, y1, x2, y2]) if x1 >= x2 || y1 >= y2 => {
-            oddities.note("boxes without area", place);
-        }
-        Some(_) => {}
+/// Counts a box that cannot be used, whatever the image.
+pub fn note(
+    corners: &Corners,
+    unit: Unit,
+    oddities: &mut Oddities,
+    place: impl FnOnce() -> String,
+) {
+    let Some(corners) = corners else {
+        return oddities.note("boxes that are no four numbers", place);
+    };
+    let [x1, y1, x2, y2] = match unit {
+        Unit::Pixel => corners.map(f64::round_ties_even),
+        Unit::Image => *corners,
+    };
+    if x1 >= x2 || y1 >= y2 {
+        oddities.note("boxes without area", place);
     }
 }
 
@@ -52,9 +69,13 @@ pub struct Placed {
     pub warnings: Vec<String>,
 }
 
-/// The annotated boxes in an image of `width` x `height` pixels. Corners times `scale` (x and y) are pixels, and are
-/// rounded, halves to the even neighbour as Python's `round` does.
-pub fn place(boxes: &[Corners], scale: [f64; 2], width: u32, height: u32) -> Placed {
+/// The annotated boxes in an image of `width` x `height` pixels, rounded to these, halves to the even neighbour as
+/// Python's `round` does.
+pub fn place(boxes: &[Corners], unit: Unit, width: u32, height: u32) -> Placed {
+    let [across, down] = match unit {
+        Unit::Pixel => [1.0, 1.0],
+        Unit::Image => [width, height].map(f64::from),
+    };
     let [mut clipped, mut outside, mut flat, mut broken] = [0; 4];
     let mut placed = Placed::default();
     for corners in boxes {
@@ -62,8 +83,8 @@ pub fn place(boxes: &[Corners], scale: [f64; 2], width: u32, height: u32) -> Pla
             broken += 1;
             continue;
         };
-        let x = |x: f64| (x * scale[0]).round_ties_even();
-        let y = |y: f64| (y * scale[1]).round_ties_even();
+        let x = |x: f64| (x * across).round_ties_even();
+        let y = |y: f64| (y * down).round_ties_even();
         let rounded = [x(*x1), y(*y1), x(*x2), y(*y2)];
         let [x1, y1, x2, y2] = rounded;
         if x1 >= x2 || y1 >= y2 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use medfocus_plugin_api::{DatasetInfo, Error, Result, Sample, SampleKey};
 
 use crate::{
-    boxes::{self, Corners},
+    boxes::{self, Corners, Unit},
     oddities::Oddities,
     picture,
 };
@@ -21,15 +21,6 @@ pub struct Annotation {
     pub finding: String,
     /// Where it is.
     pub boxes: Vec<Corners>,
-}
-
-/// What corners are counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Pixels of the image.
-    Pixel,
-    /// The image's width and height.
-    Image,
 }
 
 /// The annotations of an archive in their order; each is one sample, which asks for a finding that is there.
@@ -82,11 +73,7 @@ impl Collection {
         })?;
         let picture = picture::read(&path)?;
         let (width, height) = (picture.image.width(), picture.image.height());
-        let scale = match self.unit {
-            Unit::Pixel => [1.0, 1.0],
-            Unit::Image => [width, height].map(f64::from),
-        };
-        let placed = boxes::place(&annotation.boxes, scale, width, height);
+        let placed = boxes::place(&annotation.boxes, self.unit, width, height);
         let key = SampleKey {
             dataset: self.name.into(),
             index,

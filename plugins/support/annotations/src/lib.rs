@@ -14,8 +14,8 @@ pub mod picture;
 mod source;
 mod table;
 
-pub use boxes::{Corners, Placed, note, of_cells, of_literal, place};
-pub use collection::{Annotation, Collection, Unit};
+pub use boxes::{Corners, Placed, Unit, note, of_cells, of_literal, place};
+pub use collection::{Annotation, Collection};
 pub use oddities::Oddities;
 pub use source::{Source, folder};
 pub use table::{Row, Table};

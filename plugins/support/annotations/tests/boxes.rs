@@ -1,6 +1,6 @@
 //! Boxes: what is a list of four numbers, and where it lies in an image.
 
-use medfocus_annotations::{Oddities, note, of_cells, of_literal, place};
+use medfocus_annotations::{Oddities, Unit, note, of_cells, of_literal, place};
 use proptest::prelude::*;
 
 #[test]
@@ -49,20 +49,21 @@ fn all_else_is_no_box() {
 
 #[test]
 fn halves_go_to_the_even_neighbour() {
-    let corners = |boxes: &[_], scale| -> Vec<_> {
-        let placed = place(boxes, scale, 100, 100);
+    let corners = |boxes: &[_], unit, width, height| -> Vec<_> {
+        let placed = place(boxes, unit, width, height);
         placed.boxes.iter().map(|bbox| bbox.corners()).collect()
     };
     let pixels = [Some([0.5, 1.5, 2.5, 3.5]), Some([0.51, 1.49, 2.49, 3.51])];
-    assert_eq!(corners(&pixels, [1.0, 1.0]), [[0, 2, 2, 4], [1, 1, 2, 4]]);
+    assert_eq!(
+        corners(&pixels, Unit::Pixel, 100, 100),
+        [[0, 2, 2, 4], [1, 1, 2, 4]]
+    );
     // 0.025 x 100 and 0.125 x 100 are halves, and so is 0.035 x 100, of which Python too makes 3.5000000000000004.
     let shares = [Some([0.025, 0.035, 0.125, 0.9])];
-    assert_eq!(corners(&shares, [100.0, 100.0]), [[2, 4, 12, 90]]);
+    assert_eq!(corners(&shares, Unit::Image, 100, 100), [[2, 4, 12, 90]]);
     // Width and height each have their scale.
-    assert_eq!(
-        corners(&[Some([0.1, 0.1, 0.5, 0.5])], [80.0, 60.0]),
-        [[8, 6, 40, 30]]
-    );
+    let shares = [Some([0.1, 0.1, 0.5, 0.5])];
+    assert_eq!(corners(&shares, Unit::Image, 80, 60), [[8, 6, 40, 30]]);
 }
 
 #[test]
@@ -70,12 +71,15 @@ fn what_is_left_out_is_counted() {
     let mut oddities = Oddities::default();
     let corners = [
         None,
-        Some([2.0, 1.0, 2.0, 3.0]),
+        // Nothing is left of it in whole pixels.
+        Some([1.6, 1.0, 2.4, 3.0]),
         None,
         Some([1.0, 1.0, 2.0, 2.0]),
     ];
     for (number, corners) in corners.iter().enumerate() {
-        note(corners, &mut oddities, || format!("row {number}"));
+        note(corners, Unit::Pixel, &mut oddities, || {
+            format!("row {number}")
+        });
     }
     let found: Vec<_> = oddities
         .found()
@@ -89,7 +93,10 @@ fn what_is_left_out_is_counted() {
             ("boxes without area", 1, "row 1"),
         ]
     );
-    let placed = place(&corners, [1.0, 1.0], 9, 9);
+    let mut none = Oddities::default();
+    note(&corners[1], Unit::Image, &mut none, String::new);
+    assert!(none.found().is_empty());
+    let placed = place(&corners, Unit::Pixel, 9, 9);
     assert_eq!(
         placed.warnings,
         [
@@ -105,7 +112,7 @@ proptest! {
         corners in prop::array::uniform4(-1e4f64..1e4), width in 1u32..5000, height in 1u32..5000,
     ) {
         let [x1, y1, x2, y2] = corners.map(f64::round_ties_even);
-        let placed = place(&[Some(corners)], [1.0, 1.0], width, height);
+        let placed = place(&[Some(corners)], Unit::Pixel, width, height);
         let (w, h) = (f64::from(width), f64::from(height));
         let meets = x1.max(0.0) < x2.min(w) && y1.max(0.0) < y2.min(h);
         prop_assert_eq!(placed.boxes.len(), usize::from(meets));
