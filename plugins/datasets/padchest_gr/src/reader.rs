@@ -5,7 +5,7 @@ use std::path::Path;
 use medfocus_annotations::{Annotation, Collection, Oddities, Source, Unit};
 use medfocus_annotations::{folder, note, picture};
 use medfocus_plugin_api::{
-    Component, Context, DatasetInfo, DatasetReader, Mode, Result, Sample, choices, params,
+    Component, Context, DatasetInfo, DatasetReader, Error, Mode, Result, Sample, choices, params,
 };
 
 use crate::{
@@ -86,6 +86,10 @@ impl Component for PadchestReader {
     fn new(params: PadchestParams, context: Context) -> Result<Self> {
         let root = folder(&params.path, STUDIES)?;
         let images = root.join(IMAGES);
+        if !images.is_dir() {
+            return Err(Error::missing(format!("{} is no folder", images.display()))
+                .with_hint("put the images of PadChest-GR there"));
+        }
         let (studies, digest) = studies::read(Source::open(&root.join(STUDIES))?)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(digest.as_bytes());

@@ -7,6 +7,8 @@ use medfocus_plugin_api::{Error, Result};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::python::Nulls;
+
 /// A study; all else is passed over.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Study {
@@ -69,10 +71,11 @@ fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 ///
 /// [`Error::invalid`] naming file, line and column if it is no such list.
 pub fn read(mut source: Source) -> Result<(Vec<Study>, blake3::Hash)> {
-    let studies = serde_json::from_reader(BufReader::new(&mut source)).map_err(|error| {
-        Error::invalid(format!("{} is no list of studies: {error}", source.name())).with_hint(
-            "it is a JSON list; each study has ImageID and findings, each finding `abnormal`",
-        )
-    })?;
+    let studies =
+        serde_json::from_reader(Nulls::new(BufReader::new(&mut source))).map_err(|error| {
+            Error::invalid(format!("{} is no list of studies: {error}", source.name())).with_hint(
+                "it is a JSON list; each study has ImageID and findings, each finding `abnormal`",
+            )
+        })?;
     Ok((studies, source.digest()?))
 }

@@ -143,7 +143,7 @@ fn what_is_passed_over_is_counted_and_named() {
     let mut expected = [
         named("studies left out, as their image cannot be read", 3, 2),
         named("boxes without area", 2, 8),
-        named("boxes that are no four numbers", 3, 8),
+        named("boxes that are no four numbers", 4, 8),
         named("findings without label", 1, 8),
     ];
     assert_eq!(oddities(json!({})), expected);
@@ -162,7 +162,7 @@ fn what_happens_to_boxes_is_said() {
             "1 box reaches beyond the image and is clipped",
             "1 box lies outside the image and is left out",
             "3 boxes have no area and are left out",
-            "3 boxes have no four numbers and are left out",
+            "4 boxes have no four numbers and are left out",
         ]
     );
     assert!(warnings(0).is_empty());
@@ -221,9 +221,12 @@ fn what_is_wrong_is_named() {
     let sentence = unset.err().unwrap().to_string();
     assert!(sentence.contains("`path` is missing"), "{sentence}");
     let empty = tempfile::tempdir().unwrap();
-    let missing = open(empty.path(), json!({})).err().unwrap();
-    assert_eq!(missing.kind, ErrorKind::Missing);
-    assert!(missing.to_string().contains(STUDIES), "{missing}");
+    for missed in [IMAGES, STUDIES] {
+        let missing = open(empty.path(), json!({})).err().unwrap();
+        assert_eq!(missing.kind, ErrorKind::Missing);
+        assert!(missing.to_string().contains(missed), "{missing}");
+        fs::create_dir_all(empty.path().join(IMAGES)).unwrap();
+    }
 
     let fails = |studies: &[u8], words: &str| {
         let error = open(with(studies, "").path(), json!({})).err().unwrap();
@@ -247,9 +250,10 @@ fn what_is_wrong_is_named() {
         text.replacen("ImageID", "Image", 1).as_bytes(),
         "missing field `ImageID`",
     );
+    fails(text.replacen("0.25", "None", 1).as_bytes(), "unknown word");
     fails(
-        text.replacen("0.25", "NaN", 1).as_bytes(),
-        "expected value at line 14 column",
+        text.replacen("0.25", "nil", 1).as_bytes(),
+        "expected ident at line 14 column",
     );
     fails(
         text.replacen("cardiom", "cardi\u{0}m", 1).as_bytes(),
