@@ -89,6 +89,9 @@ pub struct DatasetConfig {
     /// Its parameters.
     #[serde(default)]
     pub params: Dict,
+    /// What fills its slots, over the config's `slots`; the component `none` leaves one empty.
+    #[serde(default)]
+    pub slots: BTreeMap<String, Filling>,
     /// Only its first samples; all if nothing.
     #[serde(default)]
     pub samples: Option<u64>,
@@ -100,7 +103,7 @@ impl DatasetConfig {
         Filling {
             component: self.component.clone(),
             params: self.params.clone(),
-            slots: BTreeMap::new(),
+            slots: self.slots.clone(),
         }
     }
 }
