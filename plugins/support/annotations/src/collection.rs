@@ -7,6 +7,7 @@ use medfocus_plugin_api::{DatasetInfo, Error, Result, Sample, SampleKey};
 use crate::{
     boxes::{self, Corners, Unit},
     oddities::Oddities,
+    patient::pseudonym,
     picture,
 };
 
@@ -83,15 +84,9 @@ impl Collection {
         let mut sample = Sample::new(key, picture.image, finding, question);
         sample.present = Some(true);
         sample.boxes = placed.boxes;
-        sample.patient = Some(self.pseudonym(&annotation.patient));
+        sample.patient = Some(pseudonym(self.name, &annotation.patient));
         sample.warnings = picture.warnings;
         sample.warnings.extend(placed.warnings);
         Ok(sample)
-    }
-
-    /// Tells this dataset's patients apart without naming them.
-    fn pseudonym(&self, patient: &str) -> String {
-        let text = format!("{}/{patient}", self.name);
-        blake3::hash(text.as_bytes()).to_hex()[..12].to_owned()
     }
 }

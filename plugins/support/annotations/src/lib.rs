@@ -10,6 +10,7 @@
 mod boxes;
 mod collection;
 mod oddities;
+mod patient;
 pub mod picture;
 mod source;
 mod table;
@@ -17,5 +18,6 @@ mod table;
 pub use boxes::{Corners, Placed, Unit, note, of_cells, of_literal, place};
 pub use collection::{Annotation, Collection};
 pub use oddities::Oddities;
+pub use patient::pseudonym;
 pub use source::{Source, folder};
 pub use table::{Row, Table};

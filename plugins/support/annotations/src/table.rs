@@ -18,14 +18,14 @@ const GAPS: [&str; 18] = [
 ];
 
 /// The rows of a table with a header, and of these `N` columns.
-pub struct Table<const N: usize> {
+pub struct Table<'n, const N: usize> {
     name: String,
     /// The last line too ends with a line break.
     reader: csv::Reader<Chain<Source, &'static [u8]>>,
     /// By how much the reader's count of lines is ahead of the row that it read last.
     ahead: u64,
-    names: [&'static str; N],
-    columns: [usize; N],
+    names: [&'n str; N],
+    columns: [Option<usize>; N],
     width: usize,
     record: StringRecord,
     seen: HashSet<blake3::Hash>,
@@ -35,17 +35,18 @@ pub struct Table<const N: usize> {
 pub struct Row<'a, const N: usize> {
     file: &'a str,
     line: u64,
-    names: [&'static str; N],
+    names: [&'a str; N],
     cells: [Option<&'a str>; N],
 }
 
-impl<const N: usize> Table<N> {
-    /// Opens a table whose cells `delimiter` divides, and finds the columns of these names.
+impl<'n, const N: usize> Table<'n, N> {
+    /// Opens a table whose cells `delimiter` divides, and finds the columns of these names; an empty name stands for a
+    /// column of gaps.
     ///
     /// # Errors
     ///
     /// Those of [`Source::open`], and [`Error::invalid`] naming the file and the column that is missing.
-    pub fn open(path: &Path, delimiter: u8, names: [&'static str; N]) -> Result<Self> {
+    pub fn open(path: &Path, delimiter: u8, names: [&'n str; N]) -> Result<Self> {
         let source = Source::open(path)?;
         let name = source.name().to_owned();
         let mut reader = ReaderBuilder::new()
@@ -59,16 +60,16 @@ impl<const N: usize> Table<N> {
         // A row's \r\n is counted with the next row.
         let ahead = reader.position().line() - 1;
         let width = header.len();
-        let mut columns = [0; N];
+        let mut columns = [None; N];
         for (column, wanted) in columns.iter_mut().zip(names) {
-            *column = header
-                .iter()
-                .position(|found| found == wanted)
-                .ok_or_else(|| {
-                    let found: Vec<_> = header.iter().collect();
-                    Error::invalid(format!("{name} has no column `{wanted}`"))
-                        .with_hint(format!("its columns are: {}", found.join(", ")))
-                })?;
+            *column = header.iter().position(|found| found == wanted);
+            if wanted.is_empty() {
+                *column = None;
+            } else if column.is_none() {
+                let found: Vec<_> = header.iter().collect();
+                return Err(Error::invalid(format!("{name} has no column `{wanted}`"))
+                    .with_hint(format!("its columns are: {}", found.join(", "))));
+            }
         }
         Ok(Self {
             name,
@@ -126,7 +127,7 @@ impl<const N: usize> Table<N> {
         if !self.seen.insert(hasher.finalize()) {
             oddities.note("rows given twice", place);
         }
-        let cell = |column| self.record.get(column).filter(|cell| !is_gap(cell));
+        let cell = |column: Option<usize>| self.record.get(column?).filter(|cell| !is_gap(cell));
         Ok(Some(Row {
             file: &self.name,
             line,
