@@ -245,6 +245,51 @@ fn only_proven_samples_are_explained() {
 }
 
 #[test]
+fn a_benchmark_is_explained_as_it_was_built() {
+    let built = Lab::new("modes = [\"direct\", \"reasoning\"]", ORACLE);
+    assert_eq!(built.build().code, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("view.toml");
+    let (out, benchmark) = (folder.path().join("out"), built.out().join("benchmark"));
+    let text = format!(
+        "seed = 3\nthreads = 1\n[experiment]\nname = \"view\"\nout = {out:?}\nmodels = [\"phantom-gemma3\"]\n\
+         modes = [\"direct\", \"reasoning\"]\nanswer = \"recorded\"\n[[experiment.datasets]]\n\
+         component = \"medground_bench\"\nparams = {{ path = {benchmark:?} }}\n\
+         slots.source.component = \"phantom\"\n[[experiment.methods]]\ncomponent = \"centre_box\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let ran = run(medfocus().arg("run").arg(&config));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let journal = std::fs::read_to_string(out.join("journal.jsonl")).unwrap();
+    let journal: Vec<Value> = (journal.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (mode, file, key) in [
+        ("direct", "direct.json", "prediction_direct"),
+        ("reasoning", "reasoning.json", "prediction_cot"),
+    ] {
+        let published = built.published(file);
+        let explained = journal.iter().filter(|line| line["case"]["mode"] == mode);
+        let mut explained: Vec<(u64, &Value)> = explained
+            .map(|line| {
+                assert_eq!(line["outcome"], "attributed");
+                (
+                    line["case"]["index"].as_u64().unwrap(),
+                    &line["subject"]["answer"],
+                )
+            })
+            .collect();
+        explained.sort_by_key(|(index, _)| *index);
+        let kept = published.iter();
+        let kept: Vec<(u64, &Value)> = kept
+            .map(|record| (record["index"].as_u64().unwrap(), &record[key]))
+            .collect();
+        assert_eq!(explained, kept);
+        assert!(kept.len() > SAMPLES / 2);
+    }
+}
+
+#[test]
 fn what_cannot_be_built_is_refused_before_anything_runs() {
     for (more, rest, words) in [
         ("", "", &["`experiment.methods` is empty"][..]),

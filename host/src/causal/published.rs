@@ -1,7 +1,8 @@
 //! The benchmark in the published format: MedGround-Bench's `direct.json` and `reasoning.json`.
 
-use medfocus_plugin_api::{Mode, Result};
-use serde_json::{Map, Value, json};
+use medfocus_medground::{Record, Split};
+use medfocus_plugin_api::Result;
+use serde_json::{Value, json};
 
 use super::{
     gate::{Group, Role},
@@ -22,16 +23,15 @@ pub const PROVENANCE: &str = "provenance.jsonl";
 /// The disk fails.
 pub fn write(out: &OutDir, records: &[FilterRecord]) -> Result<()> {
     let folder = out.within(&[FOLDER])?;
-    for mode in [Mode::Direct, Mode::Reasoning] {
-        let ours = records.iter().filter(|record| record.case.mode == mode);
+    for split in Split::ALL {
+        let ours = records.iter();
+        let ours = ours.filter(|record| Split::of(record.case.mode) == Some(split));
         if ours.clone().next().is_none() {
             continue;
         }
-        let kept: Vec<Value> = ours.filter_map(published).collect();
-        folder.write(&format!("{}.json", mode.name()), |file| {
-            // As it was published: without a final newline.
-            Ok(serde_json::to_writer_pretty(file, &kept)?)
-        })?;
+        let kept: Vec<Record> = ours.filter_map(|record| published(record, split)).collect();
+        let bytes = medfocus_medground::write(&kept);
+        folder.write(split.file(), |file| file.write_all(&bytes))?;
     }
     folder.write(PROVENANCE, |file| {
         for record in records {
@@ -44,33 +44,26 @@ pub fn write(out: &OutDir, records: &[FilterRecord]) -> Result<()> {
 }
 
 /// A grounded sample as a published record.
-fn published(record: &FilterRecord) -> Option<Value> {
+fn published(record: &FilterRecord, split: Split) -> Option<Record> {
     let judged = record.judgement()?;
     let draw = judged.deciding()?.draws.first()?;
     if judged.group != Group::Grounded {
         return None;
     }
-    let suffix = match record.case.mode {
-        Mode::Reasoning => "cot",
-        mode => mode.name(),
-    };
-    let mut fields = Map::new();
-    fields.insert("model".to_owned(), json!(record.case.model));
-    fields.insert("dataset".to_owned(), json!(record.case.dataset));
-    fields.insert("index".to_owned(), json!(record.case.index));
-    fields.insert("answer".to_owned(), json!("Yes"));
-    fields.insert(
-        format!("prediction_{suffix}"),
-        json!(judged.original.answer),
-    );
-    for role in [Role::Edited, Role::EditedKept, Role::EditedKeptNormal] {
-        let answer = &draw.images.get(&role)?.reply.answer;
-        fields.insert(
-            format!("prediction_{}_{suffix}", role.name()),
-            json!(answer),
-        );
-    }
-    Some(Value::Object(fields))
+    let edited = |role| Some(draw.images.get(&role)?.reply.answer.clone());
+    Some(Record {
+        model: record.case.model.clone(),
+        dataset: record.case.dataset.clone(),
+        index: record.case.index,
+        answer: "Yes".to_owned(),
+        split,
+        predictions: [
+            judged.original.answer.clone(),
+            edited(Role::Edited)?,
+            edited(Role::EditedKept)?,
+            edited(Role::EditedKeptNormal)?,
+        ],
+    })
 }
 
 /// A sample's line, without what differs from run to run.
