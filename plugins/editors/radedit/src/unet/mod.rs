@@ -1,7 +1,7 @@
 //! The network that predicts the noise in latents: `UNet2DConditionModel` of diffusers, as any configuration describes
 //! it that has blocks with and without cross-attention only.
 //!
-//! Follows `unet_2d_condition.py` of diffusers 0.39.0 and agrees with it number by number: `tests/unet.rs` compares every
+//! Follows `unet_2d_condition.py` of diffusers 0.39.0 and agrees with it number by number: `tests/networks/unet.rs` compares every
 //! part with values written by the reference.
 
 pub mod blocks;

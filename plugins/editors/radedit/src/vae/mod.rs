@@ -1,6 +1,6 @@
 //! The autoencoder between images and latents: `AutoencoderKL` of diffusers.
 //!
-//! Follows `autoencoder_kl.py` of diffusers 0.39.0 and agrees with it number by number: `tests/vae.rs` compares every part
+//! Follows `autoencoder_kl.py` of diffusers 0.39.0 and agrees with it number by number: `tests/networks/vae.rs` compares every part
 //! with values written by the reference.
 
 pub mod config;

@@ -1,10 +1,11 @@
 //! Every part of the autoencoder against the reference.
 
-mod reference;
-
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::reference::{
+    Reference, copy, edit_weights, edited_config, folder, largest_difference, read_json,
+};
 use medfocus_editor_radedit::diffusers::count;
 use medfocus_editor_radedit::diffusers::resnet::Resnet;
 use medfocus_editor_radedit::vae::Vae;
@@ -15,9 +16,6 @@ use medfocus_editor_radedit::vae::middle::Middle;
 use medfocus_editor_radedit::{Error, Result};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
-use reference::{
-    Reference, copy, edit_weights, edited_config, folder, largest_difference, read_json,
-};
 use serde_json::json;
 
 const CASES: [&str; 2] = ["vae_four", "vae_old"];

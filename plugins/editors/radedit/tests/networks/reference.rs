@@ -101,3 +101,41 @@ pub fn edited_config(name: &str, changes: &Value) -> String {
     keys.extend(changes.as_object().unwrap().clone());
     config.to_string()
 }
+
+/// What the reference computes with the text encoder, the schedule and the loop.
+pub struct Loop {
+    pub facts: Value,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl Loop {
+    pub fn read() -> Self {
+        let folder = folder("../radedit_loop");
+        Self {
+            facts: read_json(&folder.join("expected.json")),
+            tensors: read_tensors(&folder.join("expected.safetensors")),
+        }
+    }
+
+    /// A folder beside it.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        folder("../radedit_loop").join(name)
+    }
+
+    pub fn tensor(&self, name: &str) -> &Tensor {
+        let missing = || panic!("the loop has no {name}");
+        self.tensors.get(name).unwrap_or_else(missing)
+    }
+
+    pub fn prompts(&self) -> impl Iterator<Item = String> {
+        let prompts = self.facts["prompts"].as_array().unwrap();
+        prompts
+            .iter()
+            .map(|prompt| prompt.as_str().unwrap().to_owned())
+    }
+
+    pub fn ids(&self, number: usize) -> Vec<i64> {
+        let ids = self.facts["ids"][number].as_array().unwrap();
+        ids.iter().map(|id| id.as_i64().unwrap()).collect()
+    }
+}

@@ -1,9 +1,10 @@
 //! Every part of the UNet against the reference.
 
-mod reference;
-
 use std::path::Path;
 
+use crate::reference::{
+    Reference, TOLERANCE, copy, edit_weights, edited_config, folder, largest_difference, read_json,
+};
 use medfocus_editor_radedit::diffusers::count;
 use medfocus_editor_radedit::diffusers::layers::Conv;
 use medfocus_editor_radedit::diffusers::resnet::Resnet;
@@ -15,9 +16,6 @@ use medfocus_editor_radedit::unet::transformer::Transformer;
 use medfocus_editor_radedit::{Error, Result};
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
-use reference::{
-    Reference, TOLERANCE, copy, edit_weights, edited_config, folder, largest_difference, read_json,
-};
 use serde_json::json;
 
 const CASES: [&str; 3] = ["unet_three", "unet_four", "unet_five"];
