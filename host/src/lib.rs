@@ -6,13 +6,14 @@
 //! reads what a method says of concepts, [`overlay`] draws them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
 //! [`causal`] is the filter that proves which samples' annotated region causes the answer.
-//! [`pool`] builds and checks the references of MedFocus. [`cli`] is the command line over all this.
+//! [`dataset`] walks a dataset, [`pool`] builds and checks the references of MedFocus. [`cli`] is the command line over all this.
 
 pub mod attribute;
 pub mod boxes;
 pub mod causal;
 pub mod cli;
 pub mod config;
+pub mod dataset;
 pub mod evidence;
 pub mod experiment;
 pub mod libtorch;

@@ -1,5 +1,6 @@
 //! The picture that shows a result: the X-ray, the evidence on it, and a caption underneath.
 
+mod annotation;
 mod caption;
 mod concepts;
 mod heat;
@@ -20,6 +21,7 @@ use medfocus_plugin_api::{
 use ndarray::{Array2, ArrayView2, s};
 
 use crate::evidence::{NO_CONCEPT, WHOLE_IMAGE, Weighed};
+pub use annotation::annotated;
 use caption::Row;
 use marks::Mark;
 pub use paint::CONCEPTS;
@@ -77,8 +79,7 @@ pub struct NativeBox {
 pub fn render(spec: &Overlay<'_>) -> RgbImage {
     let mut picture = enlarge(spec.native);
     let text_size = text_size(picture.width().max(MIN_WIDTH));
-    let large = picture.width().max(picture.height()) > 1280;
-    let line = if large { 4 } else { 2 };
+    let line = line(&picture);
     let shown = Shown::of(spec.heat, spec.mask, spec.concepts);
     let peak = shown.draw(&mut picture, spec.letterbox, line);
     let marks = marks(spec, picture.dimensions(), text_size, line);
@@ -91,13 +92,24 @@ pub fn render(spec: &Overlay<'_>) -> RgbImage {
         ),
         None => picture,
     };
+    page(picture, text_size, &rows(spec, peak))
+}
+
+/// The picture over its caption.
+fn page(picture: RgbImage, text_size: f32, rows: &[Row<'_>]) -> RgbImage {
     let width = picture.width().max(MIN_WIDTH);
-    let caption = caption::draw(width, text_size, &rows(spec, peak));
+    let caption = caption::draw(width, text_size, rows);
     let mut page = RgbImage::from_pixel(width, picture.height() + caption.height(), paint::PAGE);
     let left = (width - picture.width()) / 2;
     imageops::replace(&mut page, &picture, i64::from(left), 0);
     imageops::replace(&mut page, &caption, 0, i64::from(picture.height()));
     page
+}
+
+/// Pixels of a line on a picture.
+fn line(picture: &RgbImage) -> i64 {
+    let large = picture.width().max(picture.height()) > 1280;
+    if large { 4 } else { 2 }
 }
 
 /// What lies on the picture beneath the boxes.

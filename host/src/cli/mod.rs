@@ -2,6 +2,7 @@
 
 mod attribute;
 mod benchmark;
+mod dataset;
 mod doctor;
 mod experiment;
 mod image;
@@ -59,6 +60,9 @@ enum Command {
     Report(experiment::ReportCommand),
     /// Write the 8-bit image as the pipeline sees it
     Image(image::Image),
+    /// Say what a dataset is, check its samples, draw one
+    #[command(subcommand)]
+    Dataset(dataset::Dataset),
     /// Write one image of a dataset with its question and its annotated boxes
     Sample(sample::Sample),
     /// Build, check or draw a pool of reference images for the method `medfocus`
@@ -103,6 +107,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     {
         common.config = experiment::config(file.clone(), common.config)?;
     }
+    if let Command::Dataset(command) = &cli.command {
+        common.config = experiment::config(command.config(), common.config)?;
+    }
     match cli.command {
         Command::Plan(command) => command.run(&common.workbench()?),
         Command::Run(command) => command.run(&common.workbench()?),
@@ -110,6 +117,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Report(command) => command.run(),
         Command::Attribute(command) => command.run(&common.workbench()?),
         Command::Image(command) => command.run(),
+        Command::Dataset(command) => command.run(&common.workbench()?),
         Command::Sample(command) => command.run(&common.workbench()?),
         Command::Pool(command) => command.run(&common.workbench()?),
         Command::Plugins(command) => command.run(&common.workbench()?),

@@ -8,7 +8,7 @@ use std::{
 use clap::Subcommand;
 use medfocus_plugin_api::{DatasetReader, Error, Kind, Result};
 
-use super::{place, plugins::print_json, terminal};
+use super::{dataset, place, plugins::print_json, terminal};
 use crate::{
     config::Filling,
     overlay::sheet::{self, Tile},
@@ -66,7 +66,7 @@ impl Pool {
                 out,
                 count,
                 segmenter,
-            } => build_pool(bench, dataset, &out, count, segmenter),
+            } => build_pool(bench, &dataset, &out, count, segmenter),
             Self::Check { folder, json } => check_pool(bench, &folder, json),
             Self::Show { folder, out } => show(bench, &folder, &out),
         }
@@ -75,18 +75,13 @@ impl Pool {
 
 fn build_pool(
     bench: &Workbench,
-    dataset: String,
+    dataset: &str,
     out: &Path,
     count: u64,
     segmenter: Option<String>,
 ) -> Result<ExitCode> {
     let config = &bench.layers.config;
-    let filling = Filling {
-        component: dataset,
-        params: config.dataset.clone(),
-        ..Filling::default()
-    };
-    let dataset = bench.make(&bench.plan_component(Kind::Dataset, &filling)?, None)?;
+    let dataset = dataset::open(bench, &dataset::own(bench, dataset))?;
     let segmenter = segmenter.map(|name| {
         let configured = config.slots.get("segmenter");
         let filling = configured
@@ -198,5 +193,5 @@ fn open(bench: &Workbench, folder: &Path) -> Result<Ready> {
         params: [("path".to_owned(), path.into())].into(),
         ..Filling::default()
     };
-    bench.make(&bench.plan_component(Kind::Dataset, &filling)?, None)
+    dataset::open(bench, &filling)
 }

@@ -3,10 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use medfocus_plugin_api::{DatasetReader, Kind, Result};
+use medfocus_plugin_api::{DatasetReader, Result};
 use serde_json::json;
 
-use crate::{config::Filling, output::OutDir, workbench::Workbench};
+use super::dataset;
+use crate::{output::OutDir, workbench::Workbench};
 
 #[derive(Args)]
 pub struct Sample {
@@ -23,12 +24,7 @@ pub struct Sample {
 
 impl Sample {
     pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
-        let filling = Filling {
-            component: self.dataset,
-            params: bench.layers.config.dataset.clone(),
-            slots: Default::default(),
-        };
-        let reader = bench.make(&bench.plan_component(Kind::Dataset, &filling)?, None)?;
+        let reader = dataset::open(bench, &dataset::own(bench, &self.dataset))?;
         let sample = reader.client().sample(self.index)?;
         let out = OutDir::create(&self.out)?;
         out.png_grey("image.png", &sample.image)?;

@@ -93,6 +93,19 @@ impl Session {
         }
     }
 
+    /// Shows progress, and stops here if the user asked to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::cancelled`]: return it to the caller.
+    pub fn step(&self, progress: &Progress<'_>) -> Result<()> {
+        if self.cancelled() {
+            return Err(Error::cancelled());
+        }
+        self.show(progress);
+        Ok(())
+    }
+
     /// Takes what was counted since the last time, by `slot.operation`.
     pub fn take_ledger(&self) -> BTreeMap<String, Calls> {
         std::mem::take(&mut *lock(&self.0.ledger))

@@ -5,7 +5,7 @@
 pub mod build;
 pub mod check;
 
-use medfocus_plugin_api::{Error, Result, Sample};
+use medfocus_plugin_api::{Result, Sample};
 
 use crate::plugin::{Progress, Session};
 
@@ -20,14 +20,10 @@ pub fn name_of(sample: &Sample) -> String {
 
 /// Shows progress, and stops here if the user asked to.
 pub(crate) fn step(session: &Session, done: u64, total: u64, note: &str) -> Result<()> {
-    if session.cancelled() {
-        return Err(Error::cancelled());
-    }
-    session.show(&Progress {
+    session.step(&Progress {
         component: "pool",
         done,
         total,
         note,
-    });
-    Ok(())
+    })
 }
