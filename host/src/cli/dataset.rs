@@ -21,7 +21,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Dataset {
-    /// Say what a dataset is: samples, digest, what was passed over; reads no image
+    /// Say what a dataset is: samples, digest, what was passed over
     Describe {
         #[command(flatten)]
         which: Which,

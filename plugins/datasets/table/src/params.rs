@@ -40,7 +40,7 @@ params! {
     pub struct TableParams {
         /// The table, plain or with `.gz` behind its name: `.csv`, `.tsv`, `.json` (a list of objects) or `.jsonl` (an object a line).
         pub path: String = "";
-        /// Folder of the images; the table's own if empty.
+        /// Folder of the images, seen from the table's own; that if empty.
         pub images: String = "";
         /// What the dataset is called in results; as the table's file if empty.
         pub name: String = "";
@@ -114,11 +114,8 @@ impl TableParams {
 
     /// The folder of the images.
     pub fn folder(&self) -> PathBuf {
-        let parent = Path::new(&self.path).parent().unwrap_or(Path::new(""));
-        match self.images.as_str() {
-            "" => parent.to_owned(),
-            images => images.into(),
-        }
+        let own = Path::new(&self.path).parent().unwrap_or(Path::new(""));
+        own.join(&self.images)
     }
 
     /// What the dataset is called.

@@ -18,7 +18,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 /// The columns of the fixtures.
 fn params(file: &str) -> Value {
     json!({
-        "path": format!("{FIXTURES}/{file}"), "images": format!("{FIXTURES}/images"), "name": "mine",
+        "path": format!("{FIXTURES}/{file}"), "images": "images", "name": "mine",
         "image": "file", "finding": "label", "boxes": "left,top, w,h", "form": "size",
         "question_column": "ask", "present": "there", "patient": "who",
     })
@@ -250,6 +250,12 @@ fn images_stay_below_their_folder() {
             "{sentence}"
         );
     }
+    // The folder itself may be anywhere.
+    let folder = written("t.csv", "image,finding\na.png,mass\n");
+    let elsewhere = written("b.png", "");
+    let elsewhere = elsewhere.path().to_str().unwrap();
+    let params = json!({"path": path(&folder, "t.csv"), "boxes": "", "images": elsewhere});
+    assert!(open(params).unwrap().sample(0).is_ok());
     // Neither a folder nor what is no image is one.
     let folder = written("t.csv", "image,finding\nsub,mass\nt.csv,mass\n");
     fs::create_dir(folder.path().join("sub")).unwrap();
