@@ -49,8 +49,13 @@ params! {
     }
 }
 
-/// What the dataset is called in results.
-const NAME: &str = "padchest_gr";
+/// What each split is called in results: a sample of one never shares a key with one of the other.
+fn name(split: Split) -> &'static str {
+    match split {
+        Split::Test => "padchest_gr",
+        Split::Train => "padchest_gr_train",
+    }
+}
 
 const STUDIES: &str = "filtered_studies.json";
 const IMAGES: &str = "PadChest_GR";
@@ -78,7 +83,7 @@ pub struct PadchestReader {
 }
 
 impl Component for PadchestReader {
-    const NAME: &'static str = NAME;
+    const NAME: &'static str = "padchest_gr";
     const SUMMARY: &'static str =
         "PadChest-GR: abnormal findings of reports with their boxes; 2657 samples, 144 to tune on.";
     type Params = PadchestParams;
@@ -122,7 +127,7 @@ impl Component for PadchestReader {
         }
         Ok(Self {
             collection: Collection {
-                name: NAME,
+                name: name(params.split),
                 images,
                 annotations,
                 unit: Unit::Image,

@@ -45,11 +45,12 @@ fn with(studies: &[u8], end: &str) -> TempDir {
 
 /// Every sample is what Python and Pillow find; the names of its patients, and theirs.
 fn agrees(reader: &PadchestReader, expected: &[Value]) -> BTreeMap<String, String> {
-    assert_eq!(reader.info().unwrap().len, expected.len() as u64);
+    let info = reader.info().unwrap();
+    assert_eq!(info.len, expected.len() as u64);
     let mut patients = BTreeMap::new();
     for (index, expected) in (0..).zip(expected) {
         let sample = reader.sample(index).unwrap();
-        assert_eq!(sample.key.dataset, "padchest_gr");
+        assert_eq!(sample.key.dataset, info.name);
         assert_eq!(sample.key.index, index);
         // No two films have the same size.
         let (width, height) = (sample.image.width(), sample.image.height());
