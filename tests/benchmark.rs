@@ -328,3 +328,74 @@ fn what_cannot_be_built_is_refused_before_anything_runs() {
         .build()
         .one_sentence(&["no causal filter", "experiment.filter.editors"]);
 }
+
+/// A folder with the paper's configs and copies of the archives as small as their tests have them.
+fn paper() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let workspace = medfocus_tests::workspace();
+    let link = |from: PathBuf, to: PathBuf| std::os::unix::fs::symlink(from, to).unwrap();
+    link(workspace.join("configs"), folder.path().join("configs"));
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(data.join("medground_bench")).unwrap();
+    for dataset in ["imagenome", "vindr_cxr", "padchest_gr"] {
+        let fixtures = format!("plugins/datasets/{dataset}/tests/fixtures/archive");
+        for entry in std::fs::read_dir(workspace.join(fixtures)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_owned();
+            link(path, data.join(name));
+        }
+    }
+    for (file, mode) in [("direct.json", "direct"), ("reasoning.json", "cot")] {
+        let record = |model: &str, dataset: &str, index: u64| {
+            let prediction = |key: &str| format!("prediction_{key}{mode}");
+            serde_json::json!({
+                "model": model, "dataset": dataset, "index": index, "answer": "Yes",
+                prediction(""): "Yes\n", prediction("edited_"): "No\n",
+                prediction("edited_kept_"): "Yes\n", prediction("edited_kept_normal_"): "Yes\n",
+            })
+        };
+        let records = serde_json::json!([
+            record("gemma3_4b", "imagenome", 1),
+            record("gemma3_4b", "padchest_gr", 0),
+            record("gemma3_4b", "padchest_gr", 3),
+            record("medgemma1_5", "vindr_cxr", 2),
+        ]);
+        std::fs::write(data.join("medground_bench").join(file), records.to_string()).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_papers_configs_walk_the_whole_path_but_the_models() {
+    let folder = paper();
+    let plan = |config: &str| {
+        // Relative paths of a config start at its folder, which is a link here: hence a copy.
+        let text = std::fs::read_to_string(folder.path().join("configs/paper").join(config));
+        let text = text
+            .unwrap()
+            .replace("../../", &format!("{}/", folder.path().display()));
+        let copy = folder.path().join(config);
+        std::fs::write(&copy, text).unwrap();
+        let out = format!(
+            "experiment.out={:?}",
+            folder.path().join("out").join(config)
+        );
+        let ran = run(medfocus()
+            .args(["plan", "--no-estimate", "--set", &out])
+            .arg(&copy));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.out
+    };
+    let built = plan("benchmark.toml");
+    assert_eq!(built.matches("0 methods").count(), 3 * 6 * 2, "{built}");
+    assert!(built.contains("editor radedit  1 draws"), "{built}");
+    let explained = plan("medground.toml");
+    for words in [
+        "1 samples  imagenome  gemma3_4b  direct  17 methods",
+        "2 samples  padchest_gr  gemma3_4b  reasoning  17 methods",
+        "1 samples  vindr_cxr  medgemma1_5_4b  direct  17 methods",
+        "0 samples  imagenome  qwen2_5_vl_7b  direct  17 methods",
+    ] {
+        assert!(explained.contains(words), "no `{words}` in {explained}");
+    }
+}
