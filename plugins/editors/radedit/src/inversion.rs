@@ -1,129 +1,58 @@
-//! Edit-friendly inversion (Huberman-Spiegelglas et al., CVPR 2024): an image as a walk of latents and the noise between
-//! them, and the same walk down again under another prompt.
-//!
-//! A walk has levels: 0 is the image's own latents, the last the noisiest. Each level is noised by itself, not from the one
-//! before; the noise `z` of a step is whatever leads from one to the next. Walked down with the same predictions, they
-//! give back the latents exactly.
+//! Edit-friendly inversion (Huberman-Spiegelglas et al., CVPR 2024): the noise with which a denoiser turns into an image what
+//! it is asked to.
 
 use medfocus_torch::tch::Tensor;
 
 use crate::Result;
-use crate::schedule::{Schedule, Step};
+use crate::guidance::{Denoiser, Guidance};
+use crate::schedule::Step;
 
-/// Predicts the noise in latents.
-pub trait Denoiser {
-    /// Noise `[N, C, h, w]` in these latents at a timestep, given text states `[N, tokens, width]`.
-    fn noise(&self, latents: &Tensor, timestep: i64, text: &Tensor) -> Result<Tensor>;
-}
-
-/// An image's walk.
+/// An image as a denoiser makes it, from noise to image.
 #[derive(Debug)]
-pub struct Walk {
-    /// Latents of each level, the image's own first.
+pub struct Inverted {
+    /// Latents `[1, channels, h, w]` with the noise of 0, 1, ... steps; those without noise are the image's own.
     pub latents: Vec<Tensor>,
-    /// Noise of the step down to each level, that to level 0 is zero: its step adds none.
+    /// What each step adds to its mean, in deviations, the last step first. Nothing in the last.
     pub noise: Vec<Tensor>,
 }
 
-/// How pixels outside the edited region are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Composition {
-    /// As the paper has it: after each step they are the walk's of that level, hence in the end the image's own.
-    Paper,
-    /// As the released code does it: they are the walk's of the level before, so that a trace of noise remains.
-    Released,
-}
-
-/// A way down.
-pub struct Descent<'a> {
-    /// The region that is edited, `[1, 1, h, w]`: 1 inside, 0 outside.
-    pub region: &'a Tensor,
-    /// States of the empty prompt and of the wanted one.
-    pub texts: [&'a Tensor; 2],
-    /// How much more the wanted prompt counts than the empty one.
-    pub guidance: f64,
-    /// The level to start from.
-    pub start: usize,
-    /// How the rest is kept.
-    pub composition: Composition,
-}
-
-/// Walks up: noises each level by `noise` (one tensor for each level from 1 on, standard normal, of the latents' shape),
-/// then works out the noise between the levels, asking the network without a prompt. `step` is called before each.
+/// Inverts the latents of an image `[1, channels, h, w]`.
+///
+/// The noisy latents are drawn independently of each other, with `forward`, the least noisy first. What a step then has to add to the denoiser's
+/// mean to reach the next latents is kept. In the last step nothing can be added, and
+/// the published code divides 0 by 0 there: it keeps latents that are no numbers, this function the image's own. `watch`
+/// is told before each step how many are done.
 pub fn invert(
-    network: &impl Denoiser,
-    schedule: &Schedule,
-    latents: &Tensor,
-    noise: &[Tensor],
-    text: &Tensor,
-    step: &dyn Fn(usize) -> Result<()>,
-) -> Result<Walk> {
-    let mut levels = vec![latents.shallow_clone()];
-    for level in 1..=schedule.steps() {
-        let Step { alpha, .. } = schedule.down_from(level);
-        let image = latents.f_mul_scalar(alpha.sqrt())?;
-        levels.push(image.f_add(&noise[level - 1].f_mul_scalar((1.0 - alpha).sqrt())?)?);
+    model: &dyn Denoiser,
+    guidance: &Guidance<'_>,
+    steps: &[Step],
+    image: Tensor,
+    forward: &[Tensor],
+    watch: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<Inverted> {
+    let mut latents = vec![image];
+    for (step, noise) in steps.iter().rev().zip(forward) {
+        latents.push(step.noisy(&latents[0], noise)?);
     }
-    let mut between = vec![latents.f_zeros_like()?];
-    for _ in 1..schedule.steps() {
-        between.push(latents.f_zeros_like()?);
-    }
-    for level in (1..=schedule.steps()).rev() {
-        step(schedule.steps() - level)?;
-        let down = schedule.down_from(level);
-        let variance = down.variance();
-        // The last step adds no noise: there the image's latents stay as they are.
-        if variance > 0.0 {
-            let predicted = network.noise(&levels[level], down.timestep, text)?;
-            let mean = mean(&levels[level], &predicted, down)?;
-            let deviation = variance.sqrt();
-            let noise = levels[level - 1].f_sub(&mean)?.f_div_scalar(deviation)?;
-            // The rounding of the division would grow from step to step.
-            levels[level - 1] = mean.f_add(&noise.f_mul_scalar(deviation)?)?;
-            between[level - 1] = noise;
+    let mut noise = Vec::with_capacity(steps.len());
+    for (done, step) in steps.iter().enumerate() {
+        watch(done)?;
+        let after = steps.len() - done - 1;
+        let found = guidance.noise(model, &latents[after + 1], step.timestep)?;
+        let mean = step.mean(&latents[after + 1], &found)?;
+        let deviation = step.deviation();
+        if deviation > 0.0 {
+            let added = latents[after].f_sub(&mean)?.f_div_scalar(deviation)?;
+            // So that errors of rounding do not add up.
+            latents[after] = mean.f_add(&added.f_mul_scalar(deviation)?)?;
+            noise.push(added);
+        } else {
+            noise.push(mean.f_zeros_like()?);
         }
     }
-    Ok(Walk {
-        latents: levels,
-        noise: between,
-    })
-}
-
-/// Walks down under the wanted prompt; the latents in the end. `step` is called before each.
-pub fn descend(
-    network: &impl Denoiser,
-    schedule: &Schedule,
-    walk: &Walk,
-    descent: &Descent<'_>,
-    step: &dyn Fn(usize) -> Result<()>,
-) -> Result<Tensor> {
-    let outside = descent.region.f_neg()?.f_add_scalar(1.0)?;
-    let texts = Tensor::f_cat(&descent.texts, 0)?;
-    let mut x = walk.latents[descent.start].shallow_clone();
-    for level in (1..=descent.start).rev() {
-        step(descent.start - level)?;
-        let down = schedule.down_from(level);
-        let both = network.noise(&x.f_expand([2, -1, -1, -1], false)?, down.timestep, &texts)?;
-        let (free, wanted) = (both.f_narrow(0, 0, 1)?, both.f_narrow(0, 1, 1)?);
-        // Guided inside the region, without a prompt outside.
-        let push = wanted.f_sub(&free)?.f_mul_scalar(descent.guidance)?;
-        let predicted = free.f_add(&push.f_mul(descent.region)?)?;
-        let noise = walk.noise[level - 1].f_mul_scalar(down.variance().max(0.0).sqrt())?;
-        x = mean(&x, &predicted, down)?.f_add(&noise)?;
-        let kept = match descent.composition {
-            Composition::Paper => &walk.latents[level - 1],
-            Composition::Released => &walk.latents[level],
-        };
-        x = x.f_mul(descent.region)?.f_add(&kept.f_mul(&outside)?)?;
+    if let Some(last) = noise.last_mut() {
+        *last = last.f_zeros_like()?;
     }
-    Ok(x)
-}
-
-/// Where a step leads before its noise is added (Song et al., ICLR 2021, equation 12 with the variance of DDPM).
-fn mean(latents: &Tensor, predicted: &Tensor, step: Step) -> Result<Tensor> {
-    let noise = predicted.f_mul_scalar((1.0 - step.alpha).sqrt())?;
-    let image = latents.f_sub(&noise)?.f_div_scalar(step.alpha.sqrt())?;
-    let towards = (1.0 - step.alpha_after - step.variance()).max(0.0).sqrt();
-    let image = image.f_mul_scalar(step.alpha_after.sqrt())?;
-    Ok(image.f_add(&predicted.f_mul_scalar(towards)?)?)
+    noise.reverse();
+    Ok(Inverted { latents, noise })
 }

@@ -1,22 +1,24 @@
 //! RadEdit (Pérez-García et al., ECCV 2024): a latent diffusion model of chest radiographs as an editor, on libtorch.
 //!
-//! [`text`] reads the prompt, [`vae`] takes the image to latents and back, [`unet`] predicts noise in them by the
-//! [`schedule`]; [`inversion`] walks up and down with it, [`masks`] says where, [`pipeline`] leads through all of it.
+//! The networks are [`unet`], [`vae`] and [`text`], which agree number by number with diffusers 0.39.0 and transformers
+//! 4.57.3. [`schedule`] says how much noise there is at each step, [`noise`] draws it, [`inversion`] finds what a denoiser, asked with some
+//! [`guidance`], needs to make an image, and [`reverse`] makes another one of it. [`masks`] and [`pixels`] are the ways
+//! between the image and what is edited; a [`backend`] holds it all, and [`radedit`] shows it to the host.
 
+pub mod backend;
 pub mod diffusers;
+pub mod folders;
+pub mod guidance;
 pub mod inversion;
 pub mod masks;
-pub mod pipeline;
-mod radedit;
+pub mod noise;
+pub mod pixels;
+pub mod radedit;
+pub mod reverse;
 pub mod schedule;
 pub mod text;
 pub mod unet;
 pub mod vae;
 
 pub use medfocus_torch::{Error, Result};
-pub use radedit::{RadEdit, Settings};
-
-medfocus_plugin_api::export_plugin! {
-    libtorch = "2.13.0";
-    editor RadEdit;
-}
+pub use radedit::RadEdit;

@@ -1,95 +1,102 @@
-//! From the edited pixels to the latents' grid and back to the film.
+//! Between an image of any size and the square that is edited.
 
-use medfocus_plugin_api::Letterbox;
-use ndarray::{Array2, ArrayView2, Zip};
+use medfocus_imaging::resample::{Filter, resize};
+use medfocus_imaging::working::letterbox;
+use medfocus_plugin_api::{Letterbox, Result};
+use ndarray::{Array2, ArrayView2, Zip, s};
 
-/// How a region becomes cells of latents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cells {
-    /// A cell is edited if any of its pixels is: no region is too small.
-    Any,
-    /// A cell is edited if its first pixel is, as nearest-neighbour sampling has it.
-    Nearest,
+medfocus_plugin_api::choices! {
+    /// Which cells of the latent grid belong to the edited region.
+    pub enum LatentMask {
+        /// Those whose first pixel does.
+        Nearest = "nearest",
+        /// Those with any pixel that does.
+        Cover = "cover",
+    }
 }
 
-/// The region on the grid of latents, each cell of which has so many `rows` and `columns` of pixels; 1 inside, 0 outside.
-pub fn cells(
-    region: ArrayView2<'_, bool>,
-    (rows, columns): (usize, usize),
-    how: Cells,
-) -> Array2<f32> {
-    let (height, width) = region.dim();
-    Array2::from_shape_fn((height / rows, width / columns), |(row, column)| {
-        let (top, left) = (row * rows, column * columns);
-        let inside = match how {
-            Cells::Nearest => region[(top, left)],
-            Cells::Any => (top..top + rows).any(|y| (left..left + columns).any(|x| region[(y, x)])),
-        };
-        f32::from(u8::from(inside))
-    })
+/// An image, letterboxed in a square; as it is if it has that size.
+pub fn square(image: ArrayView2<'_, u8>, side: u32) -> Array2<u8> {
+    letterbox(image, side)
 }
 
-/// The region in the square that an image is letterboxed to: each pixel as the native one at its centre, the padding
-/// `outside`.
-pub fn letterboxed(
+/// The cells of the latent grid, `factor` x `factor` pixels of the square each, that a region of the image covers.
+///
+/// The region is scaled as the image is, and what is at least half inside counts. The padding around the image does not
+/// belong to it.
+pub fn latent_region(
     region: ArrayView2<'_, bool>,
-    place: &Letterbox,
     side: u32,
-    outside: bool,
+    factor: usize,
+    rule: LatentMask,
 ) -> Array2<bool> {
-    let [x1, y1, x2, y2] = place.content().corners().map(|corner| corner as usize);
-    let (height, width) = region.dim();
-    let from = |at: usize, low: usize, high: usize, length: usize| {
-        (2 * (at - low) + 1) * length / (2 * (high - low))
-    };
-    Array2::from_shape_fn((side as usize, side as usize), |(y, x)| {
-        if (y1..y2).contains(&y) && (x1..x2).contains(&x) {
-            region[(from(y, y1, y2, height), from(x, x1, x2, width))]
-        } else {
-            outside
+    let white = region.mapv(|inside| if inside { u8::MAX } else { 0 });
+    let pixels = letterbox(white.view(), side).mapv(|pixel| pixel >= 128);
+    let cells = side as usize / factor;
+    Array2::from_shape_fn((cells, cells), |(row, column)| {
+        let (y, x) = (row * factor, column * factor);
+        match rule {
+            LatentMask::Nearest => pixels[(y, x)],
+            LatentMask::Cover => pixels
+                .slice(s![y..y + factor, x..x + factor])
+                .iter()
+                .any(|&inside| inside),
         }
     })
 }
 
-/// The original with the edit in the region, which fades out over so many pixels around it; nothing changes further out.
-pub fn paste(
+/// The edited square in the image's size, without the padding.
+pub fn unsquare(square: ArrayView2<'_, u8>, (height, width): (usize, usize)) -> Result<Array2<u8>> {
+    let letterbox = Letterbox::new(width as u32, height as u32, square.nrows() as u32)?;
+    let [x1, y1, x2, y2] = letterbox.content().corners().map(|edge| edge as usize);
+    let content = square.slice(s![y1..y2, x1..x2]);
+    Ok(resize(content, height, width, Filter::Bicubic))
+}
+
+/// The edited image within a region, the original beyond a border around it, and a mixture in the border.
+///
+/// The share of the edit falls evenly with the distance from the region, the larger of those along the two axes, and is 0
+/// beyond so many pixels.
+pub fn paste_back(
     original: ArrayView2<'_, u8>,
     edited: ArrayView2<'_, u8>,
     region: ArrayView2<'_, bool>,
-    feather: usize,
+    border: u32,
 ) -> Array2<u8> {
-    let mut weight = region.mapv(|inside| if inside { 1.0_f32 } else { 0.0 });
-    let mut reached = region.to_owned();
-    for ring in 1..=feather {
-        reached = grown(&reached);
-        let share = 1.0 - ring as f32 / (feather + 1) as f32;
-        Zip::from(&mut weight)
-            .and(&reached)
-            .for_each(|weight, &reached| {
-                if reached && *weight == 0.0 {
-                    *weight = share;
-                }
-            });
-    }
-    let mut pasted = original.to_owned();
-    Zip::from(&mut pasted)
+    let distances = distances(region);
+    let mix = |&old: &u8, &new: &u8, &distance: &u32| {
+        let share = (1.0 - f64::from(distance) / (f64::from(border) + 1.0)).max(0.0);
+        let (old, new) = (f64::from(old), f64::from(new));
+        (old + share * (new - old)).round() as u8
+    };
+    Zip::from(original)
         .and(edited)
-        .and(&weight)
-        .for_each(|pixel, &edited, &weight| {
-            let mixed = weight * f32::from(edited) + (1.0 - weight) * f32::from(*pixel);
-            *pixel = mixed.round() as u8;
-        });
-    pasted
+        .and(&distances)
+        .map_collect(mix)
 }
 
-/// The region with all eight neighbours of its pixels.
-fn grown(region: &Array2<bool>) -> Array2<bool> {
-    let (height, width) = region.dim();
-    Array2::from_shape_fn(region.dim(), |(y, x)| {
-        let rows = y.saturating_sub(1)..(y + 2).min(height);
-        rows.into_iter().any(|y| {
-            let columns = x.saturating_sub(1)..(x + 2).min(width);
-            columns.into_iter().any(|x| region[(y, x)])
-        })
-    })
+/// How far each pixel is from the region: the larger of the distances along the two axes, exact after one pass down and
+/// one up (Rosenfeld and Pfaltz 1968). `u32::MAX` if the region is empty.
+fn distances(region: ArrayView2<'_, bool>) -> Array2<u32> {
+    let mut distances = region.mapv(|inside| if inside { 0 } else { u32::MAX });
+    let (rows, columns) = distances.dim();
+    let mut relax = |y: usize, x: usize, neighbours: [(isize, isize); 4]| {
+        let near = neighbours.into_iter().filter_map(|(dy, dx)| {
+            let at = (y.checked_add_signed(dy)?, x.checked_add_signed(dx)?);
+            distances.get(at).copied()
+        });
+        let least = near.min().unwrap_or(u32::MAX).saturating_add(1);
+        distances[(y, x)] = distances[(y, x)].min(least);
+    };
+    for y in 0..rows {
+        for x in 0..columns {
+            relax(y, x, [(-1, -1), (-1, 0), (-1, 1), (0, -1)]);
+        }
+    }
+    for y in (0..rows).rev() {
+        for x in (0..columns).rev() {
+            relax(y, x, [(1, 1), (1, 0), (1, -1), (0, 1)]);
+        }
+    }
+    distances
 }

@@ -1,237 +1,160 @@
 //! The editor.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use medfocus_imaging::resample::{Filter, resize};
-use medfocus_imaging::working::letterbox;
 use medfocus_plugin_api as api;
-use medfocus_plugin_api::{
-    Component, Context, CounterfactualEditor, EditRequest, GrayImage, Letterbox, choices, params,
-    protocol::editor::Side,
-};
+use medfocus_plugin_api::{Component, Context, CounterfactualEditor, EditRequest, GrayImage};
 use medfocus_torch::device::{self, DeviceRequest, Precision};
-use ndarray::{Array2, ArrayView2, s};
 
-use crate::inversion::Composition;
-use crate::masks::{Cells, letterboxed, paste};
-use crate::pipeline::{Folders, Options, Pipeline};
+use crate::backend::{Backend, Options};
+use crate::folders::Folders;
+use crate::masks::{LatentMask, paste_back, square, unsquare};
+use crate::reverse::Composition;
+use crate::text::TextMask;
 use crate::{Error, Result};
 
-choices! {
-    /// How latents outside the region are kept.
-    pub enum Kept {
-        /// As the paper has it: in the end they are the image's own.
-        Paper = "paper",
-        /// As the released code does it: a trace of noise remains.
-        Released = "released",
+medfocus_plugin_api::choices! {
+    /// What is outside the region in the edited image.
+    pub enum PasteBack {
+        /// The original's pixels, but for a border around the region.
+        Feather = "feather",
+        /// What the networks made of them, as published.
+        None = "none",
     }
 }
 
-choices! {
-    /// How a region becomes cells of latents.
-    pub enum Grid {
-        /// A cell is edited if any of its pixels is.
-        Any = "any",
-        /// A cell is edited if its first pixel is.
-        Nearest = "nearest",
-    }
-}
-
-choices! {
-    /// What the text encoder sees of a prompt's padding.
-    pub enum TextMask {
-        /// All of it, as diffusers' own pipelines have it.
-        Open = "none",
-        /// Nothing.
-        Tokenizer = "tokenizer",
-    }
-}
-
-params! {
+medfocus_plugin_api::params! {
     /// Settings of the `radedit` editor.
     pub struct Settings {
-        /// Folder with the parts below as `unet`, `vae`, `text_encoder` and, if it is there, `scheduler`.
+        /// Folder that holds the folders `unet`, `vae`, `text_encoder` and, if it is not RadEdit's own, `scheduler`.
         pub path: String = "";
-        /// Folder of the diffusion model, in place of the one in `path`.
+        /// Folder of the UNet (`unet` of microsoft/radedit), if not below `path`.
         pub unet: String = "";
-        /// Folder of the autoencoder, in place of the one in `path`.
+        /// Folder of the autoencoder (stabilityai/sdxl-vae), if not below `path`.
         pub vae: String = "";
-        /// Folder of the text encoder with its vocabulary, in place of the one in `path`.
+        /// Folder of the text encoder and its vocabulary (microsoft/BiomedVLP-BioViL-T), if not below `path`.
         pub text: String = "";
         /// Where it runs: `auto` (CUDA if there is any), `cpu` or `cuda:N`.
         pub device: String = "auto";
-        /// Number format: `auto` (f32 on the CPU, bf16 on CUDA), `f32` or `bf16`.
-        pub dtype: String = "auto";
-        /// Steps of the walk from image to noise.
-        pub steps: i64 = 200, in 2..=1000;
-        /// How much more the prompt counts than none.
+        /// Number format: `f32`, as published, `bf16`, or `auto` (f32 on the CPU, bf16 on CUDA).
+        pub dtype: String = "f32";
+        /// Steps from noise to image; best a divisor of 1000.
+        pub steps: usize = 200, in 1..=1000;
+        /// Scale of the guidance by the prompt; 1 is the prompt's own prediction.
         pub guidance: f64 = 7.5, in 0..=100;
-        /// Share of the noisiest steps that is left out on the way back.
-        pub skip: f64 = 0.3, in 0..=0.95;
-        /// Side in pixels of the square in which an image is edited: 224 as in the paper; RadEdit was trained at 512.
-        pub side: u32 = 224, in 64..=2048;
-        /// How latents outside the region are kept.
-        pub composition: Kept = "paper";
-        /// How a region becomes cells of latents.
-        pub cells: Grid = "any";
-        /// Pixels over which an edit fades into the original around its region; -1 gives the whole decoded image back.
-        pub feather: i64 = 3, in -1..=64;
-        /// What the text encoder sees of a prompt's padding.
+        /// Share of the noisiest steps that is left out: the higher, the closer the edit stays to the image.
+        pub skip: f64 = 0.3, in 0..=0.99;
+        /// Side of the letterboxed square that is edited, pixels. 224 is the paper's; RadEdit was trained at 512.
+        pub side: u32 = 224, in 32..=1024;
+        /// Latents outside the region: those of the inversion with as much noise as inside, `paper`, or with one step's more,
+        /// `released` (which leaves a little noise in the image).
+        pub composition: Composition = "paper";
+        /// Which latents (of 8 x 8 pixels) are in the region: `nearest`, those whose first pixel is, or `cover`, those
+        /// with any pixel that is.
+        pub latent_mask: LatentMask = "nearest";
+        /// `feather`: outside the region the original's pixels return, so that nothing beyond the border changes; `none`, as
+        /// published, leaves there what the networks made of them.
+        pub paste_back: PasteBack = "feather";
+        /// Width of the border in which edit and original are mixed, pixels of the square.
+        pub feather: u32 = 3, in 0..=64;
+        /// Tokens of a prompt that its encoder attends to: all 128, padding too (`none`), or its own alone (`tokenizer`).
         pub text_mask: TextMask = "none";
-        /// The prompt of the walk up.
+        /// What the image is inverted with.
         pub invert_prompt: String = "";
     }
 }
 
-/// RadEdit (Pérez-García et al., ECCV 2024): a latent diffusion model of chest radiographs that edits a region as a prompt
-/// says and keeps the rest.
+/// RadEdit behind the host's interface.
 ///
-/// An image of another size than `side` squared is letterboxed to it and its edit brought back.
+/// The image is letterboxed, edited and brought back to its own size. A region without pixels leaves it as it is. The same
+/// request always has the same answer on the same device.
 pub struct RadEdit {
     /// libtorch's tensors may move between threads but not be shared by them.
-    pipeline: Mutex<Pipeline>,
+    backend: Mutex<Backend>,
     settings: Settings,
     context: Context,
 }
 
 impl Component for RadEdit {
     const NAME: &'static str = "radedit";
-    const SUMMARY: &'static str =
-        "RadEdit: a diffusion model of chest radiographs edits a region as the prompt says.";
+    const SUMMARY: &'static str = "RadEdit (Pérez-García et al., ECCV 2024): latent diffusion paints what a prompt says into a region of a chest radiograph; its checkpoints are for research only.";
     type Params = Settings;
 
     fn new(settings: Settings, context: Context) -> api::Result<Self> {
-        let pipeline = load(&settings)?;
-        if !(settings.side as usize).is_multiple_of(pipeline.cell()) {
-            return Err(api::Error::invalid(format!(
-                "parameter `side` is {}, which is no multiple of the {} pixels of a cell of latents",
-                settings.side,
-                pipeline.cell()
-            ))
-            .with_key("side"));
-        }
-        tracing::info!(
-            parameters = pipeline.parameters(),
-            steps = pipeline.steps(),
-            "RadEdit is ready"
-        );
+        let folders = Folders::find(
+            &settings.path,
+            &settings.unet,
+            &settings.vae,
+            &settings.text,
+        )?;
+        let backend = load(&settings, &folders)?;
+        tracing::info!("{} million parameters", backend.parameters() / 1_000_000);
         Ok(Self {
-            pipeline: Mutex::new(pipeline),
+            backend: Mutex::new(backend),
             settings,
             context,
         })
     }
 }
 
-/// The folder of a part: its own parameter, or the one in `path`.
-fn part(settings: &Settings, own: &str, key: &'static str, name: &str) -> api::Result<PathBuf> {
-    if !own.is_empty() {
-        return Ok(own.into());
-    }
-    if settings.path.is_empty() {
-        return Err(api::Error::missing(format!(
-            "parameter `{key}` is missing: RadEdit needs a diffusion model, an autoencoder and a text encoder"
-        ))
-        .with_key(key)
-        .with_hint(
-            "download microsoft/radedit (gated, for research only), stabilityai/sdxl-vae and \
-             microsoft/BiomedVLP-BioViL-T, and set `unet`, `vae` and `text` to their folders",
-        ));
-    }
-    Ok(Path::new(&settings.path).join(name))
-}
-
-fn load(settings: &Settings) -> api::Result<Pipeline> {
-    let unet = part(settings, &settings.unet, "unet", "unet")?;
-    let vae = part(settings, &settings.vae, "vae", "vae")?;
-    let text = part(settings, &settings.text, "text", "text_encoder")?;
-    let scheduler = Path::new(&settings.path).join("scheduler");
-    let scheduler =
-        (!settings.path.is_empty() && scheduler.is_dir()).then_some(scheduler.as_path());
+fn load(settings: &Settings, folders: &Folders) -> Result<Backend> {
     let request: DeviceRequest = settings.device.parse()?;
     let precision: Precision = settings.dtype.parse()?;
     let options = Options {
         steps: settings.steps,
         guidance: settings.guidance,
         skip: settings.skip,
-        composition: match settings.composition {
-            Kept::Paper => Composition::Paper,
-            Kept::Released => Composition::Released,
-        },
-        cells: match settings.cells {
-            Grid::Any => Cells::Any,
-            Grid::Nearest => Cells::Nearest,
-        },
-        hide_padding: settings.text_mask == TextMask::Tokenizer,
+        side: settings.side,
+        composition: settings.composition,
+        latent_mask: settings.latent_mask,
+        text_mask: settings.text_mask,
         invert_prompt: settings.invert_prompt.clone(),
     };
-    let folders = Folders {
-        unet: &unet,
-        vae: &vae,
-        text: &text,
-        scheduler,
-    };
-    for folder in [&unet, &vae, &text] {
-        if !folder.is_dir() {
-            let message = format!("RadEdit: there is no folder {}", folder.display());
-            return Err(api::Error::missing(message).with_hint("see docs/editors.md"));
-        }
-    }
-    let device = device::resolve(request)?;
-    Ok(Pipeline::load(
-        folders,
-        device,
-        precision.kind(device),
-        options,
-    )?)
+    Backend::open(folders, options, || {
+        // Not before the folders are known to be right: a wrong one should not cost a CUDA start.
+        let device = device::resolve(request)?;
+        Ok((device, precision.kind(device)))
+    })
 }
 
 impl CounterfactualEditor for RadEdit {
     fn edit(&self, request: &EditRequest) -> api::Result<GrayImage> {
         let region = request.edited()?;
+        if !region.iter().any(|&inside| inside) {
+            return Ok(request.image.clone());
+        }
         let image = request.image.view();
-        let (width, height) = (request.image.width(), request.image.height());
-        let side = self.settings.side;
-        let edited = if (width, height) == (side, side) {
-            self.run(image, region.view(), request)?
-        } else {
-            let place = Letterbox::new(width, height, side)?;
-            let square = letterbox(image, side);
-            let outside = request.side == Side::Background;
-            let inside = letterboxed(region.view(), &place, side, outside);
-            let edited = self.run(square.view(), inside.view(), request)?;
-            let [x1, y1, x2, y2] = place.content().corners().map(|corner| corner as usize);
-            let (height, width) = image.dim();
-            resize(
-                edited.slice(s![y1..y2, x1..x2]),
-                height,
-                width,
-                Filter::Bicubic,
-            )
+        let step = |done: usize, total: usize, what: &str| {
+            self.context
+                .step(done as u64, total as u64, what)
+                .map_err(|_| Error::Cancelled)
         };
-        let edited = match usize::try_from(self.settings.feather) {
-            Ok(feather) => paste(image, edited.view(), region.view(), feather),
-            Err(_) => edited,
+        let small = square(image, self.settings.side);
+        let edited = {
+            // The backend is never left half changed, so a panic in another call does not spoil it.
+            let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+            backend.edit(
+                small.view(),
+                region.view(),
+                &request.prompt,
+                request.seed,
+                &step,
+            )?
         };
-        GrayImage::from_array(edited)
+        let edited = unsquare(edited.view(), image.dim())?;
+        GrayImage::from_array(match self.settings.paste_back {
+            PasteBack::None => edited,
+            PasteBack::Feather => {
+                let longest = image.nrows().max(image.ncols()) as f64;
+                let scale = longest / f64::from(self.settings.side);
+                let border = (f64::from(self.settings.feather) * scale).round();
+                paste_back(image, edited.view(), region.view(), border as u32)
+            }
+        })
     }
 }
 
-impl RadEdit {
-    fn run(
-        &self,
-        image: ArrayView2<'_, u8>,
-        region: ArrayView2<'_, bool>,
-        request: &EditRequest,
-    ) -> Result<Array2<u8>> {
-        // The pipeline is never left half changed, so a panic in another call does not spoil it.
-        let mut pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
-        let total = pipeline.steps() as u64;
-        let step = |done: usize| {
-            let step = self.context.step(done as u64, total, "editing");
-            step.map_err(|_| Error::Cancelled)
-        };
-        pipeline.edit(image, region, &request.prompt, request.seed, &step)
-    }
+medfocus_plugin_api::export_plugin! {
+    libtorch = "2.13.0";
+    editor RadEdit;
 }

@@ -1,224 +1,250 @@
-//! The noise schedule: how noisy each timestep is, and which timesteps are taken.
+//! How much noise there is at which step: `DDIMScheduler` of diffusers, of which the inversion uses the list of timesteps
+//! and the cumulative products of the alphas alone.
 //!
-//! Follows `scheduling_ddim.py` of diffusers 0.39.0.
+//! Follows `scheduling_ddim.py` of diffusers 0.39.0; `tests/schedule.rs` compares it with values written by the reference.
 
 use std::path::Path;
 
-use medfocus_plugin_api::file;
 use medfocus_torch::settings;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use serde::Deserialize;
 
+use crate::diffusers::keys::{Keys, check_size, refuse};
 use crate::{Error, Result};
 
-/// `scheduler_config.json`; what a file leaves out takes the values that RadEdit is used with.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Config {
-    /// Timesteps in training.
-    pub num_train_timesteps: i64,
-    /// Variance added at the first timestep.
-    pub beta_start: f64,
-    /// And at the last.
-    pub beta_end: f64,
-    /// How it grows.
-    pub beta_schedule: Betas,
-    /// Which timesteps are taken.
-    pub timestep_spacing: Spacing,
-    /// Added to every timestep, where the spacing is leading.
-    pub steps_offset: i64,
-    /// Whether the last step ends without noise; else with that of the first timestep.
-    pub set_alpha_to_one: bool,
-    /// What the network predicts; only `epsilon`, the noise, is run.
-    pub prediction_type: String,
-    /// Whether predictions are clipped, which is not run.
-    pub clip_sample: bool,
-}
+const FILE: &str = "scheduler_config.json";
 
-/// How the variance grows.
+/// How the variances of the added noise grow with the timestep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Betas {
-    /// Evenly.
+    /// By equal steps.
     Linear,
-    /// Its square root does.
+    /// Their square roots by equal steps.
     ScaledLinear,
 }
 
-/// Which timesteps are taken.
+/// Which of the trained timesteps are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
-    /// From the last one down.
+    /// From the last, by equal steps.
     Trailing,
-    /// From the first one up.
+    /// From the first, by equal whole steps.
     Leading,
-    /// Both ends.
+    /// First and last, and equal steps between them.
     Linspace,
 }
 
+/// The settings that decide timesteps and alphas.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Timesteps of the training.
+    pub train_steps: i64,
+    /// Variance of the noise that the first timestep adds.
+    pub beta_start: f64,
+    /// Variance of the noise that the last timestep adds.
+    pub beta_end: f64,
+    /// The variances between them.
+    pub betas: Betas,
+    /// Which timesteps are used.
+    pub spacing: Spacing,
+    /// Added to every timestep with leading spacing.
+    pub offset: i64,
+    /// Whether nothing of the noise is left after the last step; otherwise that of the first timestep.
+    pub set_alpha_to_one: bool,
+}
+
 impl Default for Config {
+    /// RadEdit's.
     fn default() -> Self {
         Self {
-            num_train_timesteps: 1000,
+            train_steps: 1000,
             beta_start: 1e-4,
             beta_end: 0.02,
-            beta_schedule: Betas::Linear,
-            timestep_spacing: Spacing::Trailing,
-            steps_offset: 1,
+            betas: Betas::Linear,
+            spacing: Spacing::Trailing,
+            offset: 1,
             set_alpha_to_one: true,
-            prediction_type: "epsilon".to_owned(),
-            clip_sample: false,
         }
     }
 }
 
 impl Config {
-    /// Reads `scheduler_config.json` of a folder.
+    /// Reads `scheduler_config.json` of the folder.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let advice =
+            "give the folder of a DDIMScheduler of diffusers, or leave it out for RadEdit's own";
+        settings::read(folder.join(FILE), advice, Self::parse)
+    }
+
+    /// Reads the text of a `scheduler_config.json`. What a file leaves out takes the default of diffusers.
     ///
     /// # Errors
     ///
-    /// The file is missing or broken, or asks for what is not run.
-    pub fn from_folder(folder: &Path) -> Result<Self> {
-        let path = folder.join("scheduler_config.json");
-        let unusable = |reason: String| Error::File {
-            path: path.clone(),
-            reason,
+    /// Another scheduler, or a key that asks for what is not run here, by its name.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut keys = Keys::parse(text, "DDIMScheduler")?;
+        let config = Self {
+            train_steps: check_size(
+                "num_train_timesteps",
+                keys.take("num_train_timesteps", 1000)?,
+            )?,
+            beta_start: keys.take("beta_start", 1e-4)?,
+            beta_end: keys.take("beta_end", 0.02)?,
+            betas: keys.take("beta_schedule", Betas::Linear)?,
+            spacing: keys.take("timestep_spacing", Spacing::Leading)?,
+            offset: keys.take("steps_offset", 0)?,
+            set_alpha_to_one: keys.take("set_alpha_to_one", true)?,
         };
-        let text = file::read_to_string(&path)
-            .map_err(|error| unusable(format!("cannot be read ({error})")))?;
-        let config: Self = settings::parse_json(&text)?;
-        if config.prediction_type != "epsilon" {
-            let found = &config.prediction_type;
-            return Err(unusable(format!(
-                "prediction_type is {found:?}, only \"epsilon\" is run"
-            )));
-        }
-        if config.clip_sample {
-            return Err(unusable("clip_sample is true, which is not run".to_owned()));
-        }
-        if !(1..=1 << 20).contains(&config.num_train_timesteps) {
-            return Err(unusable("num_train_timesteps is out of range".to_owned()));
+        keys.only("prediction_type", "epsilon")?;
+        keys.only("trained_betas", None::<()>)?;
+        keys.only("rescale_betas_zero_snr", false)?;
+        // The inversion clips and thresholds nothing, whatever these say.
+        keys.skip(&[
+            "clip_sample",
+            "clip_sample_range",
+            "thresholding",
+            "dynamic_thresholding_ratio",
+            "sample_max_value",
+            "skip_prk_steps",
+        ]);
+        keys.finish()?;
+        let (start, end) = (config.beta_start, config.beta_end);
+        if !(0.0 < start && start < 1.0 && 0.0 < end && end < 1.0) {
+            return refuse(format!(
+                "beta_start {start} and beta_end {end} must lie between 0 and 1"
+            ));
         }
         Ok(config)
     }
-}
 
-/// The timesteps of a walk from noise to image, and how much of the image is left at each.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Schedule {
-    /// The step that a level starts from: level 0 is the image itself, level `steps()` the noisiest.
-    steps: Vec<Step>,
-}
-
-/// One step down.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// Timestep that the network is told.
-    pub timestep: i64,
-    /// Cumulative product of 1 - beta there: the share of the image in the latents' variance.
-    pub alpha: f64,
-    /// And where the step leads.
-    pub alpha_after: f64,
-}
-
-impl Schedule {
-    /// A walk of so many steps.
+    /// The timesteps of so many steps, from the noisiest.
     ///
     /// # Errors
     ///
-    /// [`Error::Request`] if there are no steps, or more than timesteps in training.
-    pub fn new(config: &Config, steps: i64) -> Result<Self> {
-        let all = config.num_train_timesteps;
-        if !(1..=all).contains(&steps) {
-            return Err(Error::Request(format!(
-                "{steps} steps do not fit a schedule of {all} timesteps"
-            )));
-        }
-        let alphas = alphas(config)?;
-        let last = if config.set_alpha_to_one {
-            1.0
-        } else {
-            alphas[0]
+    /// Timesteps that were not trained: more steps than timesteps, an offset beyond the last, or, with trailing spacing, one
+    /// too many, which the reference's rounding makes of some numbers of steps (61 of 1000).
+    pub fn timesteps(&self, steps: usize) -> Result<Vec<i64>> {
+        let refused = || {
+            Err(Error::Request(format!(
+                "{steps} steps cannot be taken of {} timesteps; take a divisor of their number",
+                self.train_steps
+            )))
         };
-        let walk = timesteps(config, steps).into_iter().rev().map(|timestep| {
-            let after = timestep - all / steps;
-            let alpha = |at: i64| {
-                usize::try_from(at)
-                    .ok()
-                    .and_then(|at| alphas.get(at))
-                    .copied()
-            };
-            Some(Step {
-                timestep,
-                alpha: alpha(timestep)?,
-                alpha_after: alpha(after).unwrap_or(last),
-            })
-        });
-        let walk: Option<Vec<Step>> = walk.collect();
-        let walk = walk.ok_or_else(|| {
-            Error::Config(format!(
-                "steps_offset {} leads beyond the {all} timesteps of training",
-                config.steps_offset
-            ))
-        })?;
-        Ok(Self { steps: walk })
+        if !(1..=self.train_steps.unsigned_abs()).contains(&(steps as u64)) {
+            return refused();
+        }
+        let (trained, asked) = (self.train_steps as f64, steps as f64);
+        let timesteps: Vec<i64> = match self.spacing {
+            Spacing::Trailing => {
+                // As numpy's arange: how many there are is rounded up, and a step is the difference of the first two.
+                let ratio = trained / asked;
+                let (count, delta) = ((trained / ratio).ceil(), (trained - ratio) - trained);
+                let timestep = |at| (trained + f64::from(at) * delta).round_ties_even() as i64 - 1;
+                (0..count as u32).map(timestep).collect()
+            }
+            Spacing::Leading => {
+                let ratio = self.train_steps / steps as i64;
+                let timestep = |at| at * ratio + self.offset;
+                (0..steps as i64).rev().map(timestep).collect()
+            }
+            Spacing::Linspace => {
+                // As numpy's linspace, whose last number is exact.
+                let step = (trained - 1.0) / (asked - 1.0).max(1.0);
+                let timestep = |at: usize| match at + 1 {
+                    last if last == steps && steps > 1 => self.train_steps - 1,
+                    _ => (at as f64 * step).round_ties_even() as i64,
+                };
+                (0..steps).rev().map(timestep).collect()
+            }
+        };
+        let known = 0..self.train_steps;
+        let falling = timesteps.is_sorted_by(|a, b| a > b);
+        if !falling || !timesteps.iter().all(|t| known.contains(t)) {
+            return refused();
+        }
+        Ok(timesteps)
     }
 
-    /// How many steps there are.
-    pub fn steps(&self) -> usize {
-        self.steps.len()
+    /// The cumulative products of the alphas, one for each timestep; computed in f32, as the reference does.
+    pub fn alphas(&self) -> Result<Vec<f64>> {
+        let float = (Kind::Float, Device::Cpu);
+        let count = self.train_steps;
+        let betas = match self.betas {
+            Betas::Linear => Tensor::f_linspace(self.beta_start, self.beta_end, count, float)?,
+            Betas::ScaledLinear => {
+                let (start, end) = (self.beta_start.sqrt(), self.beta_end.sqrt());
+                Tensor::f_linspace(start, end, count, float)?.f_square()?
+            }
+        };
+        let alphas = betas
+            .f_neg()?
+            .f_add_scalar(1.0)?
+            .f_cumprod(0, Kind::Float)?;
+        Ok(Vec::<f64>::try_from(alphas.f_to_kind(Kind::Double)?)?)
     }
+}
 
-    /// The step from `level` (1 to [`Schedule::steps`]) to the one below.
-    pub fn down_from(&self, level: usize) -> Step {
-        self.steps[level - 1]
-    }
+/// One step from a timestep to one with less noise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The timestep that it begins at.
+    pub timestep: i64,
+    /// Share of the image in the variance there.
+    pub alpha: f64,
+    /// Share of the image in the variance where it ends.
+    pub alpha_after: f64,
+}
+
+/// The steps from the noisiest timestep to the image.
+///
+/// A step ends as many timesteps below as all take on average, rounded down, as the reference has it. That is where the next
+/// begins only if the number of steps divides that of the timesteps.
+pub fn steps(config: &Config, steps: usize) -> Result<Vec<Step>> {
+    let timesteps = config.timesteps(steps)?;
+    let alphas = config.alphas()?;
+    let last = if config.set_alpha_to_one {
+        1.0
+    } else {
+        alphas[0]
+    };
+    let ratio = config.train_steps / steps as i64;
+    let step = |timestep: i64| Step {
+        timestep,
+        alpha: alphas[timestep as usize],
+        alpha_after: usize::try_from(timestep - ratio).map_or(last, |after| alphas[after]),
+    };
+    Ok(timesteps.into_iter().map(step).collect())
 }
 
 impl Step {
-    /// Variance of the noise that the step adds anew.
-    pub fn variance(&self) -> f64 {
-        (1.0 - self.alpha_after) / (1.0 - self.alpha) * (1.0 - self.alpha / self.alpha_after)
+    /// Latents with this step's share of noise.
+    pub fn noisy(&self, clean: &Tensor, noise: &Tensor) -> Result<Tensor> {
+        let clean = clean.f_mul_scalar(self.alpha.sqrt())?;
+        Ok(clean.f_add(&noise.f_mul_scalar((1.0 - self.alpha).sqrt())?)?)
     }
-}
 
-/// The cumulative products, each rounded to f32 as the reference has them.
-fn alphas(config: &Config) -> Result<Vec<f64>> {
-    let (start, end) = (config.beta_start, config.beta_end);
-    let even = |start: f64, end: f64| {
-        let count = config.num_train_timesteps;
-        Tensor::f_linspace(start, end, count, (Kind::Float, Device::Cpu))
-    };
-    let betas = match config.beta_schedule {
-        Betas::Linear => even(start, end)?,
-        Betas::ScaledLinear => even(start.sqrt(), end.sqrt())?.f_square()?,
-    };
-    let alphas = betas
-        .f_neg()?
-        .f_add_scalar(1.0)?
-        .f_cumprod(0, Kind::Float)?;
-    Ok(Vec::<f64>::try_from(alphas.f_to_kind(Kind::Double)?)?)
-}
+    /// The mean of the latents after the step, given those before it and the noise that is found in them (DDIM with
+    /// eta = 1, which is DDPM).
+    pub fn mean(&self, latents: &Tensor, noise: &Tensor) -> Result<Tensor> {
+        let clean = latents
+            .f_sub(&noise.f_mul_scalar((1.0 - self.alpha).sqrt())?)?
+            .f_mul_scalar(self.alpha.powf(-0.5))?;
+        let direction = (1.0 - self.alpha_after - self.variance()).max(0.0).sqrt();
+        Ok(clean
+            .f_mul_scalar(self.alpha_after.sqrt())?
+            .f_add(&noise.f_mul_scalar(direction)?)?)
+    }
 
-/// The timesteps, the noisiest first.
-fn timesteps(config: &Config, steps: i64) -> Vec<i64> {
-    let all = config.num_train_timesteps;
-    let step = all as f64 / steps as f64;
-    match config.timestep_spacing {
-        Spacing::Trailing => (0..steps)
-            .map(|k| (all as f64 - k as f64 * step).round_ties_even() as i64 - 1)
-            .collect(),
-        Spacing::Leading => (0..steps)
-            .rev()
-            .map(|k| k * (all / steps) + config.steps_offset)
-            .collect(),
-        Spacing::Linspace => (0..steps)
-            .rev()
-            .map(|k| {
-                let share = k as f64 / (steps - 1).max(1) as f64;
-                (share * (all - 1) as f64).round_ties_even() as i64
-            })
-            .collect(),
+    /// Standard deviation of the latents after the step. 0 where nothing of the noise is left.
+    pub fn deviation(&self) -> f64 {
+        self.variance().sqrt()
+    }
+
+    fn variance(&self) -> f64 {
+        let variance =
+            (1.0 - self.alpha_after) / (1.0 - self.alpha) * (1.0 - self.alpha / self.alpha_after);
+        variance.max(0.0)
     }
 }

@@ -1,161 +1,215 @@
-//! Words to numbers: WordPiece, from `tokenizer.json` or from `vocab.txt`.
+//! Prompts to tokens: BERT's WordPiece (Devlin et al. 2019).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use medfocus_plugin_api::file;
-use medfocus_torch::tokenizer::{self, Tokenizer};
+use medfocus_torch::{settings, tokenizer};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use tokenizers::{PaddingDirection, PaddingParams, PaddingStrategy, Tokenizer, TruncationParams};
 
 use crate::{Error, Result};
 
-/// Tokens of a prompt, padding included.
-pub const LENGTH: usize = 128;
+/// What to do about a file that is missing.
+const ADVICE: &str = "the folder must hold tokenizer.json, or vocab.txt";
+const VOCABULARY: &str = "vocab.txt";
+const SETTINGS: &str = "tokenizer_config.json";
 
-/// A prompt in numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prompt {
-    /// [`LENGTH`] tokens: `[CLS]`, the words, `[SEP]`, padding.
-    pub ids: Vec<i64>,
-    /// Which of them are no padding.
-    pub seen: Vec<bool>,
-}
-
-/// The tokenizer of a text encoder.
+/// A tokenizer whose texts all have as many tokens.
+#[derive(Debug)]
 pub struct WordPiece {
     tokenizer: Tokenizer,
-    end: u32,
-    padding: u32,
+    largest: i64,
 }
 
-/// What of `tokenizer_config.json` matters beside a `vocab.txt`.
-#[derive(Deserialize)]
+/// A text as the encoder reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Its tokens, what begins and ends it and the padding among them.
+    pub ids: Vec<i64>,
+    /// How many of them are not padding.
+    pub own: usize,
+    /// Whether the text was too long, and is cut.
+    pub cut: bool,
+}
+
+/// `tokenizer_config.json`; what it leaves out takes the default of `BertTokenizer`.
+#[derive(Debug, Deserialize)]
 #[serde(default)]
-struct Flags {
+struct Settings {
     do_lower_case: bool,
+    /// As `do_lower_case` if null.
     strip_accents: Option<bool>,
     tokenize_chinese_chars: bool,
+    unk_token: Mark,
+    sep_token: Mark,
+    pad_token: Mark,
+    cls_token: Mark,
+    mask_token: Mark,
 }
 
-impl Default for Flags {
+impl Default for Settings {
     fn default() -> Self {
+        let mark = |text: &str| Mark::Plain(text.to_owned());
         Self {
             do_lower_case: true,
             strip_accents: None,
             tokenize_chinese_chars: true,
+            unk_token: mark("[UNK]"),
+            sep_token: mark("[SEP]"),
+            pad_token: mark("[PAD]"),
+            cls_token: mark("[CLS]"),
+            mask_token: mark("[MASK]"),
+        }
+    }
+}
+
+/// A special token as either generation of files writes it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Mark {
+    Plain(String),
+    Described { content: String },
+}
+
+impl Mark {
+    fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Described { content: text } => text,
         }
     }
 }
 
 impl WordPiece {
-    /// Reads `tokenizer.json` of the folder, or `vocab.txt` with `tokenizer_config.json`.
-    ///
-    /// # Errors
-    ///
-    /// There is neither, or one is broken or lacks `[CLS]`, `[SEP]`, `[PAD]` or `[UNK]`.
-    pub fn open(folder: &Path) -> Result<Self> {
+    /// Reads `tokenizer.json`, or else `vocab.txt`, and `tokenizer_config.json` if it is there. Texts get `length` tokens.
+    pub fn from_folder(folder: &Path, length: usize) -> Result<Self> {
+        let path = folder.join(SETTINGS);
+        let marks = if path.exists() {
+            settings::read(path, ADVICE, settings::parse_json)?
+        } else {
+            Settings::default()
+        };
         let whole = folder.join("tokenizer.json");
-        let path = if whole.exists() {
-            whole
+        let (path, mut tokenizer) = if whole.exists() {
+            let tokenizer = tokenizer::open(&whole)?;
+            (whole, tokenizer)
         } else {
-            folder.join("vocab.txt")
+            let path = folder.join(VOCABULARY);
+            let description = settings::read(path.clone(), ADVICE, |text| {
+                describe(&vocabulary(text)?, &marks)
+            })?;
+            let tokenizer = tokenizer::parse(&description.to_string(), &path)?;
+            (path, tokenizer)
         };
-        let tokenizer = if path.ends_with("tokenizer.json") {
-            tokenizer::open(&path)?
-        } else {
-            let text = text(&path)?;
-            let flags = folder.join("tokenizer_config.json");
-            let flags = match flags.exists() {
-                true => medfocus_torch::settings::parse_json(&self::text(&flags)?)?,
-                false => Flags::default(),
-            };
-            tokenizer::parse(&described(&text, &flags, &path)?, &path)?
+        let refuse = |reason: String| Error::File {
+            path: path.clone(),
+            reason,
         };
-        let id = |token: &str| {
-            tokenizer.token_to_id(token).ok_or_else(|| Error::File {
-                path: path.clone(),
-                reason: format!("has no token {token}"),
-            })
-        };
-        Ok(Self {
-            end: id("[SEP]")?,
-            padding: id("[PAD]")?,
-            tokenizer,
-        })
+        let pad = marks.pad_token.text();
+        let pad_id = tokenizer
+            .token_to_id(pad)
+            .ok_or_else(|| refuse(format!("it has no token {pad}")))?;
+        tokenizer
+            .with_padding(Some(PaddingParams {
+                strategy: PaddingStrategy::Fixed(length),
+                direction: PaddingDirection::Right,
+                pad_id,
+                pad_token: pad.to_owned(),
+                ..PaddingParams::default()
+            }))
+            .with_truncation(Some(TruncationParams {
+                max_length: length,
+                ..TruncationParams::default()
+            }))
+            .map_err(|error| refuse(format!("it cannot cut prompts ({error})")))?;
+        let ids = tokenizer.get_vocab(true).into_values();
+        let largest = ids.max().map_or(0, i64::from);
+        Ok(Self { tokenizer, largest })
     }
 
-    /// A prompt in numbers; what does not fit into [`LENGTH`] is left out.
-    pub fn encode(&self, prompt: &str) -> Result<Prompt> {
-        let encoding = self.tokenizer.encode(prompt, true);
-        let encoding = encoding
-            .map_err(|error| Error::Request(format!("the prompt cannot be read: {error}")))?;
-        let mut ids = encoding.get_ids().to_vec();
-        if ids.len() > LENGTH {
-            ids.truncate(LENGTH - 1);
-            ids.push(self.end);
-        }
-        let words = ids.len();
-        ids.resize(LENGTH, self.padding);
-        Ok(Prompt {
-            ids: ids.into_iter().map(i64::from).collect(),
-            seen: (0..LENGTH).map(|at| at < words).collect(),
+    /// Its largest token.
+    pub fn largest(&self) -> i64 {
+        self.largest
+    }
+
+    /// The tokens of a text.
+    pub fn read(&self, text: &str) -> Result<Tokens> {
+        let encoding = self.tokenizer.encode(text, true).map_err(|error| {
+            Error::Request(format!("the prompt {text:?} cannot be read ({error})"))
+        })?;
+        let own = encoding.get_attention_mask().iter().sum::<u32>();
+        Ok(Tokens {
+            ids: encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
+            own: own as usize,
+            cut: !encoding.get_overflowing().is_empty(),
         })
     }
 }
 
-fn text(path: &Path) -> Result<String> {
-    file::read_to_string(path).map_err(|error| Error::File {
-        path: path.to_owned(),
-        reason: format!("cannot be read ({error})"),
-    })
+/// A word a line, numbered from 0; of equal ones the last counts, as in the reference.
+fn vocabulary(text: &str) -> Result<BTreeMap<String, usize>> {
+    if text.starts_with('\u{feff}') {
+        return Err(Error::Config(
+            "it begins with a byte order mark, which would become a part of its first token; save it as UTF-8 without one"
+                .to_owned(),
+        ));
+    }
+    let lines = text.lines().enumerate();
+    Ok(lines.map(|(id, word)| (word.to_owned(), id)).collect())
 }
 
-/// A vocabulary in the manner of `tokenizer.json`.
-fn described(vocabulary: &str, flags: &Flags, path: &Path) -> Result<String> {
-    let words = vocabulary.lines().map(|line| line.trim_end_matches('\r'));
-    let words: Map<String, Value> = words
-        .enumerate()
-        .map(|(number, word)| (word.to_owned(), json!(number)))
-        .collect();
-    let id = |token: &str| {
-        words.get(token).cloned().ok_or_else(|| Error::File {
-            path: path.to_owned(),
-            reason: format!("has no token {token}"),
+/// The `tokenizer.json` that a folder without one should have.
+fn describe(words: &BTreeMap<String, usize>, settings: &Settings) -> Result<Value> {
+    let id = |mark: &Mark| {
+        words.get(mark.text()).copied().ok_or_else(|| {
+            Error::Config(format!(
+                "it is not BERT's vocabulary: it has no {}",
+                mark.text()
+            ))
         })
     };
-    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-    let special = special.iter().filter(|token| words.contains_key(**token));
-    let special: Vec<Value> = special
-        .map(|token| {
-            json!({ "id": words[*token], "content": token, "single_word": false, "lstrip": false,
-                    "rstrip": false, "normalized": false, "special": true })
-        })
-        .collect();
-    let named = |token: &str| -> Result<Value> {
-        Ok(json!({ "id": token, "ids": [id(token)?], "tokens": [token] }))
+    let (begin, end) = (&settings.cls_token, &settings.sep_token);
+    let mut added = Vec::new();
+    for mark in [
+        &settings.unk_token,
+        end,
+        &settings.pad_token,
+        begin,
+        &settings.mask_token,
+    ] {
+        added.push(json!({
+            "id": id(mark)?, "content": mark.text(), "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true,
+        }));
+    }
+    let special = |mark: &Mark| json!({"SpecialToken": {"id": mark.text(), "type_id": 0}});
+    let named = |mark: &Mark| -> Result<Value> {
+        Ok(json!({"id": mark.text(), "ids": [id(mark)?], "tokens": [mark.text()]}))
     };
-    let piece = |name: &str| json!({ "SpecialToken": { "id": name, "type_id": 0 } });
-    id("[UNK]")?;
-    let described = json!({
+    let first = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let second = json!({"Sequence": {"id": "B", "type_id": 1}});
+    Ok(json!({
         "version": "1.0",
-        "added_tokens": special,
-        "normalizer": {
-            "type": "BertNormalizer", "clean_text": true,
-            "handle_chinese_chars": flags.tokenize_chinese_chars,
-            "strip_accents": flags.strip_accents, "lowercase": flags.do_lower_case,
-        },
-        "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "added_tokens": added,
+        "normalizer": {"type": "Sequence", "normalizers": [
+            // The reference composes what may keep its accents.
+            {"type": "NFC"},
+            {
+                "type": "BertNormalizer", "clean_text": true, "lowercase": settings.do_lower_case,
+                "strip_accents": settings.strip_accents, "handle_chinese_chars": settings.tokenize_chinese_chars,
+            },
+        ]},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [piece("[CLS]"), { "Sequence": { "id": "A", "type_id": 0 } }, piece("[SEP]")],
-            "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 1 } }],
-            "special_tokens": { "[CLS]": named("[CLS]")?, "[SEP]": named("[SEP]")? },
+            "single": [special(begin), first.clone(), special(end)],
+            "pair": [special(begin), first, special(end), second, special(end)],
+            "special_tokens": {begin.text(): named(begin)?, end.text(): named(end)?},
         },
         "decoder": null,
         "model": {
-            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "type": "WordPiece", "unk_token": settings.unk_token.text(), "continuing_subword_prefix": "##",
             "max_input_chars_per_word": 100, "vocab": words,
         },
-    });
-    Ok(described.to_string())
+    }))
 }

@@ -1,8 +1,5 @@
-//! Every part of RadEdit against its reference.
+//! The networks against diffusers.
 
-mod plugin;
 mod reference;
-mod text;
 mod unet;
 mod vae;
-mod walk;

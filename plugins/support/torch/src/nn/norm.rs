@@ -15,11 +15,18 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Takes `{name}.weight` and `{name}.bias`, both `[width]`.
+    /// Takes `{name}.weight` and `{name}.bias`, both `[width]`, which the oldest checkpoints call `gamma` and `beta`.
     pub fn new(weights: &Weights, name: &str, width: i64, eps: f64) -> Result<Self> {
+        let get = |today: &str, once: &str| {
+            let old = weights.contains(&format!("{name}.{once}"));
+            weights.get(
+                &format!("{name}.{}", if old { once } else { today }),
+                &[width],
+            )
+        };
         Ok(Self {
-            weight: weights.get(&format!("{name}.weight"), &[width])?,
-            bias: weights.get(&format!("{name}.bias"), &[width])?,
+            weight: get("weight", "gamma")?,
+            bias: get("bias", "beta")?,
             width,
             eps,
         })
@@ -92,6 +99,24 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
     use tch::Device;
+
+    #[test]
+    fn either_spelling_of_a_layer_norm_is_read() {
+        let tensor = |value: f64| Tensor::full([2], value, (Kind::Float, Device::Cpu));
+        let x = Tensor::from_slice(&[1.0_f32, 3.0]);
+        let normed = |scale: &str, shift: &str| {
+            let named = |leaf: &str| format!("n.{leaf}");
+            let tensors = [(named(scale), tensor(2.0)), (named(shift), tensor(0.5))];
+            let weights = Weights::from_tensors(HashMap::from(tensors));
+            LayerNorm::new(&weights, "n", 2, 0.0)
+                .unwrap()
+                .forward(&x)
+                .unwrap()
+        };
+        let expected = Tensor::from_slice(&[-1.5_f32, 2.5]);
+        assert_eq!(normed("weight", "bias"), expected);
+        assert_eq!(normed("gamma", "beta"), expected);
+    }
 
     /// Where the scale is far from one, rounding before or after it shows in bf16.
     #[test]
