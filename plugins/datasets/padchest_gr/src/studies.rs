@@ -27,10 +27,11 @@ pub struct Study {
 
 impl Study {
     /// What tells its patient from others: the patient's name where the file has it, or else the study's, as the archive
-    /// has few patients with two.
+    /// has few patients with two, or else the image's. A name of more digits than a number keeps says nothing: two patients
+    /// could share it.
     pub fn patient(&self) -> String {
-        let names = [&self.patient, &self.study];
-        let name = names.into_iter().flatten().next();
+        let names = [&self.patient, &self.study].into_iter().flatten();
+        let name = names.into_iter().find(|name| !name.is_f64());
         name.map_or_else(|| self.image.clone(), Value::to_string)
     }
 }
@@ -78,4 +79,20 @@ pub fn read(mut source: Source) -> Result<(Vec<Study>, blake3::Hash)> {
             )
         })?;
     Ok((studies, source.digest()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_digits_of_a_number_merge_nobody() {
+        let patient = |id: &str| {
+            let text = format!(r#"{{"ImageID": "{id}.png", "StudyID": {id}, "findings": []}}"#);
+            serde_json::from_str::<Study>(&text).unwrap().patient()
+        };
+        assert_eq!(patient("17"), "17");
+        let long = "21684011136696401228339383415201200915209122";
+        assert_ne!(patient(&format!("{long}1")), patient(&format!("{long}2")));
+    }
 }
