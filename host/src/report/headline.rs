@@ -4,7 +4,7 @@ use super::{
     effect::{Effect, Verdict},
     row::{Row, best},
     table::{Accounting, Group, Table},
-    text::{count, interval, list, number, p_value, signed},
+    text::{capital, count, interval, list, number, p_value, signed},
 };
 use crate::experiment::plan::Plan;
 
@@ -211,10 +211,4 @@ pub fn incomplete(table: &Table) -> Option<String> {
     (recorded < planned).then(|| {
         format!("This run is not complete: {recorded} of {planned} samples have been recorded.")
     })
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_uppercase().to_string());
-    first.unwrap_or_default() + chars.as_str()
 }

@@ -1,5 +1,7 @@
 //! A plain table that every format prints alike.
 
+use super::text::capital;
+
 /// A title, how to read it, and lines whose cells are text already.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sheet {
@@ -23,7 +25,7 @@ impl Sheet {
         names: &[&str],
         columns: &[&str],
     ) -> Self {
-        let head = names.iter().chain(columns).map(|name| (*name).to_owned());
+        let head = names.iter().chain(columns).map(|name| capital(name));
         Self {
             title,
             reading,
