@@ -2,12 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Instant,
 };
 
-use medfocus_tests::{Ran, medfocus, run};
-use rand::RngExt;
+use medfocus_tests::{Ran, kill_fifty_times, medfocus, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -97,30 +96,8 @@ fn fifty_kills_change_nothing() {
     let span = begin.elapsed();
 
     let killed = config();
-    let (mut kills, mut lengths) = (0, Vec::new());
-    while kills < 50 {
-        let mut child = killed
-            .command(&["benchmark", "build"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(span.mul_f64(rand::rng().random_range(0.0..1.0)));
-        if child.try_wait().unwrap().is_none() {
-            kills += 1;
-        } else {
-            // It came through: what follows would test nothing.
-            std::fs::remove_dir_all(killed.out()).unwrap();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let journal = std::fs::read(killed.out().join("filter.jsonl")).unwrap_or_default();
-        lengths.push(journal.iter().filter(|&&b| b == b'\n').count());
-    }
-    assert!(
-        lengths.iter().any(|&n| 0 < n && n < KILLED),
-        "no kill came in the middle: {lengths:?}"
-    );
+    let command = || killed.command(&["benchmark", "build"]);
+    kill_fifty_times(command, span, &killed.out(), "filter.jsonl", KILLED);
     let ran = killed.build();
     assert_eq!(ran.code, 0, "{ran:?}");
     for folder in ["benchmark", "edits"] {

@@ -8,8 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use medfocus_tests::{Ran, built, medfocus, outside_plugin, run};
-use rand::RngExt;
+use medfocus_tests::{Ran, built, kill_fifty_times, medfocus, outside_plugin, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -254,31 +253,8 @@ fn fifty_kills_change_nothing() {
         "workers = 2\nsanity = { samples = 3 }",
         TUNED,
     );
-    let mut kills = 0;
-    let mut lengths = Vec::new();
-    while kills < 50 {
-        let mut child = killed
-            .command("run")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(span.mul_f64(rand::rng().random_range(0.0..1.0)));
-        if child.try_wait().unwrap().is_none() {
-            kills += 1;
-        } else {
-            // It came through: what follows would test nothing.
-            std::fs::remove_dir_all(killed.out()).unwrap();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let journal = std::fs::read(killed.out().join("journal.jsonl")).unwrap_or_default();
-        lengths.push(journal.iter().filter(|&&b| b == b'\n').count());
-    }
-    assert!(
-        lengths.iter().any(|&n| 0 < n && n < 150),
-        "no kill came in the middle: {lengths:?}"
-    );
+    let command = || killed.command("run");
+    kill_fifty_times(command, span, &killed.out(), "journal.jsonl", 150);
     let ran = killed.run();
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(killed.results(), whole.results());

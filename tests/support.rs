@@ -4,8 +4,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
+
+use rand::RngExt;
 
 /// The folder of the built program: two above this test's own executable.
 pub fn built() -> PathBuf {
@@ -101,4 +104,38 @@ pub fn bright_cell(folder: &Path, row: usize, column: usize) -> PathBuf {
     });
     image.save(&path).expect("the folder is writable");
     path
+}
+
+/// Kills a command fifty times, each time at a random moment of the `span` that a whole run takes, and does away with
+/// `out` whenever it came through: what followed would test nothing. At least one kill must come in the middle, where
+/// the journal in `out` holds some of its `whole` lines.
+pub fn kill_fifty_times(
+    mut command: impl FnMut() -> Command,
+    span: Duration,
+    out: &Path,
+    journal: &str,
+    whole: usize,
+) {
+    let (mut kills, mut lengths) = (0, Vec::new());
+    while kills < 50 {
+        let mut child = command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        std::thread::sleep(span.mul_f64(rand::rng().random_range(0.0..1.0)));
+        if child.try_wait().expect("it is a child").is_none() {
+            kills += 1;
+        } else {
+            std::fs::remove_dir_all(out).expect("a run leaves its folder");
+        }
+        child.kill().expect("it is a child");
+        child.wait().expect("it is a child");
+        let journal = std::fs::read(out.join(journal)).unwrap_or_default();
+        lengths.push(journal.iter().filter(|&&b| b == b'\n').count());
+    }
+    assert!(
+        lengths.iter().any(|&n| 0 < n && n < whole),
+        "no kill came in the middle: {lengths:?}"
+    );
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     gate::{Group, Role},
-    record::{FilterRecord, Judgement},
+    record::{FilterRecord, Rule},
 };
 use crate::output::OutDir;
 
@@ -21,7 +21,7 @@ pub const PROVENANCE: &str = "provenance.jsonl";
 /// # Errors
 ///
 /// The disk fails.
-pub fn write(out: &OutDir, records: &[FilterRecord]) -> Result<()> {
+pub fn write(out: &OutDir, records: &[FilterRecord], rule: Rule) -> Result<()> {
     let folder = out.within(&[FOLDER])?;
     for split in Split::ALL {
         let ours = records.iter();
@@ -35,7 +35,7 @@ pub fn write(out: &OutDir, records: &[FilterRecord]) -> Result<()> {
     }
     folder.write(PROVENANCE, |file| {
         for record in records {
-            serde_json::to_writer(&mut *file, &provenance(record))?;
+            serde_json::to_writer(&mut *file, &provenance(record, rule))?;
             file.write_all(b"\n")?;
         }
         Ok(())
@@ -67,14 +67,14 @@ fn published(record: &FilterRecord, split: Split) -> Option<Record> {
 }
 
 /// A sample's line, without what differs from run to run.
-fn provenance(record: &FilterRecord) -> Value {
+fn provenance(record: &FilterRecord, rule: Rule) -> Value {
     let mut line = json!({
         "case": record.case,
         "model_digest": record.model_digest,
         "outcome": record.outcome,
     });
-    if let Some(dropped) = record.judgement().map(Judgement::dropped) {
-        line["dropped"] = json!(dropped);
+    if let Some(judged) = record.judgement() {
+        line["dropped"] = json!(judged.dropped(rule));
     }
     line
 }

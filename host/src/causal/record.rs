@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use medfocus_plugin_api::Error;
 use serde::{Deserialize, Serialize};
 
-use super::gate::{Group, Role};
+use super::gate::{self, Group, Role};
 use crate::{
-    experiment::record::{CaseKey, Recorded},
-    verdict::Verdict,
+    experiment::{
+        config::Filter,
+        record::{CaseKey, Recorded},
+    },
+    verdict::{Parser, Verdict},
 };
 
 /// A sample and what the filter found of it.
@@ -149,14 +152,61 @@ impl FilterRecord {
     }
 }
 
+/// What counts at a gate.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// How yes and no are read.
+    pub parser: Parser,
+    /// Whether an edit that was not made as asked proves nothing.
+    pub verify: bool,
+}
+
+impl Rule {
+    /// That of a filter's gates, where yes and no are read so.
+    pub fn new(filter: &Filter, parser: Parser) -> Self {
+        Self {
+            parser,
+            verify: filter.verify,
+        }
+    }
+
+    /// What the counterfactuals of a sample prove whose original was answered so.
+    pub fn group(self, original: &str, images: &BTreeMap<Role, Counterfactual>) -> Group {
+        let proof = images.iter().filter(|(_, image)| self.counts(image));
+        let proof = proof.map(|(role, image)| (*role, image.reply.answer.as_str()));
+        gate::group(self.parser, original, proof)
+    }
+
+    fn counts(self, image: &Counterfactual) -> bool {
+        image.edit.verified || !self.verify
+    }
+
+    /// Why an image does not pass its gate; nothing if it does, or has none.
+    fn fault(self, role: Role, image: &Counterfactual) -> Option<String> {
+        let wanted = role.wanted()?;
+        let what = if !self.counts(image) {
+            "not edited as asked"
+        } else if self.parser.says(&image.reply.answer, wanted) {
+            return None;
+        } else if image.reply.verdict == Verdict::Undecided {
+            "answered neither yes nor no"
+        } else if wanted == Verdict::No {
+            "the answer stays yes"
+        } else {
+            "the answer turns to no"
+        };
+        Some(format!("{}: {what}", role.words()))
+    }
+}
+
 impl Judgement {
     /// The counterfactuals of the editor that decides.
     pub fn deciding(&self) -> Option<&Tried> {
         self.editors.first()
     }
 
-    /// Why the sample is not kept, each reason in a few words; nothing of a grounded sample.
-    pub fn dropped(&self) -> Vec<String> {
+    /// Why the sample is not kept by this rule, each reason in a few words; nothing of a grounded sample.
+    pub fn dropped(&self, rule: Rule) -> Vec<String> {
         if self.group == Group::Incorrect {
             return vec![match self.original.verdict {
                 Verdict::Undecided => "answered neither yes nor no".to_owned(),
@@ -164,28 +214,12 @@ impl Judgement {
             }];
         }
         let draws = self.deciding().into_iter().flat_map(|tried| &tried.draws);
-        let mut reasons: Vec<String> = draws.flat_map(Draw::dropped).collect();
+        let images = draws.flat_map(|draw| &draw.images);
+        let mut reasons: Vec<String> = images
+            .filter_map(|(role, image)| rule.fault(*role, image))
+            .collect();
         reasons.sort_unstable();
         reasons.dedup();
         reasons
-    }
-}
-
-impl Draw {
-    fn dropped(&self) -> Vec<String> {
-        let images = self.images.iter().filter(|_| self.group != Group::Grounded);
-        let reason = |(role, image): (&Role, &Counterfactual)| {
-            let wanted = role.wanted()?;
-            let words = role.words();
-            if !image.edit.verified {
-                return Some(format!("{words}: not edited as asked"));
-            }
-            (image.reply.verdict != wanted).then(|| match image.reply.verdict {
-                Verdict::Undecided => format!("{words}: answered neither yes nor no"),
-                Verdict::Yes => format!("{words}: the answer stays yes"),
-                Verdict::No => format!("{words}: the answer turns to no"),
-            })
-        };
-        images.filter_map(reason).collect()
     }
 }

@@ -25,7 +25,9 @@ use crate::{
     causal::{
         edits::{Edits, Original},
         gate::{Group, Role, group},
-        record::{Counterfactual, Draw, FilterOutcome, FilterRecord, Judgement, Reply, Tried},
+        record::{
+            Counterfactual, Draw, FilterOutcome, FilterRecord, Judgement, Reply, Rule, Tried,
+        },
     },
     output::OutDir,
     study::Study,
@@ -294,13 +296,9 @@ impl<'a> Jury<'a> {
                 image.reply.yes = Some(yes);
             }
         }
-        let proof = images
-            .iter()
-            .filter(|(_, image)| image.edit.verified || !self.filter.verify);
-        let proof = proof.map(|(role, image)| (*role, image.reply.answer.as_str()));
         Ok(Draw {
             seed,
-            group: group(self.plan.experiment.verdict, answer, proof),
+            group: Rule::new(self.filter, self.plan.experiment.verdict).group(answer, &images),
             images,
         })
     }

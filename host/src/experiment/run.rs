@@ -16,7 +16,10 @@ use super::{
     workers::Crew,
 };
 use crate::{
-    causal::{published, record::FilterRecord},
+    causal::{
+        published,
+        record::{FilterRecord, Rule},
+    },
     output::OutDir,
     workbench::Workbench,
 };
@@ -102,9 +105,10 @@ fn filter(
     folder: &OutDir,
     retry_failed: bool,
 ) -> Result<StageResult<FilterRecord>> {
-    let filter = filtering::filter(bench, crew, plan, folder, retry_failed)?;
-    if plan.experiment.filter.is_some() {
-        published::write(folder, &filter.records)?;
+    let found = filtering::filter(bench, crew, plan, folder, retry_failed)?;
+    if let Some(filter) = &plan.experiment.filter {
+        let rule = Rule::new(filter, plan.experiment.verdict);
+        published::write(folder, &found.records, rule)?;
     }
-    Ok(filter)
+    Ok(found)
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     causal::{
         gate::{Group, Role},
-        record::{Draw, FilterOutcome, FilterRecord, Judgement},
+        record::{Draw, FilterOutcome, FilterRecord, Judgement, Rule},
     },
     experiment::{
         plan::{Cell, Plan},
@@ -70,11 +70,15 @@ const NAMES: [&str; 3] = ["Dataset", "Mode", "Model"];
 
 /// The tables of the filter; none without one.
 pub fn sheets(results: &Results, bootstrap: Bootstrap) -> Vec<Sheet> {
+    let experiment = &results.plan.experiment;
+    let Some(filter) = &experiment.filter else {
+        return Vec::new();
+    };
     let lines = lines(&results.plan, &results.filter);
     let sheets = [
         retention(&results.plan, &lines),
         proof(&lines, bootstrap),
-        dropped(&lines),
+        dropped(&lines, Rule::new(filter, experiment.verdict)),
         editors(&results.plan, &lines),
     ];
     sheets.into_iter().filter_map(Sheet::some).collect()
@@ -215,12 +219,12 @@ fn sufficiency(_: &Judgement, draw: &Draw) -> Option<f64> {
     Some(0.5 * (yes(Role::EditedKept)? + yes(Role::EditedKeptNormal)?))
 }
 
-fn dropped(lines: &[Line<'_>]) -> Sheet {
+fn dropped(lines: &[Line<'_>], rule: Rule) -> Sheet {
     let names = ["Dataset", "Mode", "Model", "Reason"];
     let mut sheet = Sheet::new("Why samples were dropped", DROPPED, &names, &["Samples"]);
     for line in lines.iter().filter(|line| line.model.is_some()) {
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-        for reason in line.judged().flat_map(Judgement::dropped) {
+        for reason in line.judged().flat_map(|judged| judged.dropped(rule)) {
             *reasons.entry(reason).or_default() += 1;
         }
         for (reason, count) in reasons {

@@ -8,9 +8,10 @@ use serde_json::json;
 use super::{Files, synthetic};
 use crate::{
     causal::{
-        gate::{Group, Role, group},
+        gate::{Group, Role},
         record::{
-            Counterfactual, Draw, EditRecord, FilterOutcome, FilterRecord, Judgement, Reply, Tried,
+            Counterfactual, Draw, EditRecord, FilterOutcome, FilterRecord, Judgement, Reply, Rule,
+            Tried,
         },
     },
     experiment::{
@@ -27,6 +28,10 @@ const PLAIN: Bootstrap = Bootstrap {
     seed: 0,
 };
 const READ: Parser = Parser::LastStandalone;
+const RULE: Rule = Rule {
+    parser: READ,
+    verify: true,
+};
 
 fn reply(answer: &str, yes: f64) -> Reply {
     Reply {
@@ -53,11 +58,9 @@ fn draw(answers: [(&str, f64); 4], outside: u8) -> Draw {
             (role, Counterfactual { edit, reply })
         })
         .collect();
-    let proof = images.iter().filter(|(_, image)| image.edit.verified);
-    let proof = proof.map(|(role, image)| (*role, image.reply.answer.as_str()));
     Draw {
         seed: 1,
-        group: group(READ, "Yes", proof),
+        group: RULE.group("Yes", &images),
         images,
     }
 }
@@ -200,6 +203,37 @@ fn every_sample_is_counted_where_it_belongs() {
     let of = |editor| line(&sheets[3], &["phantom", "direct", "alpha", editor]).to_vec();
     assert_eq!(of("inpaint"), ["1", "5", "2", "50.00", "50.00"]);
     assert_eq!(of("oracle"), ["1", "5", "2", "100.00", "100.00"]);
+}
+
+#[test]
+fn reasons_are_those_of_the_rule() {
+    let results = filtered();
+    let dropped = |sample: usize, rule: Rule| {
+        let judged = results.filter[sample].judgement();
+        judged.unwrap().dropped(rule)
+    };
+    // Answered as it must be, but every edit leaks.
+    let lenient = Rule {
+        verify: false,
+        ..RULE
+    };
+    assert_eq!(dropped(4, RULE).len(), 3);
+    assert_eq!(dropped(4, lenient), [""; 0]);
+    assert_eq!(dropped(2, lenient), dropped(2, RULE));
+    // The published reading finds a no in a yes.
+    let published = Rule {
+        parser: Parser::Published,
+        ..RULE
+    };
+    let both = [
+        ("Yes, but no more", 0.5),
+        GROUNDED[1],
+        GROUNDED[2],
+        GROUNDED[3],
+    ];
+    let images = draw(both, 0).images;
+    assert_eq!(RULE.group("Yes", &images), Group::Ungrounded);
+    assert_eq!(published.group("Yes", &images), Group::Grounded);
 }
 
 #[test]
