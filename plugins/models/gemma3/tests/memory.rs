@@ -77,21 +77,28 @@ fn measure() {
     println!("measured: {each} estimated: {expected}");
 }
 
-fn image() -> GrayImage {
-    GrayImage::from_array(Array2::from_elem((224, 224), 90)).unwrap()
+fn image(level: u8) -> GrayImage {
+    GrayImage::from_array(Array2::from_elem((224, 224), level)).unwrap()
 }
 
 fn score(backend: &Backend, images: usize) {
-    let request = ScoreRequest::new(vec![image(); images], QUESTION, ANSWER);
+    // Equal ones would be run once.
+    let images = (0..images as u8).map(image).collect();
+    let request = ScoreRequest::new(images, QUESTION, ANSWER);
     backend.score(&request, &go_on).unwrap();
 }
 
 fn gradient(backend: &Backend, points: usize) {
-    let request = TraceRequest::new(image(), QUESTION, ANSWER, vec![Want::Gradient(Wrt::Pixels)])
-        .with_path(PixelPath {
-            baseline: PixelBaseline::NormalisedZero,
-            alphas: vec![0.5; points],
-        });
+    let request = TraceRequest::new(
+        image(90),
+        QUESTION,
+        ANSWER,
+        vec![Want::Gradient(Wrt::Pixels)],
+    )
+    .with_path(PixelPath {
+        baseline: PixelBaseline::NormalisedZero,
+        alphas: vec![0.5; points],
+    });
     backend.trace(&request, &go_on).unwrap();
 }
 

@@ -12,6 +12,8 @@ use crate::generation::GenerationSettings;
 use crate::memory::{self, Batch};
 use crate::network::{Family, Grid, Network, Pass, Pixels};
 use crate::prompt::{Answered, Prompter};
+use crate::pullback::TowerRun;
+use crate::remembered::Remembered;
 
 /// Called between the steps of long work with the steps done and their total; an error stops it.
 pub type Watch<'a> = dyn Fn(usize, usize) -> Result<()> + 'a;
@@ -22,6 +24,7 @@ pub struct Backend<F: Family> {
     pub(crate) processor: Box<dyn Pixels>,
     pub(crate) prompter: Prompter,
     pub(crate) generation: GenerationSettings,
+    remembered: Remembered,
     config: F::Config,
     /// Most images at once; without it as many as memory holds.
     limit: Option<usize>,
@@ -69,6 +72,7 @@ impl<F: Family> Backend<F> {
             processor: F::pixels(folder, &config)?,
             prompter,
             generation,
+            remembered: Remembered::default(),
             limit: limit.into(),
             network,
             config,
@@ -135,6 +139,28 @@ impl<F: Family> Backend<F> {
         let (height, width) = self.processor.size(height, width)?;
         let shapes = F::shapes(&self.config, height, width);
         Ok(memory::estimate(shapes, self.network.kind()?))
+    }
+
+    /// Image features `[images, tokens, hidden]` of images of one size. Those of a single image are kept for the next call.
+    pub(crate) fn features(&self, images: &[&GrayImage]) -> Result<Tensor> {
+        match images {
+            [image] => self.features_through(image, || self.pixels(images)),
+            _ => self.tower(&self.pixels(images)?),
+        }
+    }
+
+    /// Those of an image whose pixels may be there already.
+    pub(crate) fn features_through(
+        &self,
+        image: &GrayImage,
+        pixels: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        self.remembered.of(image, || self.tower(&pixels()?))
+    }
+
+    fn tower(&self, pixels: &Tensor) -> Result<Tensor> {
+        let run = TowerRun::new(&self.network, pixels, false)?;
+        Ok(run.features().shallow_clone())
     }
 
     /// Normalised pixels `[images, 3, height, width]` of images of one size, as the network sees them: on its device, in its

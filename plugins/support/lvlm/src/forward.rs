@@ -1,5 +1,6 @@
 //! From pixels and token ids to final hidden states, over any network.
 
+use medfocus_torch::interop;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 
 use crate::attention::Attend;
@@ -18,9 +19,7 @@ pub fn features<N: Network + ?Sized>(network: &N, pixels: &Tensor) -> Result<Ten
 /// Decoder input `[batch, tokens, hidden]`: embeddings with the image features in the places of the image tokens. Features of
 /// several images make a batch of sequences with these same ids.
 pub fn embed<N: Network + ?Sized>(network: &N, ids: &[i64], features: &Tensor) -> Result<Tensor> {
-    let row = Tensor::f_from_slice(ids)?
-        .f_to_device(network.device())?
-        .f_unsqueeze(0)?;
+    let row = interop::upload(ids, network.device())?.f_unsqueeze(0)?;
     let images = ids.iter().filter(|&&id| id == network.image_token());
     let images = images.count() as i64;
     let (blocks, tokens, _) = features.size3()?;

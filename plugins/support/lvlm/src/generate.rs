@@ -2,7 +2,7 @@
 
 use medfocus_plugin_api::{GenerateRequest, Generation};
 use medfocus_torch::grad::GradMode;
-use medfocus_torch::tch::{Kind, Tensor};
+use medfocus_torch::tch::{Device, Kind, Tensor};
 
 use crate::Result;
 use crate::backend::{Backend, Watch};
@@ -17,7 +17,7 @@ impl<F: Family> Backend<F> {
         let grid = self.grid(request.image.view().dim())?;
         let mut ids = self.prompter.question(&request.question, grid.tokens())?;
         let network = &self.network;
-        let features = forward::features(network, &self.pixels(&[&request.image])?)?;
+        let features = self.features(&[&request.image])?;
         let limit = request.max_new_tokens as usize;
 
         let mut cache = Cache::new(network.depth());
@@ -32,16 +32,17 @@ impl<F: Family> Backend<F> {
             let hidden = forward::run(network, &input, pass, Some(&mut cache))?;
             let last = hidden.f_slice(1, -1, None, 1)?;
             let penalty = self.generation.repetition_penalty;
-            let (token, log_prob) = choose(&network.logits(&last)?, &ids, penalty)?;
+            let Choice {
+                place,
+                token,
+                log_prob,
+            } = choose(&network.logits(&last)?, &ids, penalty)?;
             tokens.push(token);
             ids.push(token);
             log_probs.push(log_prob);
             complete = self.generation.eos.contains(&token);
 
-            let next = Tensor::f_from_slice(&[token])?
-                .f_to_device(network.device())?
-                .f_unsqueeze(0)?;
-            input = network.embed(&next)?;
+            input = network.embed(&place.f_unsqueeze(0)?)?;
             step = Some(network.step(&prefill, tokens.len() - 1)?);
         }
         Ok(Generation::new(
@@ -53,21 +54,40 @@ impl<F: Family> Backend<F> {
     }
 }
 
+/// What greedy generation takes next.
+struct Choice {
+    /// The token where the network is, `[1]`.
+    place: Tensor,
+    token: i64,
+    log_prob: f32,
+}
+
 /// The token that greedy generation takes after these ids, of logits `[1, 1, vocabulary]`, and its log-probability. The penalty
 /// takes part in the choice; the log-probability is the model's own.
-fn choose(logits: &Tensor, ids: &[i64], penalty: f64) -> Result<(i64, f32)> {
+fn choose(logits: &Tensor, ids: &[i64], penalty: f64) -> Result<Choice> {
     let logits = logits.f_flatten(0, -1)?.f_to_kind(Kind::Float)?;
-    let token = if penalty == 1.0 {
-        logits.f_argmax(-1, false)?
+    let place = if penalty == 1.0 {
+        logits.f_argmax(-1, true)?
     } else {
         let there = Tensor::f_from_slice(ids)?.f_to_device(logits.device())?;
         let scores = logits.f_gather(0, &there, false)?;
         let lowered = scores
             .f_mul_scalar(penalty)?
             .f_where_self(&scores.f_lt(0.0)?, &scores.f_div_scalar(penalty)?)?;
-        logits.f_scatter(0, &there, &lowered)?.f_argmax(-1, false)?
+        logits.f_scatter(0, &there, &lowered)?.f_argmax(-1, true)?
     };
-    let token = token.f_int64_value(&[])?;
-    let log_probs = logits.f_log_softmax(-1, Kind::Float)?;
-    Ok((token, log_probs.f_double_value(&[token])? as f32))
+    // From the largest on, so that no digits are lost between two large numbers.
+    let below = logits.f_sub(&logits.f_amax(0, true)?)?;
+    let log_prob = below
+        .f_gather(0, &place, false)?
+        .f_sub(&below.f_logsumexp(0, true)?)?;
+    // Both at once: each transfer waits for the device. Ids are whole in f64.
+    let both = [&place, &log_prob].map(|number| number.f_to_kind(Kind::Double));
+    let [token, log_prob] = both;
+    let both = Tensor::f_cat(&[token?, log_prob?], 0)?.f_to_device(Device::Cpu)?;
+    Ok(Choice {
+        token: both.f_double_value(&[0])? as i64,
+        log_prob: both.f_double_value(&[1])? as f32,
+        place,
+    })
 }

@@ -22,6 +22,7 @@ mod objective;
 pub mod plugin;
 pub mod prompt;
 mod pullback;
+mod remembered;
 mod score;
 pub mod tape;
 mod trace;

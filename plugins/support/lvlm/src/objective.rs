@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use medfocus_plugin_api::{Objective, Quantity};
+use medfocus_torch::interop;
 use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::network::Network;
@@ -39,8 +40,7 @@ impl Scored {
         let rows = finished.f_narrow(1, start as i64 - 1, count)?;
         let log_probs = network.logits(&rows)?.f_log_softmax(-1, Kind::Float)?;
         let batch = log_probs.size3()?.0;
-        let ids = Tensor::f_from_slice(&answered.ids[start..end])?
-            .f_to_device(log_probs.device())?
+        let ids = interop::upload(&answered.ids[start..end], log_probs.device())?
             .f_reshape([1, count, 1])?
             .f_expand([batch, count, 1], false)?;
         Ok(Self {

@@ -1,5 +1,7 @@
 //! Teacher-forced log-probabilities of one answer on many images.
 
+use std::collections::HashMap;
+
 use medfocus_plugin_api::{GrayImage, ScoreRequest, Scores};
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::interop;
@@ -22,19 +24,25 @@ impl<F: Family> Backend<F> {
         let sizes = request
             .images
             .chunk_by(|a, b| a.view().dim() == b.view().dim());
-        for images in sizes {
+        let sizes: Vec<Different<'_>> = sizes.map(Different::of).collect();
+        let total = sizes.iter().map(|size| size.images.len()).sum();
+        for Different { images, places } in &sizes {
             let ScoreRequest {
                 question,
                 answer,
                 span,
                 ..
             } = request;
-            let (answered, pass, _) = self.read(&images[0], question, answer, *span)?;
+            let (answered, pass, _) = self.read(images[0], question, answer, *span)?;
+            let mut scored = Vec::new();
             for batch in images.chunks(self.batch(images[0].view().dim())?.score) {
-                watch(done, request.images.len())?;
-                rows.push(self.score_batch(batch, &answered, &pass)?);
+                watch(done, total)?;
+                scored.push(self.score_batch(batch, &answered, &pass)?);
                 done += batch.len();
             }
+            // Only here is a device waited for: it computes one batch while the pixels of the next are made.
+            let scored = Tensor::f_cat(&scored, 0)?.f_to_device(Device::Cpu)?;
+            rows.push(scored.f_index_select(0, &Tensor::f_from_slice(places)?)?);
             tokens = self.prompter.describe(&answered.ids[answered.answer]);
         }
         if rows.is_empty() {
@@ -44,21 +52,57 @@ impl<F: Family> Backend<F> {
         Ok(Scores::new(tokens, interop::export(&log_probs)?))
     }
 
-    /// Log-probabilities `[images, T]` on the CPU, f32.
+    /// Log-probabilities `[images, T]`, f32.
     fn score_batch(
         &self,
-        images: &[GrayImage],
+        images: &[&GrayImage],
         answered: &Answered,
         pass: &Pass<F::Network>,
     ) -> Result<Tensor> {
-        let images: Vec<&GrayImage> = images.iter().collect();
-        let features = forward::features(&self.network, &self.pixels(&images)?)?;
+        let features = self.features(images)?;
         let embedded = forward::embed(&self.network, &answered.ids, &features)?;
         let finished = forward::run(&self.network, &embedded, pass, None)?;
         let scored = Scored::new(&self.network, &finished, answered)?;
-        Ok(scored
-            .answer
-            .f_to_device(Device::Cpu)?
-            .f_to_kind(Kind::Float)?)
+        Ok(scored.answer.f_to_kind(Kind::Float)?)
+    }
+}
+
+/// Each different image of one size once; where half of an image is black, many of its masked copies are the same.
+struct Different<'a> {
+    images: Vec<&'a GrayImage>,
+    /// Which of them each image is.
+    places: Vec<i64>,
+}
+
+impl<'a> Different<'a> {
+    fn of(all: &'a [GrayImage]) -> Self {
+        let (mut images, mut known) = (Vec::new(), HashMap::new());
+        let places = all.iter().map(|image| {
+            *known.entry(image.bytes()).or_insert_with(|| {
+                images.push(image);
+                images.len() as i64 - 1
+            })
+        });
+        Self {
+            places: places.collect(),
+            images,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    #[test]
+    fn equal_images_are_run_once() {
+        let levels = [3, 7, 3, 3, 9, 7];
+        let all =
+            levels.map(|level| GrayImage::from_array(Array2::from_elem((2, 2), level)).unwrap());
+        let Different { images, places } = Different::of(&all);
+        assert_eq!(places, [0, 1, 0, 0, 2, 1]);
+        let found: Vec<u8> = images.iter().map(|image| image.bytes()[0]).collect();
+        assert_eq!(found, [3, 7, 9]);
     }
 }

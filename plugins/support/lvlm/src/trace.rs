@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use medfocus_plugin_api::{
-    Capture, Layout, PixelBaseline, PixelPath, Trace, TraceRequest, Want, Wrt,
+    Capture, GrayImage, Layout, PixelBaseline, PixelPath, Trace, TraceRequest, Want, Wrt,
 };
 use medfocus_torch::interop;
 use medfocus_torch::tch::{Kind, Tensor};
@@ -52,7 +52,7 @@ impl<F: Family> Backend<F> {
         };
         watch(0, 1)?;
         let pixels = self.pixels(&[image])?;
-        let main = self.main_pass(&plan, &sequence, &pixels, request.path.is_none())?;
+        let main = self.main_pass(&plan, &sequence, image, &pixels, request.path.is_none())?;
         let along = request
             .path
             .as_ref()
@@ -102,6 +102,7 @@ impl<F: Family> Backend<F> {
         &self,
         plan: &Plan,
         sequence: &Sequence<'_, F::Network>,
+        image: &GrayImage,
         pixels: &Tensor,
         at_image: bool,
     ) -> Result<MainPass> {
@@ -112,8 +113,14 @@ impl<F: Family> Backend<F> {
             plan.lowest()
         };
         let mut tape = Tape::new(plan, cut);
-        let tower = TowerRun::new(&self.network, pixels, pull)?;
-        let scored = self.scored(&mut tape, sequence, tower.features())?;
+        let tower = pull
+            .then(|| TowerRun::new(&self.network, pixels, true))
+            .transpose()?;
+        let features = match &tower {
+            Some(tower) => tower.features().shallow_clone(),
+            None => self.features_through(image, || Ok(pixels.shallow_clone()))?,
+        };
+        let scored = self.scored(&mut tape, sequence, &features)?;
         let value = sequence.target.value(&scored)?.f_sum(Kind::Float)?;
 
         let places: BTreeSet<Place> = plan
@@ -127,7 +134,7 @@ impl<F: Family> Backend<F> {
             tape.captured
                 .insert(*want, gradients[place].f_squeeze_dim(0)?);
         }
-        if pull {
+        if let Some(tower) = &tower {
             let pixels = tower.pull_back(&self.network, &gradients[&Place::Features])?;
             tape.captured
                 .insert(Want::Gradient(Wrt::Pixels), pixels.f_squeeze_dim(0)?);

@@ -15,6 +15,12 @@ struct Owner {
 // SAFETY: the owner is never read, only dropped, and libtorch counts its references atomically.
 unsafe impl Sync for Owner {}
 
+/// These numbers on a device, without waiting for what it still computes.
+pub fn upload(numbers: &[i64], device: Device) -> Result<Tensor> {
+    // The bytes of a transfer that is not waited for are copied before the call returns, unless the memory is pinned; this is not.
+    Ok(Tensor::f_from_slice(numbers)?.f_to_device_(device, Kind::Int64, true, false)?)
+}
+
 /// Shows a tensor of f32 on the CPU without a copy; others are converted first.
 ///
 /// The tensor must not be written to afterwards.

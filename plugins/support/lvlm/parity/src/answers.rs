@@ -1,7 +1,7 @@
 //! Generation and scores against the reference.
 
-use medfocus_lvlm::Error;
 use medfocus_lvlm::network::Family;
+use medfocus_lvlm::{Backend, Error};
 use medfocus_plugin_api::{AnswerSpan, GenerateRequest, ScoreRequest};
 use medfocus_torch::tch::Tensor;
 
@@ -127,6 +127,39 @@ pub fn scores_match_whatever_the_batch<F: Family>(fixtures: &Fixtures<F>) {
                 assert!(difference.iter().all(|&d| f64::from(d) <= TOLERANCE));
             }
         }
+    }
+}
+
+/// What was asked before, and equal images beside each other, change no number: a fresh backend says the same.
+pub fn what_is_remembered_changes_nothing<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
+    let answer = fixture.answer(0).text;
+    let mut request = score_request(&fixture, &answer, AnswerSpan::Turn);
+    let single = |at: usize| {
+        let mut single = request.clone();
+        single.images = vec![request.images[at].clone()];
+        single
+    };
+    let score = |backend: &Backend<F>, request: &ScoreRequest| {
+        matrix(&backend.score(request, &go_on).unwrap().log_probs)
+    };
+    let asked = fixture.backend(1);
+    for at in [0, 1, 0, 2, 1] {
+        let again = score(&asked, &single(at));
+        assert_eq!(again, score(&fixture.backend(1), &single(at)));
+    }
+    let generate = generate_request(&fixture, 4);
+    let [one, other] = [&asked, &fixture.backend(1)]
+        .map(|backend| backend.generate(&generate, &go_on).unwrap().log_probs);
+    assert_eq!(one, other);
+
+    let plain = score(&asked, &request);
+    let places = [2, 0, 0, 1, 2, 2];
+    request.images = places.map(|at| request.images[at].clone()).to_vec();
+    let repeated = score(&asked, &request);
+    for (row, at) in repeated.rows().into_iter().zip(places) {
+        let difference = (&row - &plain.row(at)).mapv(f32::abs);
+        assert!(difference.iter().all(|&d| f64::from(d) <= TOLERANCE));
     }
 }
 

@@ -41,6 +41,7 @@ macro_rules! parity {
             cached_equals_recomputed,
             generation_stops_when_told_and_at_nothing,
             scores_match_whatever_the_batch,
+            what_is_remembered_changes_nothing,
             scoring_nothing_is_refused);
         $crate::parity!(@tests $fixtures, trace:
             hidden_states_and_features_match,
