@@ -44,19 +44,20 @@ fn run(case: &str) {
     let scoring = case.starts_with("score");
     let (vocabulary, layers) = if scoring { (65_536, 4) } else { (2_048, 24) };
     let (folder, backend) = random::backend(vocabulary, layers, 8);
-    let image = GrayImage::from_array(Array2::from_elem((224, 224), 90)).expect("it has pixels");
+    let image =
+        |level| GrayImage::from_array(Array2::from_elem((224, 224), level)).expect("it has pixels");
     let loaded = peak_mebibytes();
     let start = Instant::now();
     match case {
         "score, answer positions" => {
-            let request = ScoreRequest::new(vec![image; 8], QUESTION, ANSWER);
+            let request = ScoreRequest::new((0..8).map(image).collect(), QUESTION, ANSWER);
             backend.score(&request, &|_, _| Ok(())).expect("it scores");
         }
-        "score, all positions" => naive_score(&backend, &image, 8),
+        "score, all positions" => naive_score(&backend, &image(0), 8),
         _ => {
             let layer = if case.ends_with("last layer") { -2 } else { 0 };
             let request = TraceRequest::new(
-                image,
+                image(0),
                 QUESTION,
                 ANSWER,
                 vec![Want::Gradient(Wrt::Hidden { layer })],

@@ -1,5 +1,6 @@
 //! The plugin: requests of the host to calls of the [`Backend`].
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -37,6 +38,9 @@ medfocus_plugin_api::params! {
         pub inspect: bool = false;
     }
 }
+
+/// Bytes of a checkpoint's file that are hashed at a time.
+const HASHED: usize = 16 << 20;
 
 /// A family's checkpoint behind the host's interface.
 pub struct Lvlm<F: Family> {
@@ -243,10 +247,7 @@ fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
     hasher.update(if device.is_cuda() { b"cuda" } else { b"cpu" });
     for path in files {
         hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-        // On all cores, as fast as the page cache gives.
-        api::file::open(&path)
-            .and_then(|_| hasher.update_mmap_rayon(&path))
-            .map_err(|error| Error::unreadable(&path, error))?;
+        hash(&mut hasher, &path).map_err(|error| Error::unreadable(&path, error))?;
     }
     if settings.randomise > 0 {
         hasher.update(b"randomise");
@@ -254,4 +255,15 @@ fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
         hasher.update(&settings.randomise_seed.to_le_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Hashes a file on all cores. Not through a map, which would stand in memory beside the weights.
+fn hash(hasher: &mut blake3::Hasher, path: &Path) -> std::io::Result<()> {
+    let mut file = api::file::open(path)?;
+    let mut bytes = Vec::with_capacity(HASHED);
+    while file.by_ref().take(HASHED as u64).read_to_end(&mut bytes)? > 0 {
+        hasher.update_rayon(&bytes);
+        bytes.clear();
+    }
+    Ok(())
 }

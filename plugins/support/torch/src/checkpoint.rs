@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use medfocus_plugin_api::file;
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -225,7 +225,22 @@ impl Shard {
 
     fn read(&self, name: &str) -> Result<Tensor> {
         let (kind, shape, data) = self.parameter(name)?;
-        Ok(Tensor::f_from_data_size(data, &shape, kind)?)
+        let tensor = Tensor::f_from_data_size(data, &shape, kind)?;
+        self.forget(data);
+        Ok(tensor)
+    }
+
+    /// Gives the memory of these bytes back, which are copied by now: else a checkpoint would stand in memory twice.
+    fn forget(&self, data: &[u8]) {
+        let offset = data.as_ptr() as usize - self.bytes.as_ptr() as usize;
+        // SAFETY: nobody writes to the map, so a page that is looked at again is read from the file again.
+        let given_back = unsafe {
+            self.bytes
+                .unchecked_advise_range(UncheckedAdvice::DontNeed, offset, data.len())
+        };
+        if let Err(error) = given_back {
+            tracing::debug!("the memory of a checkpoint's map stays taken: {error}");
+        }
     }
 
     /// Number format, shape and bytes of a tensor that a network can compute with.
