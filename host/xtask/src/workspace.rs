@@ -21,7 +21,7 @@ pub const PRODUCT: &[&str] = &["--workspace", "--exclude", "xtask"];
 /// The checkout and its target directory, both absolute.
 pub struct Workspace {
     pub root: PathBuf,
-    target: PathBuf,
+    pub target: PathBuf,
 }
 
 impl Workspace {
