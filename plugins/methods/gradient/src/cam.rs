@@ -16,7 +16,7 @@ pub(crate) struct Cam<'a> {
     /// Decoder layer whose incoming state h is, or the image features.
     pub layer: Option<i64>,
     /// w of activations: (hidden).
-    pub weights: fn(&Activations) -> Array1<f32>,
+    pub weights: &'a dyn Fn(&Activations) -> Array1<f32>,
 }
 
 impl Cam<'_> {

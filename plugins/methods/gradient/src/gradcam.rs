@@ -61,7 +61,7 @@ impl AttributionMethod for GradCam {
             task,
             target: &self.target,
             layer: self.params.layer,
-            weights,
+            weights: &weights,
         };
         cam.explain(self.params.per_token)
     }

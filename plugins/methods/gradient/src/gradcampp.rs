@@ -24,18 +24,20 @@ params! {
         pub tokens: String = "";
         /// Also a map for each answer token: one more trace for each.
         pub per_token: bool = false;
+        /// Added to the denominator of each alpha, as published. It drowns gradients well below its root; 0 leaves it out, and what a small gradient weighs no longer depends on the number format.
+        pub epsilon: f64 = 1e-8, in 0..=1;
     }
 }
 
 /// Grad-CAM++: as [`GradCam`](crate::GradCam), but each token's gradient has a weight of its own, and only gradients
 /// that raise the answer count. With g_{i,d} = dL/dh_{i,d} at image token i and channel d,
 ///
-/// alpha_{i,d} = g_{i,d}^2 / (2 g_{i,d}^2 + (sum over j of h_{j,d}) g_{i,d}^3 + 1e-8),
+/// alpha_{i,d} = g_{i,d}^2 / (2 g_{i,d}^2 + (sum over j of h_{j,d}) g_{i,d}^3 + epsilon),
 /// w_d = sum over i of alpha_{i,d} relu(g_{i,d}), heat_i = relu(sum over d of w_d h_{i,d}).
 ///
-/// The alphas are those of a score exp(L), whose higher derivatives are powers of g. The 1e-8, there against 0 / 0, is
-/// not small beside the square of a gradient under 1e-4, so the map depends on the gradient's scale. On the layer see
-/// [`GradCam`](crate::GradCam).
+/// The alphas are those of a score exp(L), whose higher derivatives are powers of g. The published epsilon of 1e-8, there
+/// against 0 / 0, is not small beside the square of a gradient under 1e-4: such a gradient g weighs as its cube. With an epsilon of 0
+/// its alpha is 1 / 2, and the map keeps its shape however small the gradients are. On the layer see [`GradCam`](crate::GradCam).
 pub struct GradCamPlusPlus {
     context: Context,
     params: GradCamPlusPlusParams,
@@ -66,14 +68,14 @@ impl AttributionMethod for GradCamPlusPlus {
             task,
             target: &self.target,
             layer: self.params.layer,
-            weights,
+            weights: &|activations| weights(activations, self.params.epsilon as f32),
         };
         cam.explain(self.params.per_token)
     }
 }
 
 /// w_d of each channel.
-fn weights(activations: &Activations) -> Array1<f32> {
+fn weights(activations: &Activations, epsilon: f32) -> Array1<f32> {
     let sums = activations.values.sum_axis(Axis(0));
     let mut weights = Array1::zeros(sums.len());
     for gradients in activations.gradients.rows() {
@@ -81,8 +83,11 @@ fn weights(activations: &Activations) -> Array1<f32> {
             .and(&sums)
             .and(gradients)
             .for_each(|weight, &sum, &g| {
-                let alpha = g * g / (2.0 * g * g + sum * g * g * g + 1e-8);
-                *weight += alpha * relu(g);
+                // The formula divided by g^2, which would vanish in f32 where g does not.
+                let g = relu(g);
+                if g != 0.0 {
+                    *weight += g / (2.0 + sum * g + epsilon / g / g);
+                }
             });
     }
     weights

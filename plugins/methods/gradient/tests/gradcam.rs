@@ -99,6 +99,27 @@ fn the_1e_8_of_grad_cam_plus_plus_dampens_small_gradients() {
 }
 
 #[test]
+fn without_its_epsilon_grad_cam_plus_plus_reads_the_smallest_gradients() {
+    let heat = |scale: f32, epsilon: f64| {
+        let gradients = array![[1e-3, 0.0], [0.0, 5e-4], [0.0, 0.0]];
+        let model = two_channels(gradients * scale);
+        let params = json!({"epsilon": epsilon});
+        explain::<GradCamPlusPlus>(model, params, &task())
+            .unwrap()
+            .heat
+            .unwrap()
+    };
+    // Half of each gradient: 1 and 1 / 2 of the largest.
+    let expected = HeatMap::from_grid(array![[1.0, 0.5, 0.0]].view()).unwrap();
+    for scale in [1e-3, 1e-9, 1e-25] {
+        assert_near(&heat(scale, 0.0), &expected);
+    }
+    // With it their cubes.
+    let cubes = HeatMap::from_grid(array![[1.0, 0.125, 0.0]].view()).unwrap();
+    assert_near(&heat(1e-4, 1e-8), &cubes);
+}
+
+#[test]
 fn a_certain_answers_map_is_as_clear_as_a_doubtful_ones() {
     // The gradient of a log-probability is as small as what is left to be sure of.
     let doubtful = two_channels(array![[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]]);
