@@ -82,9 +82,11 @@ fn choose(logits: &Tensor, ids: &[i64], penalty: f64) -> Result<Choice> {
         .f_gather(0, &place, false)?
         .f_sub(&below.f_logsumexp(0, true)?)?;
     // Both at once: each transfer waits for the device. Ids are whole in f64.
-    let both = [&place, &log_prob].map(|number| number.f_to_kind(Kind::Double));
-    let [token, log_prob] = both;
-    let both = Tensor::f_cat(&[token?, log_prob?], 0)?.f_to_device(Device::Cpu)?;
+    let both = [
+        place.f_to_kind(Kind::Double)?,
+        log_prob.f_to_kind(Kind::Double)?,
+    ];
+    let both = Tensor::f_cat(&both, 0)?.f_to_device(Device::Cpu)?;
     Ok(Choice {
         token: both.f_double_value(&[0])? as i64,
         log_prob: both.f_double_value(&[1])? as f32,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use medfocus_plugin_api::{GrayImage, ScoreRequest, Scores};
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::interop;
-use medfocus_torch::tch::{Device, Kind, Tensor};
+use medfocus_torch::tch::{Device, Tensor};
 
 use crate::backend::{Backend, Watch};
 use crate::forward;
@@ -40,7 +40,7 @@ impl<F: Family> Backend<F> {
                 scored.push(self.score_batch(batch, &answered, &pass)?);
                 done += batch.len();
             }
-            // Only here is a device waited for: it computes one batch while the pixels of the next are made.
+            // No batch is waited for before this but by the transfer of the next one's pixels, so those are made meanwhile.
             let scored = Tensor::f_cat(&scored, 0)?.f_to_device(Device::Cpu)?;
             rows.push(scored.f_index_select(0, &Tensor::f_from_slice(places)?)?);
             tokens = self.prompter.describe(&answered.ids[answered.answer]);
@@ -62,8 +62,7 @@ impl<F: Family> Backend<F> {
         let features = self.features(images)?;
         let embedded = forward::embed(&self.network, &answered.ids, &features)?;
         let finished = forward::run(&self.network, &embedded, pass, None)?;
-        let scored = Scored::new(&self.network, &finished, answered)?;
-        Ok(scored.answer.f_to_kind(Kind::Float)?)
+        Ok(Scored::new(&self.network, &finished, answered)?.answer)
     }
 }
 
