@@ -1,8 +1,7 @@
 //! The plugin: requests of the host to calls of the [`Backend`].
 
-use std::io::Read;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use medfocus_plugin_api as api;
 use medfocus_plugin_api::{
@@ -10,10 +9,12 @@ use medfocus_plugin_api::{
     Trace, TraceRequest, VisionLanguageModel, WORKING_SIDE,
 };
 use medfocus_torch::device::{self, DeviceRequest, Precision};
+use medfocus_torch::shared::Shared;
 use medfocus_torch::tch::{Device, Kind};
 use medfocus_torch::weights::Weights;
 
 use crate::backend::Backend;
+use crate::digest::{Circumstances, digest};
 use crate::network::Family;
 use crate::{Error, Result};
 
@@ -39,15 +40,14 @@ medfocus_plugin_api::params! {
     }
 }
 
-/// Bytes of a checkpoint's file that are hashed at a time.
-const HASHED: usize = 16 << 20;
-
 /// A family's checkpoint behind the host's interface.
 pub struct Lvlm<F: Family> {
     /// libtorch's tensors may move between threads but not be shared by them. None if the checkpoint was only looked at.
     backend: Option<Mutex<Backend<F>>>,
     info: ModelInfo,
     context: Context,
+    /// What other models of this process need not read again.
+    _shared: Option<Arc<Shared>>,
 }
 
 impl<F: Family> Component for Lvlm<F> {
@@ -80,6 +80,7 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     let facts = F::facts(&config);
     let device = device::resolve(request)?;
     let kind = precision.kind(device);
+    let mut shared = None;
     let network = if settings.inspect {
         outline::<F>(&config, &Weights::outline(folder, device, kind)?)?
     } else {
@@ -89,6 +90,7 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
             let depth = facts.layers.len();
             weights = randomised::<F>(weights, depth, layers, settings.randomise_seed)?;
         }
+        shared = weights.share();
         F::network(&config, &weights)?
     };
     let parameters = parameters::<F>(&config)?;
@@ -105,7 +107,7 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     let grid = backend.grid(working)?;
     let mut info = ModelInfo::new(F::NAME, String::new());
     if !settings.inspect {
-        info.digest = digest(settings, device, kind)?;
+        info.digest = digest(folder, circumstances(settings, device, kind))?;
         info.abilities = Lvlm::<F>::ABILITIES.to_vec();
     }
     info.parameters = parameters;
@@ -123,6 +125,7 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
         info,
         backend: (!settings.inspect).then(|| Mutex::new(backend)),
         context,
+        _shared: shared,
     })
 }
 
@@ -222,48 +225,11 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Digest of all that decides an answer: the checkpoint's files, device family, number format, and
-/// the noise if there is any.
-fn digest(settings: &Settings, device: Device, kind: Kind) -> Result<String> {
-    let folder = Path::new(&settings.path);
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| Error::unreadable(folder, error))? {
-        let path = entry
-            .map_err(|error| Error::unreadable(folder, error))?
-            .path();
-        let read = path.extension().is_some_and(|end| {
-            ["json", "jinja", "safetensors"]
-                .iter()
-                .any(|known| end == *known)
-        });
-        if read && path.is_file() {
-            files.push(path);
-        }
+fn circumstances(settings: &Settings, device: Device, kind: Kind) -> Circumstances {
+    let noise = (settings.randomise > 0).then_some((settings.randomise, settings.randomise_seed));
+    Circumstances {
+        format: kind_name(kind),
+        device: if device.is_cuda() { "cuda" } else { "cpu" },
+        noise,
     }
-    files.sort();
-
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(kind_name(kind).as_bytes());
-    hasher.update(if device.is_cuda() { b"cuda" } else { b"cpu" });
-    for path in files {
-        hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-        hash(&mut hasher, &path).map_err(|error| Error::unreadable(&path, error))?;
-    }
-    if settings.randomise > 0 {
-        hasher.update(b"randomise");
-        hasher.update(&settings.randomise.to_le_bytes());
-        hasher.update(&settings.randomise_seed.to_le_bytes());
-    }
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Hashes a file on all cores. Not through a map, which would stand in memory beside the weights.
-fn hash(hasher: &mut blake3::Hasher, path: &Path) -> std::io::Result<()> {
-    let mut file = api::file::open(path)?;
-    let mut bytes = Vec::with_capacity(HASHED);
-    while file.by_ref().take(HASHED as u64).read_to_end(&mut bytes)? > 0 {
-        hasher.update_rayon(&bytes);
-        bytes.clear();
-    }
-    Ok(())
 }

@@ -17,6 +17,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
+use crate::identity::Identity;
 use crate::{Error, Result, folder};
 
 const SINGLE: &str = "model.safetensors";
@@ -47,6 +48,7 @@ pub struct Checkpoint {
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
+    identity: Identity,
     bytes: Mmap,
     metadata: Metadata,
     /// Where the tensors begin: after the length field and the header.
@@ -162,6 +164,14 @@ impl Checkpoint {
         &self.folder
     }
 
+    /// The files that hold its tensors.
+    pub fn identities(&self) -> Vec<Identity> {
+        self.shards
+            .iter()
+            .map(|shard| shard.identity.clone())
+            .collect()
+    }
+
     /// Whether the checkpoint holds this tensor.
     pub fn contains(&self, name: &str) -> bool {
         self.shard_of.contains_key(name)
@@ -204,6 +214,7 @@ impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
         let unreadable = |error| Error::unreadable(&path, error);
         let file = file::open(&path).map_err(unreadable)?;
+        let identity = file.metadata().map_err(unreadable)?.into();
         // SAFETY: the map is only read. A checkpoint that another process truncates while it is
         // in use would fault; checkpoints are immutable once downloaded.
         let bytes = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
@@ -217,6 +228,7 @@ impl Shard {
             })?;
         Ok(Self {
             path,
+            identity,
             bytes,
             metadata,
             data_start: size_of::<u64>() + header,

@@ -2,7 +2,9 @@
 //!
 //! - [`device`]: which device and number format a model runs in, decided at run time;
 //! - [`weights`]: parameters by name, from a checkpoint folder or from tensors in memory;
+//! - [`shared`]: one copy of them for all models of a process;
 //! - [`checkpoint`]: memory-mapped safetensors files behind it;
+//! - [`identity`]: whether a file is still the one that was read;
 //! - [`settings`]: the JSON files beside them;
 //! - [`pixels`]: images resized and normalised as those files say;
 //! - [`tokenizer`]: the tokenizer beside them;
@@ -19,11 +21,13 @@ pub mod device;
 mod error;
 mod folder;
 pub mod grad;
+pub mod identity;
 pub mod interop;
 pub mod nn;
 mod noise;
 pub mod pixels;
 pub mod settings;
+pub mod shared;
 pub mod tokenizer;
 pub mod weights;
 

@@ -7,11 +7,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::Checkpoint;
 use crate::noise::Noise;
+use crate::shared::Shared;
 use crate::{Error, Result};
 
 /// Parameters by name.
@@ -24,20 +26,27 @@ pub struct Weights {
 
 #[derive(Debug)]
 enum Source {
-    Folder(Checkpoint, Device, Kind),
+    Folder(Checkpoint, Device, Kind, Arc<Shared>),
     Memory(HashMap<String, Tensor>),
     Blueprint(RefCell<BTreeMap<String, Vec<i64>>>),
     Outline(Checkpoint, Device, Kind, RefCell<Vec<Error>>),
 }
 
 impl Weights {
-    /// Reads each tensor from a Hugging Face folder when it is asked for, onto `device` in `kind`.
+    /// Reads each tensor from a Hugging Face folder when it is asked for, onto `device` in `kind`; those that
+    /// [`share`](Self::share) keeps of the same files are not read again.
     pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self> {
-        Ok(Self::new(Source::Folder(
-            Checkpoint::open(folder)?,
-            device,
-            kind,
-        )))
+        let checkpoint = Checkpoint::open(folder)?;
+        let shared = Shared::of(checkpoint.identities(), device, kind);
+        Ok(Self::new(Source::Folder(checkpoint, device, kind, shared)))
+    }
+
+    /// Keeps, as long as this is held, what was read of a folder for other models of the process; nothing if it is no folder.
+    pub fn share(&self) -> Option<Arc<Shared>> {
+        match &self.source {
+            Source::Folder(.., shared) => Some(shared.clone()),
+            _ => None,
+        }
     }
 
     /// Hands out these very tensors, so that gradients of the model reach them.
@@ -111,10 +120,9 @@ impl Weights {
     /// The parameter `name` of exactly this shape.
     pub fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
         let tensor = match &self.source {
-            Source::Folder(checkpoint, device, kind) => checkpoint
-                .read(name)?
-                .f_to_kind(*kind)?
-                .f_to_device(*device)?,
+            Source::Folder(checkpoint, device, kind, shared) => {
+                shared.get(name, checkpoint, *device, *kind)?
+            }
             Source::Memory(tensors) => match tensors.get(name) {
                 Some(tensor) => tensor.shallow_clone(),
                 None => {
@@ -231,6 +239,8 @@ fn stand_in(shape: &[i64], device: Device, kind: Kind) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use safetensors::tensor::TensorView;
+    use std::time::{Duration, SystemTime};
 
     fn memory(names: &[&str]) -> Weights {
         Weights::from_tensors(
@@ -256,6 +266,50 @@ mod tests {
             misshaped.contains("tensor a") && misshaped.contains("[2, 3]"),
             "{misshaped}"
         );
+    }
+
+    #[test]
+    fn models_of_one_folder_share_its_parameters() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let write = |value: f32, since: u64| {
+            let bytes: Vec<u8> = [value; 4].iter().flat_map(|v| v.to_le_bytes()).collect();
+            let view = TensorView::new(safetensors::Dtype::F32, vec![4], &bytes).unwrap();
+            std::fs::write(&path, safetensors::serialize([("a", view)], None).unwrap()).unwrap();
+            // Its entry changes now, whatever its content claims.
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(since))
+                .unwrap();
+        };
+        let open = || Weights::open(folder.path(), Device::Cpu, Kind::Float).unwrap();
+        let get = |weights: &Weights| weights.get("a", &[4]).unwrap();
+        write(1.0, 60);
+        let young = [open(), open()].map(|weights| get(&weights).data_ptr());
+        assert_ne!(
+            young[0], young[1],
+            "files that may still change are not shared"
+        );
+        std::thread::sleep(Duration::from_secs(4));
+
+        let first = open();
+        let (kept, tensor) = (first.share().unwrap(), get(&first));
+        drop(first);
+        let again = get(&open());
+        assert_eq!(again.data_ptr(), tensor.data_ptr());
+        let other = Weights::open(folder.path(), Device::Cpu, Kind::Double).unwrap();
+        assert_ne!(
+            get(&other).data_ptr(),
+            tensor.data_ptr(),
+            "another number format"
+        );
+        write(2.0, 120);
+        assert_eq!(
+            get(&open()).double_value(&[0]),
+            2.0,
+            "another file in its place"
+        );
+        assert_eq!(tensor.double_value(&[0]), 1.0);
+        drop((kept, again));
     }
 
     #[test]
