@@ -90,8 +90,8 @@ pub use protocol::{
     method::{Attribution, AttributionMethod, ScoredBox, Task},
     mode::Mode,
     model::{
-        AttentionKind, Batch, Coordinates, GenerateRequest, Generation, Memory, ModelInfo,
-        ScoreRequest, Scores, VisionLanguageModel,
+        AttentionKind, Batch, Coordinates, GenerateEachRequest, GenerateRequest, Generation,
+        Memory, ModelInfo, ScoreRequest, Scores, VisionLanguageModel,
     },
     segmenter::{Segment, SegmentRequest, Segmenter},
     tokens::{AnswerSpan, Token},

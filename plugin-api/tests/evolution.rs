@@ -1,9 +1,9 @@
 //! Messages between an older and a newer version of this crate, and answers that are no answers.
 
 use medfocus_plugin_api::{
-    AttentionKind, Caller, Client, Coordinates, ErrorKind, GenerateRequest, Generation, Message,
-    ModelInfo, Objective, Quantity, Result, ScoreRequest, Scores, Tensor, Trace, TraceRequest,
-    VisionLanguageModel, Want,
+    AttentionKind, Caller, Client, Coordinates, ErrorKind, GenerateEachRequest, GenerateRequest,
+    Generation, Message, ModelInfo, Objective, Quantity, Result, ScoreRequest, Scores, Tensor,
+    Trace, TraceRequest, VisionLanguageModel, Want,
     protocol::model,
     testkit::{LocalHost, ToyModel, toy_task},
 };
@@ -132,6 +132,53 @@ fn what_a_model_computes_must_be_numbers() {
     // The logarithm of probability 0, which a tensor holds and JSON does not.
     let [generate, score, trace] = asked(f32::NEG_INFINITY);
     assert!(!generate.is_empty() && score.is_empty() && !trace.is_empty());
+}
+
+/// A model of an earlier version, which knows one image at a time.
+struct Earlier(ToyModel);
+
+impl Caller for Earlier {
+    fn call(&self, op: &str, message: Message) -> Result<Message> {
+        let known = [model::INFO, model::GENERATE, model::SCORE, model::TRACE];
+        let op = known.into_iter().find(|known| *known == op);
+        model::serve(&self.0, op.unwrap_or("unknown"), message)
+    }
+}
+
+#[test]
+fn an_earlier_model_is_asked_about_one_image_after_the_other() {
+    let toy = ToyModel::looking_at((8, 8), (2, 5), 6.0, -2.0);
+    let images = [0, 200, 50].map(|grey| {
+        let pixels = Array2::from_elem((224, 224), grey);
+        toy_task(pixels).unwrap().image
+    });
+    let request = GenerateEachRequest::new(images.to_vec(), "?", 1);
+    let answers = Client::new(Earlier(toy.clone()))
+        .generate_each(&request)
+        .unwrap();
+    let alone = images.map(|image| toy.generate(&GenerateRequest::new(image, "?", 1)).unwrap());
+    assert_eq!(answers, alone);
+    assert_eq!(toy.generate_each(&request).unwrap(), alone);
+}
+
+/// A model that answers about fewer images than it is asked.
+struct Short;
+
+impl Caller for Short {
+    fn call(&self, _: &str, _: Message) -> Result<Message> {
+        Message::pack(&[Generation::new("Yes", vec![], vec![], true)])
+    }
+}
+
+#[test]
+fn every_image_has_an_answer() {
+    let image = toy_task(Array2::zeros((224, 224))).unwrap().image;
+    let request = GenerateEachRequest::new(vec![image.clone(), image], "?", 1);
+    let error = Client::new(Short).generate_each(&request).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the model answered 1 times about 2 images"
+    );
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    slice,
     time::Instant,
 };
 
 use medfocus_plugin_api::{
-    Ability, BBox, Client, DatasetReader, Error, ErrorKind, GenerateRequest, GrayImage, Kind,
+    Ability, BBox, Client, DatasetReader, Error, ErrorKind, GenerateEachRequest, GrayImage, Kind,
     Letterbox, Mode, Native, Result, SampleKey, ScoreRequest, VisionLanguageModel, WORKING_SIDE,
 };
 use ndarray::Ix2;
@@ -18,6 +19,7 @@ use super::{
     plan::{Cell, Plan},
     results,
     stage::{Desk, Finished, Stage, StageResult},
+    trial::FilterCost,
     workers::Crew,
 };
 use crate::{
@@ -84,8 +86,8 @@ pub(super) fn filter(
     stage.run(crew, &journal, held, retry_failed, &work)
 }
 
-/// Seconds that the filter takes for a sample of a cell, edits included, and how often it asks the model: tried on the
-/// first of a few samples that is answered rightly. Nothing if none is.
+/// What the filter takes for a sample of a cell, tried on the first of a few samples that is answered rightly. Nothing if
+/// none is.
 ///
 /// # Errors
 ///
@@ -96,7 +98,7 @@ pub(super) fn tried(
     cell: &Cell,
     model: &Ready,
     tries: u64,
-) -> Result<Option<(f64, u64)>> {
+) -> Result<Option<FilterCost>> {
     let Some(filter) = &plan.experiment.filter else {
         return Ok(None);
     };
@@ -119,7 +121,10 @@ pub(super) fn tried(
         if right {
             let calls = calls.iter().filter(|(name, _)| name.starts_with("model."));
             let calls = calls.map(|(_, count)| count.calls).sum();
-            return Ok(Some((begin.elapsed().as_secs_f64(), calls)));
+            return Ok(Some(FilterCost {
+                seconds: begin.elapsed().as_secs_f64(),
+                calls,
+            }));
         }
     }
     Ok(None)
@@ -209,7 +214,9 @@ impl<'a> Jury<'a> {
             direct: with_suffix(&sample.question, Mode::Direct),
             seed: case_seed(self.plan.seed, &cell.dataset, index),
         };
-        let mut original = self.reply(&matter, &matter.square)?;
+        let original = slice::from_ref(&matter.square);
+        let original = self.replies(&matter, original)?.pop();
+        let mut original = original.ok_or_else(|| Error::internal("the original has no answer"))?;
         let mut group = group(self.plan.experiment.verdict, &original.answer, []);
         let mut tried = Vec::new();
         if group != Group::Incorrect {
@@ -275,27 +282,23 @@ impl<'a> Jury<'a> {
         let roles = Role::ALL
             .into_iter()
             .filter(|role| sham || *role != Role::Sham);
-        let mut shown: Vec<GrayImage> = Vec::new();
-        let mut images: BTreeMap<Role, Counterfactual> = BTreeMap::new();
-        for role in roles {
+        let edits = roles.map(|role| {
             let (edited, edit) = self.edits.get(editor, &original, role, seed)?;
-            // An editor may make the same image twice, of which the model would say the same.
-            let same = shown
-                .iter()
-                .position(|other| other.bytes() == edited.bytes());
-            let reply = match same.and_then(|at| images.values().nth(at)) {
-                Some(other) => other.reply.clone(),
-                None => self.reply(matter, &edited)?,
-            };
-            images.insert(role, Counterfactual { edit, reply });
-            shown.push(edited);
-        }
+            Ok(((role, edit), edited))
+        });
+        let edits: Vec<_> = edits.collect::<Result<_>>()?;
+        let (edits, shown): (Vec<_>, Vec<GrayImage>) = edits.into_iter().unzip();
+        let mut replies = self.replies(matter, &shown)?;
         if number == 0 {
             let yes = self.yes(matter, &shown)?;
-            for (image, yes) in images.values_mut().zip(yes) {
-                image.reply.yes = Some(yes);
+            for (reply, yes) in replies.iter_mut().zip(yes) {
+                reply.yes = Some(yes);
             }
         }
+        let images = edits.into_iter().zip(replies);
+        let images: BTreeMap<Role, Counterfactual> = images
+            .map(|((role, edit), reply)| (role, Counterfactual { edit, reply }))
+            .collect();
         Ok(Draw {
             seed,
             group: Rule::new(self.filter, self.plan.experiment.verdict).group(answer, &images),
@@ -303,19 +306,20 @@ impl<'a> Jury<'a> {
         })
     }
 
-    /// What the model answers about an image of the editing side.
-    fn reply(&self, matter: &Matter<'_>, image: &GrayImage) -> Result<Reply> {
-        let said = self.model.client().generate(&GenerateRequest::new(
-            working(image)?,
-            matter.question.clone(),
-            self.plan.max_new_tokens,
-        ))?;
-        Ok(Reply {
-            verdict: self.plan.experiment.verdict.read(&said.text),
-            answer: said.text,
-            cut: !said.complete,
-            yes: None,
-        })
+    /// What the model answers about each of some images of the editing side.
+    fn replies(&self, matter: &Matter<'_>, images: &[GrayImage]) -> Result<Vec<Reply>> {
+        let images = images.iter().map(working).collect::<Result<_>>()?;
+        let (question, limit) = (matter.question.clone(), self.plan.max_new_tokens);
+        let request = GenerateEachRequest::new(images, question, limit);
+        let said = self.model.client().generate_each(&request)?.into_iter();
+        Ok(said
+            .map(|said| Reply {
+                verdict: self.plan.experiment.verdict.read(&said.text),
+                answer: said.text,
+                cut: !said.complete,
+                yes: None,
+            })
+            .collect())
     }
 
     /// The probability of `Yes` against `No` for each image; none if that is not wanted, or the model cannot score.

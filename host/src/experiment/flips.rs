@@ -3,8 +3,8 @@
 
 use medfocus_attribution::{Draws, content};
 use medfocus_plugin_api::{
-    BBox, EditRequest, GenerateRequest, Kind, Native, Result, Task, VisionLanguageModel, Working,
-    protocol::editor::Side,
+    BBox, EditRequest, GenerateEachRequest, GrayImage, Kind, Native, Result, Task,
+    VisionLanguageModel, Working, protocol::editor::Side,
 };
 
 use super::{config::Prompts, plan::Plan};
@@ -70,14 +70,20 @@ impl<'a> Flipper<'a> {
         if boxes.is_empty() {
             return Ok(Turn::default());
         }
+        let roles = [Role::Edited, Role::EditedKept];
+        let images = roles.map(|role| self.edited(task, &boxes, role));
+        let images = images.into_iter().collect::<Result<_>>()?;
+        let request = GenerateEachRequest::new(images, task.question.clone(), self.max_new_tokens);
+        let said = self.model.client().generate_each(&request)?;
+        let verdict = |at: usize| said.get(at).map(|said| self.parser.read(&said.text));
         Ok(Turn {
-            flip: self.answers(task, &boxes, Role::Edited)? == Verdict::No,
-            keep: self.answers(task, &boxes, Role::EditedKept)? == Verdict::Yes,
+            flip: verdict(0) == Some(Verdict::No),
+            keep: verdict(1) == Some(Verdict::Yes),
         })
     }
 
-    /// What the model says of the image edited for a role.
-    fn answers(&self, task: &Task, boxes: &[BBox<Native>], role: Role) -> Result<Verdict> {
+    /// The image edited for a role.
+    fn edited(&self, task: &Task, boxes: &[BBox<Native>], role: Role) -> Result<GrayImage> {
         let finding = task.finding.as_deref().unwrap_or_default();
         let mut request = EditRequest::new(
             task.image.clone(),
@@ -87,18 +93,11 @@ impl<'a> Flipper<'a> {
         request.side = role.side();
         request.seed = task.seed;
         request.sample = task.sample.clone();
-        let image = if role.side() == Side::Background && covers(task, boxes)? {
+        if role.side() == Side::Background && covers(task, boxes)? {
             // Nothing is left to edit.
-            request.image
-        } else {
-            edits::ask(&self.editor, &request)?
-        };
-        let said = self.model.client().generate(&GenerateRequest::new(
-            image,
-            task.question.clone(),
-            self.max_new_tokens,
-        ))?;
-        Ok(self.parser.read(&said.text))
+            return Ok(request.image);
+        }
+        edits::ask(&self.editor, &request)
     }
 }
 

@@ -141,11 +141,13 @@ impl<F: Family> Backend<F> {
         Ok(memory::estimate(shapes, self.network.kind()?))
     }
 
-    /// Image features `[images, tokens, hidden]` of images of one size. Those of a single image are kept for the next call.
+    /// Image features `[images, tokens, hidden]` of images of one size, kept for the next call about the same ones.
     pub(crate) fn features(&self, images: &[&GrayImage]) -> Result<Tensor> {
         match images {
             [image] => self.features_through(image, || self.pixels(images)),
-            _ => self.tower(&self.pixels(images)?),
+            _ => self
+                .remembered
+                .of_batch(images, || self.tower(&self.pixels(images)?)),
         }
     }
 

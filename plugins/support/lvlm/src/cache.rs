@@ -13,7 +13,7 @@ pub struct Cache {
     slots: Vec<Option<Slot>>,
 }
 
-/// One layer's keys and values, `[1, kv heads, room, head_dim]`, filled from the front.
+/// One layer's keys and values, `[batch, kv heads, room, head_dim]`, filled from the front.
 #[derive(Debug)]
 struct Slot {
     keys: Tensor,
@@ -58,6 +58,15 @@ impl Cache {
         );
         *slot = Some(filled);
         Ok(seen)
+    }
+
+    /// Goes on with these sequences of the batch alone.
+    pub fn keep(&mut self, rows: &Tensor) -> Result<()> {
+        for slot in self.slots.iter_mut().flatten() {
+            slot.keys = slot.keys.f_index_select(0, rows)?;
+            slot.values = slot.values.f_index_select(0, rows)?;
+        }
+        Ok(())
     }
 }
 

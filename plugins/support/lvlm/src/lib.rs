@@ -10,6 +10,7 @@ mod bytes;
 pub mod cache;
 mod chat;
 pub mod decoder;
+mod different;
 mod digest;
 pub mod forward;
 mod generate;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use medfocus_plugin_api as api;
 use medfocus_plugin_api::{
-    Ability, Component, Context, GenerateRequest, Generation, ModelInfo, ScoreRequest, Scores,
-    Trace, TraceRequest, VisionLanguageModel, WORKING_SIDE,
+    Ability, Component, Context, GenerateEachRequest, GenerateRequest, Generation, ModelInfo,
+    ScoreRequest, Scores, Trace, TraceRequest, VisionLanguageModel, WORKING_SIDE,
 };
 use medfocus_torch::device::{self, DeviceRequest, Precision};
 use medfocus_torch::shared::Shared;
@@ -200,6 +200,12 @@ impl<F: Family> VisionLanguageModel for Lvlm<F> {
         Ok(self
             .backend()?
             .generate(request, &self.watch("generating"))?)
+    }
+
+    fn generate_each(&self, request: &GenerateEachRequest) -> api::Result<Vec<Generation>> {
+        Ok(self
+            .backend()?
+            .generate_each(request, &self.watch("generating"))?)
     }
 
     fn score(&self, request: &ScoreRequest) -> api::Result<Scores> {

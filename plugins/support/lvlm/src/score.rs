@@ -1,13 +1,12 @@
 //! Teacher-forced log-probabilities of one answer on many images.
 
-use std::collections::HashMap;
-
 use medfocus_plugin_api::{GrayImage, ScoreRequest, Scores};
 use medfocus_torch::grad::GradMode;
 use medfocus_torch::interop;
 use medfocus_torch::tch::{Device, Tensor};
 
 use crate::backend::{Backend, Watch};
+use crate::different::Different;
 use crate::forward;
 use crate::network::{Family, Pass};
 use crate::objective::Scored;
@@ -20,11 +19,7 @@ impl<F: Family> Backend<F> {
     pub fn score(&self, request: &ScoreRequest, watch: &Watch<'_>) -> Result<Scores> {
         let _off = GradMode::off();
         let (mut rows, mut tokens, mut done) = (Vec::new(), Vec::new(), 0);
-        // Images of one size make sequences of one length.
-        let sizes = request
-            .images
-            .chunk_by(|a, b| a.view().dim() == b.view().dim());
-        let sizes: Vec<Different<'_>> = sizes.map(Different::of).collect();
+        let sizes = Different::by_size(&request.images);
         let total = sizes.iter().map(|size| size.images.len()).sum();
         for Different { images, places } in &sizes {
             let ScoreRequest {
@@ -63,45 +58,5 @@ impl<F: Family> Backend<F> {
         let embedded = forward::embed(&self.network, &answered.ids, &features)?;
         let finished = forward::run(&self.network, &embedded, pass, None)?;
         Ok(Scored::new(&self.network, &finished, answered)?.answer)
-    }
-}
-
-/// Each different image of one size once; where half of an image is black, many of its masked copies are the same.
-struct Different<'a> {
-    images: Vec<&'a GrayImage>,
-    /// Which of them each image is.
-    places: Vec<i64>,
-}
-
-impl<'a> Different<'a> {
-    fn of(all: &'a [GrayImage]) -> Self {
-        let (mut images, mut known) = (Vec::new(), HashMap::new());
-        let places = all.iter().map(|image| {
-            *known.entry(image.bytes()).or_insert_with(|| {
-                images.push(image);
-                images.len() as i64 - 1
-            })
-        });
-        Self {
-            places: places.collect(),
-            images,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::Array2;
-
-    #[test]
-    fn equal_images_are_run_once() {
-        let levels = [3, 7, 3, 3, 9, 7];
-        let all =
-            levels.map(|level| GrayImage::from_array(Array2::from_elem((2, 2), level)).unwrap());
-        let Different { images, places } = Different::of(&all);
-        assert_eq!(places, [0, 1, 0, 0, 2, 1]);
-        let found: Vec<u8> = images.iter().map(|image| image.bytes()[0]).collect();
-        assert_eq!(found, [3, 7, 9]);
     }
 }

@@ -2,8 +2,11 @@
 
 use medfocus_lvlm::network::Family;
 use medfocus_lvlm::{Backend, Error};
-use medfocus_plugin_api::{AnswerSpan, GenerateRequest, ScoreRequest};
+use medfocus_plugin_api::{
+    AnswerSpan, GenerateEachRequest, GenerateRequest, GrayImage, ScoreRequest, WORKING_SIDE,
+};
 use medfocus_torch::tch::Tensor;
+use ndarray::Array2;
 
 use crate::fixture::{Fixture, Fixtures, TOLERANCE, check_within, go_on, ids, matrix, torch};
 use crate::network::logits;
@@ -38,6 +41,54 @@ pub fn generations_match_token_for_token<F: Family>(fixtures: &Fixtures<F>) {
             );
         }
     }
+}
+
+/// Several images are answered as each is alone, whenever the others end.
+pub fn answers_side_by_side_are_those_alone<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
+    let mut images: Vec<_> = [0, 1, 2, 0].map(|at| fixture.image(at)).into();
+    images.extend([[255, 0], [0, 255], [255, 255], [0, 0], [90, 140]].map(stripes));
+    let mut backend = fixture.backend(4);
+    let alone = |backend: &Backend<F>| {
+        let answers = images.iter().map(|image| {
+            let request = GenerateRequest::new(image.clone(), fixture.question(), 12);
+            backend.generate(&request, &go_on).unwrap()
+        });
+        answers.collect::<Vec<_>>()
+    };
+    backend.set_end_tokens(Vec::new());
+    let said = alone(&backend);
+    // What one of them says at some step ends it there, and others elsewhere or never.
+    let mut ends = vec![Vec::new()];
+    let tokens = said.iter().flat_map(|answer| &answer.tokens[1..6]);
+    ends.extend(tokens.map(|token| vec![i64::from(token.id)]));
+    let mut uneven = false;
+    for eos in ends {
+        backend.set_end_tokens(eos.clone());
+        let request = GenerateEachRequest::new(images.clone(), fixture.question(), 12);
+        let each = backend.generate_each(&request, &go_on).unwrap();
+        assert_eq!(each.len(), images.len());
+        uneven |= each[1..]
+            .iter()
+            .any(|one| one.tokens.len() != each[0].tokens.len());
+        for (one, other) in each.iter().zip(alone(&backend)) {
+            assert_eq!(one.tokens, other.tokens, "{} eos {eos:?}", fixture.name);
+            assert_eq!((&one.text, one.complete), (&other.text, other.complete));
+            fixture.check(
+                "log-probabilities side by side",
+                &Tensor::from_slice(&one.log_probs),
+                &Tensor::from_slice(&other.log_probs),
+            );
+        }
+    }
+    assert!(uneven, "all of them always end together");
+}
+
+/// An image of broad stripes of two greys.
+fn stripes(levels: [u8; 2]) -> GrayImage {
+    let side = WORKING_SIDE as usize;
+    let pixels = Array2::from_shape_fn((side, side), |(y, _)| levels[y * 4 / side % 2]);
+    GrayImage::from_array(pixels).unwrap()
 }
 
 /// The cached steps of a generation give what one pass over the whole sequence gives.

@@ -38,6 +38,7 @@ macro_rules! parity {
             ids_and_spans_are_those_of_the_reference);
         $crate::parity!(@tests $fixtures, answers:
             generations_match_token_for_token,
+            answers_side_by_side_are_those_alone,
             cached_equals_recomputed,
             generation_stops_when_told_and_at_nothing,
             scores_match_whatever_the_batch,
