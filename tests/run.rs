@@ -571,6 +571,64 @@ fn a_plan_says_what_will_be_done_and_what_it_costs() {
 }
 
 #[test]
+fn what_was_measured_once_is_planned_with_anywhere() {
+    let lab = Lab::new(5, "toy", METHODS, "", TUNED);
+    let file = lab.folder.path().join("calibration.json");
+    let mut command = medfocus();
+    command.args(["bench", "toy=nowhere", "--config"]);
+    command.arg(lab.folder.path().join("lab.toml"));
+    let measured = run(command.arg("--out").arg(&file));
+    assert_eq!(measured.code, 0, "{measured:?}");
+    assert!(measured.out.contains("toy=nowhere on "), "{measured:?}");
+    assert!(!lab.out().exists(), "it writes its file alone");
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut calibration: Value = serde_json::from_str(&text).unwrap();
+    assert!(calibration["machine"]["cores"].as_u64() > Some(0));
+    assert!(calibration["peak"].as_u64() > Some(1 << 20));
+    let cell = &mut calibration["cells"][0];
+    cell["answer"] = 0.5.into();
+    let methods = cell["methods"].as_array_mut().unwrap();
+    let names: Vec<_> = methods
+        .iter()
+        .map(|m| m["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, [METHODS, &["tuned"]].concat());
+    for (method, seconds) in methods.iter_mut().zip([60.0, 6.0, 0.0, 0.0, 30.0]) {
+        assert!(method["seconds"].as_f64() > Some(0.0), "{method}");
+        method["seconds"] = seconds.into();
+    }
+    methods[0]["peak"] = (3_u64 << 30).into();
+    std::fs::write(&file, calibration.to_string()).unwrap();
+
+    // Five samples of 0.5 + 60 + 6 + 30 seconds, six of tuning of 0.5 + 2 x 30.
+    let plan = |more: &[&str]| {
+        let mut command = lab.command("plan");
+        command.arg("--calibration").arg(&file);
+        run(command.args(more))
+    };
+    let planned = plan(&[]);
+    assert_eq!(planned.code, 0, "{planned:?}");
+    for words in [
+        "8.0 min on one worker, 3072 MiB at most",
+        "6.0 min of tuning",
+        "About 14.1 min with 1 workers",
+    ] {
+        assert!(planned.out.contains(words), "no `{words}` in {planned:?}");
+    }
+    // What does other work was not measured.
+    let methods = "experiment.methods=[{component=\"occlusion\", params={cells=3}}]";
+    let other = plan(&["--set", methods]);
+    assert!(other.out.contains("not measured"), "{other:?}");
+    assert!(other.out.contains("About 0.0 min"), "{other:?}");
+
+    let twice = file.to_str().unwrap();
+    plan(&["--calibration", twice]).one_sentence(&["toy=nowhere", "in two places"]);
+    std::fs::write(&file, "{}").unwrap();
+    plan(&[]).one_sentence(&["calibration.json is no calibration", "medfocus bench"]);
+}
+
+#[test]
 fn a_broken_journal_is_named() {
     let lab = Lab::new(3, "toy", METHODS, "", "");
     assert_eq!(lab.run().code, 0);

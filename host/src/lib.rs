@@ -5,11 +5,12 @@
 //! reads the image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`evidence`]
 //! reads what a method says of concepts, [`overlay`] draws them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
-//! [`causal`] is the filter that proves which samples' annotated region causes the answer.
+//! [`machine`] says what it computes on, [`calibration`] how fast that is, and [`causal`] is the filter that proves which samples' annotated region causes the answer.
 //! [`dataset`] walks a dataset, [`pool`] builds and checks the references of MedFocus. [`cli`] is the command line over all this.
 
 pub mod attribute;
 pub mod boxes;
+pub mod calibration;
 pub mod causal;
 pub mod cli;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod dataset;
 pub mod evidence;
 pub mod experiment;
 pub mod libtorch;
+pub mod machine;
 pub mod metrics;
 pub mod output;
 pub mod overlay;

@@ -3,9 +3,13 @@
 use std::process::ExitCode;
 
 use medfocus_plugin_api::{Kind, Result};
-use nvml_wrapper::{Nvml, error::NvmlError};
+use nvml_wrapper::error::NvmlError;
 
-use crate::{libtorch, workbench::Workbench};
+use crate::{
+    libtorch,
+    machine::{Gpus, gpus},
+    workbench::Workbench,
+};
 
 /// Looks at everything a run would need and says what is wrong.
 pub fn run(bench: &Workbench) -> Result<ExitCode> {
@@ -71,32 +75,6 @@ pub fn run(bench: &Workbench) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!sound)))
 }
 
-/// The graphics cards of this machine.
-struct Gpus {
-    /// Version of the driver.
-    driver: String,
-    /// The newest CUDA that it serves, as 13.0.
-    cuda: String,
-    /// Name, and bytes of memory, free and in all, of each.
-    devices: Vec<(String, u64, u64)>,
-}
-
-/// Asks NVIDIA's driver; an error where there is none.
-fn gpus() -> Result<Gpus, NvmlError> {
-    let nvml = Nvml::init()?;
-    let cuda = nvml.sys_cuda_driver_version()?;
-    let devices = (0..nvml.device_count()?).map(|number| {
-        let device = nvml.device_by_index(number)?;
-        let memory = device.memory_info()?;
-        Ok((device.name()?, memory.free, memory.total))
-    });
-    Ok(Gpus {
-        driver: nvml.sys_driver_version()?,
-        cuda: format!("{}.{}", cuda / 1000, cuda % 1000 / 10),
-        devices: devices.collect::<Result<_, NvmlError>>()?,
-    })
-}
-
 /// What there is to compute on, and what `device = "auto"` will use; `half` says whether libtorch has its CUDA half.
 fn graphics(gpus: Result<Gpus, NvmlError>, half: bool) -> Vec<(bool, String)> {
     let Gpus {
@@ -114,18 +92,13 @@ fn graphics(gpus: Result<Gpus, NvmlError>, half: bool) -> Vec<(bool, String)> {
     };
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     let mut lines = vec![(true, format!("NVIDIA driver {driver}, up to CUDA {cuda}"))];
-    lines.extend(
-        devices
-            .iter()
-            .enumerate()
-            .map(|(number, (name, free, all))| {
-                let (free, all) = (gib(*free), gib(*all));
-                (
-                    true,
-                    format!("cuda:{number} {name}, {free:.1} of {all:.1} GiB free"),
-                )
-            }),
-    );
+    lines.extend(devices.iter().enumerate().map(|(number, card)| {
+        let (name, free, all) = (&card.name, gib(card.free), gib(card.total));
+        (
+            true,
+            format!("cuda:{number} {name}, {free:.1} of {all:.1} GiB free"),
+        )
+    }));
     lines.push(if half {
         (true, "libtorch has its CUDA half: `auto` uses cuda:0 in bf16".to_owned())
     } else {
@@ -138,12 +111,17 @@ fn graphics(gpus: Result<Gpus, NvmlError>, half: bool) -> Vec<(bool, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Card;
 
     fn one() -> Gpus {
         Gpus {
             driver: "580.95".to_owned(),
             cuda: "13.0".to_owned(),
-            devices: vec![("NVIDIA H100".to_owned(), 70 << 30, 80 << 30)],
+            devices: vec![Card {
+                name: "NVIDIA H100".to_owned(),
+                free: 70 << 30,
+                total: 80 << 30,
+            }],
         }
     }
 

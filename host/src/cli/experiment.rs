@@ -8,12 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::terminal;
 use crate::{
+    calibration::Calibration,
     experiment::{
-        estimate::{Estimate, estimate},
+        estimate::Estimate,
         plan::Plan,
         results::{self, Results},
         run,
         stage::Finished,
+        trial::{self, FilterCost, MethodCost, ModelTrial},
     },
     output::OutDir,
     report,
@@ -27,6 +29,13 @@ pub struct PlanCommand {
     /// Load no model: leave out what the run will cost
     #[arg(long)]
     no_estimate: bool,
+    /// Load no model: say what the run will cost where `medfocus bench` wrote this file; one for each model
+    #[arg(
+        long = "calibration",
+        value_name = "FILE",
+        conflicts_with = "no_estimate"
+    )]
+    calibrations: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -48,18 +57,18 @@ impl PlanCommand {
     pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
         let plan = Plan::new(bench)?;
         let out = OutDir::create(plan.folder())?;
-        if let Some(earlier) = results::read_plan(out.path())? {
-            plan.check_continues(&earlier)?;
-        }
-        // Beside results stands the plan they were made by.
-        if !out.path().join(results::JOURNAL).exists() {
-            out.json(results::PLAN, &plan)?;
+        match results::plan_of_results(out.path())? {
+            // Beside results stands the plan they were made by.
+            Some(earlier) => plan.check_continues(&earlier)?,
+            None => {
+                out.json(results::PLAN, &plan)?;
+            }
         }
         out.write("tasks.jsonl", |file| write_tasks(file, &plan))?;
         println!("{}", describe(&plan));
         if !self.no_estimate {
             terminal::attend(&bench.session);
-            println!("{}", cost(&plan, &estimate(bench, &plan)?));
+            println!("{}", cost(bench, &plan, &self.calibrations)?);
         }
         println!("Written to {}.", out.path().display());
         Ok(ExitCode::SUCCESS)
@@ -189,11 +198,36 @@ fn differences(ours: &Provenance, theirs: &Provenance) -> Value {
     Value::Object(differences)
 }
 
-fn cost(plan: &Plan, estimates: &[Estimate]) -> String {
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+/// What a run will cost, by calibrations or else by trying a few samples.
+fn cost(bench: &Workbench, plan: &Plan, calibrations: &[PathBuf]) -> Result<String> {
+    let (trials, places): (Vec<_>, Vec<_>) = if calibrations.is_empty() {
+        let named = |name: &str| {
+            plan.cells
+                .iter()
+                .any(|cell| cell.model == name && cell.samples > 0)
+        };
+        let models = plan.models.iter().filter(|model| named(&model.name));
+        let trials = models.map(|model| trial::try_model(bench, plan, &model.name));
+        let trials: Vec<ModelTrial> = trials
+            .map(|tried| tried.map(|(_, trial)| trial))
+            .collect::<Result<_>>()?;
+        (trials, vec!["here".to_owned()])
+    } else {
+        let calibrations: Vec<Calibration> = calibrations
+            .iter()
+            .map(|file| Calibration::read(file))
+            .collect::<Result<_>>()?;
+        let tried = |calibration: Calibration| (calibration.trial.clone(), calibration.place());
+        calibrations.into_iter().map(tried).unzip()
+    };
+    let estimates = Estimate::of(plan, &trials)?;
+    Ok(costs(plan, &estimates, &places))
+}
+
+fn costs(plan: &Plan, estimates: &[Estimate<'_>], places: &[String]) -> String {
     let mut lines = Vec::new();
     for estimate in estimates {
-        let model = &estimate.model;
+        let (cell, model) = (estimate.cell, &estimate.model.info);
         let memory = model.memory.as_ref().map(|memory| {
             format!(
                 ", {:.0} MiB more an image scored, {:.0} MiB an image differentiated",
@@ -202,41 +236,73 @@ fn cost(plan: &Plan, estimates: &[Estimate]) -> String {
             )
         });
         lines.push(format!(
-            "  {}  {}: {:.1} min on one worker, {:.1} MiB of records ({} parameters on {} in {}{})",
-            estimate.cell.dataset,
-            estimate.cell.mode.name(),
-            estimate.seconds / 60.0,
-            mib(estimate.bytes),
+            "  {}  {}  {}: {:.1} min on one worker{}, {:.1} MiB of records ({} parameters on {} in {}{})",
+            cell.dataset,
+            cell.model,
+            cell.mode.name(),
+            estimate.seconds() / 60.0,
+            held(estimate.peak()),
+            mib(estimate.bytes()),
             model.parameters,
             model.device,
             model.dtype,
             memory.unwrap_or_default()
         ));
-        if let Some((seconds, calls)) = estimate.filter {
-            lines.push(format!(
-                "    {:<24} {seconds:.3} s, {calls} calls a sample",
-                "the causal filter"
-            ));
-        }
-        for method in &estimate.methods {
-            let calls: u64 = method.calls.values().map(|count| count.calls).sum();
-            let images = method
-                .calls
-                .get("model.score")
-                .map_or(0, |count| count.tensors);
-            lines.push(format!(
-                "    {:<24} {:.3} s, {calls} calls, {images} images scored a sample",
-                method.method, method.seconds
-            ));
-        }
+        lines.push(format!(
+            "    {:<24} {:.3} s a sample",
+            "the answer", estimate.trial.answer
+        ));
+        lines.extend(estimate.trial.filter.iter().map(filter_cost));
+        let methods = estimate.methods.iter();
+        lines.extend(methods.map(|(name, cost)| method_cost(name, *cost)));
     }
-    let minutes: f64 = estimates.iter().map(|e| e.seconds).sum::<f64>() / 60.0;
+    let each = estimates.iter().map(Estimate::seconds);
+    let tuning: f64 = estimates.iter().map(|e| e.tuning).sum::<f64>() / 60.0;
+    if tuning > 0.0 {
+        lines.push(format!("  {tuning:.1} min of tuning on one worker"));
+    }
+    let minutes = each.sum::<f64>() / 60.0 + tuning;
     let workers = plan.experiment.workers.max(1) as f64;
     lines.push(format!(
-        "About {:.1} min with {workers} workers, tuning and sanity checks aside; tried on one sample of each.",
-        minutes / workers
+        "About {:.1} min with {workers} workers if every sample is explained; curves, flips and sanity checks aside; tried {}.",
+        minutes / workers,
+        places.join("; ")
     ));
     lines.join("\n")
+}
+
+/// What a method takes for a sample, as a line.
+pub(super) fn method_cost(name: &str, cost: Option<&MethodCost>) -> String {
+    match cost {
+        Some(cost) => format!(
+            "    {name:<24} {:.3} s, {:.0} calls, {:.0} images scored a sample{}",
+            cost.seconds,
+            cost.calls,
+            cost.images,
+            held(cost.peak)
+        ),
+        None => format!("    {name:<24} not measured"),
+    }
+}
+
+/// What the causal filter takes for a sample, as a line.
+pub(super) fn filter_cost(cost: &FilterCost) -> String {
+    let FilterCost { seconds, calls } = cost;
+    format!(
+        "    {:<24} {seconds:.3} s, {calls} calls a sample",
+        "the causal filter"
+    )
+}
+
+/// The memory of a process at its peak, for the end of a line.
+pub(super) fn held(peak: Option<u64>) -> String {
+    peak.map_or(String::new(), |peak| {
+        format!(", {:.0} MiB at most", mib(peak))
+    })
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// The config that a command names beside `--config`.

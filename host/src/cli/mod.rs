@@ -1,6 +1,7 @@
 //! The command line.
 
 mod attribute;
+mod bench;
 mod benchmark;
 mod dataset;
 mod doctor;
@@ -74,6 +75,8 @@ enum Command {
     /// Ask a model directly
     #[command(subcommand)]
     Model(model::Model),
+    /// Measure how fast a model and its methods are here, for planning experiments
+    Bench(bench::Bench),
     /// Check this installation: plugins, libtorch, models
     Doctor,
     /// Print a completion script
@@ -122,6 +125,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Pool(command) => command.run(&common.workbench()?),
         Command::Plugins(command) => command.run(&common.workbench()?),
         Command::Model(command) => command.run(&common.workbench()?),
+        Command::Bench(command) => command.run(common.workbench()?),
         Command::Doctor => doctor::run(&common.workbench()?),
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -140,7 +140,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The answer about a sample that is known before the model is asked: the filter's or the dataset's.
-    fn known(&self, index: u64) -> Option<Known<'_>> {
+    pub(super) fn known(&self, index: u64) -> Option<Known<'_>> {
         let experiment = &self.plan.experiment;
         match experiment.answer {
             AnswerSource::Truth => None,

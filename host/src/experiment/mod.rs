@@ -1,7 +1,8 @@
 //! Experiments: datasets x models x methods x modes, run to the end whatever happens on the way.
 //!
 //! [`config`] says what is wanted, `planning` works out the [`plan`], what that comes down to before anything runs, with
-//! `variants` of a method as methods of their own, [`estimate`] says what it costs,
+//! `variants` of a method as methods of their own, [`trial`] tries a few samples and [`estimate`] says what
+//! all will cost,
 //! [`tuning`] chooses swept parameters on a split of its own, [`filtering`] finds the samples whose region is proven to
 //! cause the answer, [`run`] leads through the [`stage`]s, in which `workers`
 //! take each sample through [`case`] with a `cast` of methods and write a [`record`] to the [`journal`], [`sanity`] checks
@@ -23,6 +24,7 @@ pub mod results;
 pub mod run;
 pub mod sanity;
 pub mod stage;
+pub mod trial;
 pub mod tuning;
 mod variants;
 mod workers;

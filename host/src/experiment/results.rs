@@ -1,6 +1,6 @@
 //! The folder of an experiment's results, and how to read it back.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 use medfocus_plugin_api::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -49,7 +49,8 @@ impl Results {
     ///
     /// It holds no plan, or a file in it cannot be read.
     pub fn read(folder: &Path) -> Result<Self> {
-        let plan = read_plan(folder)?.ok_or_else(|| {
+        let plan: Option<Plan> = read_json(&folder.join(PLAN))?;
+        let plan = plan.ok_or_else(|| {
             Error::missing(format!("{} holds no {PLAN}", folder.display()))
                 .with_hint("name the folder of an experiment's results")
         })?;
@@ -64,13 +65,18 @@ impl Results {
     }
 }
 
-/// The plan of a result folder, if there is one.
+/// The plan by which there are results in a folder; nothing where a plan is all there is.
 ///
 /// # Errors
 ///
-/// It cannot be read.
-pub fn read_plan(folder: &Path) -> Result<Option<Plan>> {
-    read_json(&folder.join(PLAN))
+/// The plan cannot be read.
+pub fn plan_of_results(folder: &Path) -> Result<Option<Plan>> {
+    let holds = |name: &&str| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0);
+    let journals = [JOURNAL, FILTER, TUNING, SANITY];
+    match journals.iter().any(holds) {
+        true => read_json(&folder.join(PLAN)),
+        false => Ok(None),
+    }
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {

@@ -91,7 +91,7 @@ fn open(plan: &Plan) -> Result<(OutDir, Journal<Record>, Vec<Record>)> {
     let folder = OutDir::create(plan.folder())?;
     // Opened first: it is the lock on the folder.
     let (journal, records) = Journal::open(&folder.path().join(results::JOURNAL))?;
-    if let Some(earlier) = results::read_plan(folder.path())? {
+    if let Some(earlier) = results::plan_of_results(folder.path())? {
         plan.check_continues(&earlier)?;
     }
     folder.json(results::PLAN, plan)?;
