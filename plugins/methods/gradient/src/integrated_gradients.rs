@@ -45,7 +45,7 @@ params! {
         pub tokens: String = "";
         /// Also a map for each answer token: all steps again for each.
         pub per_token: bool = false;
-        /// Working memory of one model call, in MiB, as the model estimates it; changes speed and memory, not the result.
+        /// Memory of one model call, in MiB: of its gradients where the model says in what batches it computes them, else all that it estimates. Changes speed and memory, not the result.
         pub memory_mib: u32 = 2048, in 1..=4194304;
     }
 }
@@ -137,13 +137,14 @@ impl Start {
     }
 }
 
-/// How many gradients one trace may take.
+/// How many gradients one trace may take. Each trace also looks at image and baseline, so few are better; a model that says
+/// how many images it computes at once keeps to that by itself, and only the gradients that it returns are to be held.
 fn chunk(model: &ModelInfo, memory_mib: u32) -> usize {
     let budget = u64::from(memory_mib) << 20;
-    let fit = model
-        .memory
-        .as_ref()
-        .and_then(|memory| budget.checked_div(memory.pixel_gradient));
+    let returned = |(height, width)| 3 * 4 * u64::from(height) * u64::from(width);
+    let returned = model.input.filter(|_| model.batch.is_some()).map(returned);
+    let each = returned.or(model.memory.map(|memory| memory.pixel_gradient));
+    let fit = each.and_then(|each| budget.checked_div(each));
     fit.map_or(CHUNK, |fit| fit.max(1) as usize)
 }
 

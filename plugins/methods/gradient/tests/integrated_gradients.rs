@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use medfocus_method_gradient::IntegratedGradients;
 use medfocus_plugin_api::{
-    AnswerSpan, Attribution, AttributionMethod, ErrorKind, HeatMap, Letterbox, Memory, ModelInfo,
-    Objective, PixelBaseline, Quantity, Result, Task, Tensor, Trace, TraceRequest,
+    AnswerSpan, Attribution, AttributionMethod, Batch, ErrorKind, HeatMap, Letterbox, Memory,
+    ModelInfo, Objective, PixelBaseline, Quantity, Result, Task, Tensor, Trace, TraceRequest,
     VisionLanguageModel, WORKING_SIDE, Want, Wrt, heat,
     testkit::{LocalHost, ToyModel, toy_task},
 };
@@ -109,6 +109,7 @@ type Spoil = fn(&mut Trace);
 struct Wrapped {
     toy: ToyModel,
     memory: Option<Memory>,
+    batch: Option<Batch>,
     asked: Arc<Mutex<Vec<TraceRequest>>>,
     spoil: Spoil,
 }
@@ -118,6 +119,7 @@ impl Wrapped {
         Self {
             toy: toy(),
             memory: None,
+            batch: None,
             asked: Arc::default(),
             spoil,
         }
@@ -126,9 +128,8 @@ impl Wrapped {
 
 impl VisionLanguageModel for Wrapped {
     fn info(&self) -> Result<ModelInfo> {
-        let memory = self.memory;
         let mut info = self.toy.info()?;
-        info.memory = memory;
+        (info.memory, info.batch) = (self.memory, self.batch);
         Ok(info)
     }
 
@@ -145,8 +146,9 @@ impl VisionLanguageModel for Wrapped {
 #[test]
 fn chunks_change_nothing_but_the_calls() {
     let task = toy_task(pattern()).unwrap();
-    let run = |memory: Option<u64>, mib: u32| {
+    let run = |memory: Option<u64>, batch: Option<Batch>, mib: u32| {
         let mut model = Wrapped::new(|_| ());
+        model.batch = batch;
         model.memory = memory.map(|pixel_gradient| Memory {
             score: 1,
             pixel_gradient,
@@ -164,18 +166,26 @@ fn chunks_change_nothing_but_the_calls() {
         assert_eq!(alphas.concat(), all);
         (alphas[0].len(), found.heat.unwrap(), found.evidence)
     };
-    let (chunk, heat, evidence) = run(None, 2048);
+    let (chunk, heat, evidence) = run(None, None, 2048);
     assert_eq!(chunk, 4, "where nothing is known");
     let mib = |n: u64| Some(n << 20);
+    // A model that keeps to its own batches returns 3 x 224 x 224 f32 for each gradient, whatever it takes to compute it.
+    let own = Some(Batch {
+        score: 1,
+        pixel_gradient: 1,
+    });
     let cases = [
-        (mib(3), 1, 1),
-        (mib(3), 7, 2),
-        (mib(1), 10, 10),
-        (mib(1), 4096, 11),
-        (Some(0), 1, 4),
+        (mib(3), None, 1, 1),
+        (mib(3), None, 7, 2),
+        (mib(1), None, 10, 10),
+        (mib(1), None, 4096, 11),
+        (Some(0), None, 1, 4),
+        (mib(3), own, 1, 1),
+        (mib(3), own, 2, 3),
+        (mib(3), own, 2048, 11),
     ];
-    for (memory, budget, expected) in cases {
-        let (chunk, other, also) = run(memory, budget);
+    for (memory, batch, budget, expected) in cases {
+        let (chunk, other, also) = run(memory, batch, budget);
         assert_eq!(chunk, expected);
         assert_eq!(heat.view(), other.view());
         assert_eq!(evidence, also);

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use common::random;
-use medfocus_lvlm::memory::{Batch, estimate};
+use medfocus_lvlm::memory::{Batch, budget, estimate};
 use medfocus_lvlm::network::Family as _;
 use medfocus_lvlm_parity::fixture::go_on;
 use medfocus_model_gemma3::config::Config;
@@ -145,14 +145,21 @@ fn the_batch_follows_the_shapes_alone_within_limits() {
         score: bytes,
         pixel_gradient: 4 * bytes,
     };
-    assert_eq!(Batch::fitting(each(1), Device::Cpu), Batch::from(8));
-    assert_eq!(Batch::fitting(each(1 << 60), Device::Cpu), Batch::from(1));
-    // 2 GiB, however much is free.
-    let cpu = Batch::fitting(each(1 << 28), Device::Cpu);
+    let own = budget(None, 1 << 40);
+    assert_eq!(own, 2 << 30, "however much is free");
+    let fitting = |bytes, device| Batch::fitting(each(bytes), own, device);
+    assert_eq!(fitting(1, Device::Cpu), Batch::from(8));
+    assert_eq!(fitting(1 << 60, Device::Cpu), Batch::from(1));
+    let cpu = fitting(1 << 28, Device::Cpu);
     assert_eq!((cpu.score, cpu.pixel_gradient), (8, 2));
-    let large = Batch::fitting(each(1 << 30), Device::Cpu);
+    let large = fitting(1 << 30, Device::Cpu);
     assert_eq!((large.score, large.pixel_gradient), (2, 1));
-    let cuda = Batch::fitting(each(1 << 28), Device::Cuda(0));
+    let cuda = fitting(1 << 28, Device::Cuda(0));
     assert_eq!((cuda.score, cuda.pixel_gradient), (8, 2));
+    // A device that says what it has: a quarter of what the weights leave.
+    assert_eq!(budget(Some(80 << 30), 8 << 30), 18 << 30);
+    assert_eq!(budget(Some(8 << 30), 9 << 30), 0);
+    let large = Batch::fitting(each(1 << 28), 18 << 30, Device::Cuda(0));
+    assert_eq!((large.score, large.pixel_gradient), (32, 18));
     assert_eq!(Batch::from(0), Batch::from(1));
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use medfocus_plugin_api::{AnswerSpan, GrayImage, Memory};
+use medfocus_torch::device;
 use medfocus_torch::tch::{Device, Kind, Tensor};
 use medfocus_torch::weights::Weights;
 
@@ -28,6 +29,8 @@ pub struct Backend<F: Family> {
     config: F::Config,
     /// Most images at once; without it as many as memory holds.
     limit: Option<usize>,
+    /// Bytes that a batch may take.
+    budget: u64,
 }
 
 impl<F: Family> Backend<F> {
@@ -68,7 +71,9 @@ impl<F: Family> Backend<F> {
                 text(&closing)
             );
         }
+        let weights = parameters::<F>(&config)? * network.kind()?.elt_size_in_bytes() as u64;
         Ok(Self {
+            budget: memory::budget(device::memory(network.device()), weights),
             processor: F::pixels(folder, &config)?,
             prompter,
             generation,
@@ -130,7 +135,7 @@ impl<F: Family> Backend<F> {
     pub(crate) fn batch(&self, image: (usize, usize)) -> Result<Batch> {
         Ok(match self.limit {
             Some(images) => images.into(),
-            None => Batch::fitting(self.memory(image)?, self.network.device()),
+            None => Batch::fitting(self.memory(image)?, self.budget, self.network.device()),
         })
     }
 
@@ -177,6 +182,16 @@ impl<F: Family> Backend<F> {
             .f_to_device(self.network.device())?
             .f_to_kind(kind)?)
     }
+}
+
+/// How many numbers the parameters of this configuration are.
+pub fn parameters<F: Family>(config: &F::Config) -> Result<u64> {
+    let blueprint = Weights::blueprint();
+    F::network(config, &blueprint)?;
+    let shapes = blueprint.wanted().into_values();
+    Ok(shapes
+        .map(|shape| shape.iter().product::<i64>().unsigned_abs())
+        .sum())
 }
 
 impl<F: Family> fmt::Debug for Backend<F> {

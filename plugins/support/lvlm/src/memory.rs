@@ -18,9 +18,15 @@ const WIDE: i64 = 4;
 const MOST_ON_CPU: u64 = 8;
 /// Most images at once elsewhere.
 const MOST: u64 = 32;
-/// Bytes that a batch may take. A constant, since another batch adds in another order: what a model says must not depend
-/// on the memory that happens to be free.
+/// Bytes that a batch may take on the CPU, and where a device does not say what it has. A constant, since another batch adds in
+/// another order: what a model says must not depend on the memory that happens to be free.
 const BUDGET: u64 = 2 << 30;
+
+/// Bytes that a batch may take on a device that has so many, where the weights take some: a quarter of what they leave,
+/// so that other models or workers find a place there.
+pub fn budget(device: Option<u64>, weights: u64) -> u64 {
+    device.map_or(BUDGET, |total| total.saturating_sub(weights) / 4)
+}
 
 /// The sizes that memory depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,13 +106,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// As many as 2 GiB hold, within the limits of this device.
-    pub fn fitting(each: Memory, device: Device) -> Self {
+    /// As many as so many bytes hold, within the limits of this device.
+    pub fn fitting(each: Memory, budget: u64, device: Device) -> Self {
         let most = match device {
             Device::Cpu => MOST_ON_CPU,
             _ => MOST,
         };
-        let images = |each: u64| (BUDGET / each.max(1)).clamp(1, most) as usize;
+        let images = |each: u64| (budget / each.max(1)).clamp(1, most) as usize;
         Self {
             score: images(each.score),
             pixel_gradient: images(each.pixel_gradient),

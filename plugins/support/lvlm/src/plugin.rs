@@ -13,7 +13,7 @@ use medfocus_torch::shared::Shared;
 use medfocus_torch::tch::{Device, Kind};
 use medfocus_torch::weights::Weights;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, parameters};
 use crate::digest::{Circumstances, digest};
 use crate::network::Family;
 use crate::{Error, Result};
@@ -27,8 +27,8 @@ medfocus_plugin_api::params! {
         pub device: String = "auto";
         /// Number format: `auto` (f32 on the CPU, bf16 on CUDA), `f32` or `bf16`.
         pub dtype: String = "auto";
-        /// Most images that go through the network at once; 0: as many as 2 GiB of working memory hold, at most 8 on
-        /// the CPU and 32 elsewhere, whatever else the machine is doing.
+        /// Most images that go through the network at once; 0: as many as 2 GiB of working memory hold on the
+        /// CPU, at most 8, and a quarter of what the weights leave of a GPU's memory, at most 32, whatever else the machine is doing.
         pub batch: usize = 0, in 0..=4096;
         /// Decoder layers, counted from the top, whose weights are replaced by noise, for sanity
         /// checks (Adebayo et al., NeurIPS 2018, cascading randomisation).
@@ -159,16 +159,6 @@ fn outline<F: Family>(config: &F::Config, weights: &Weights) -> Result<F::Networ
             "{first}; {others} other tensors are missing or differ as well"
         ))),
     }
-}
-
-/// How many numbers the parameters of this configuration are.
-fn parameters<F: Family>(config: &F::Config) -> Result<u64> {
-    let blueprint = Weights::blueprint();
-    F::network(config, &blueprint)?;
-    let shapes = blueprint.wanted().into_values();
-    Ok(shapes
-        .map(|shape| shape.iter().product::<i64>().unsigned_abs())
-        .sum())
 }
 
 impl<F: Family> Lvlm<F> {

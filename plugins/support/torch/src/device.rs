@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code, reason = "libtorch's CUDA half is opened as code")]
 
+use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -181,15 +182,47 @@ fn open_cuda_half() -> Half {
     }
 }
 
+/// Bytes of memory that a CUDA device has, by the CUDA runtime that libtorch uses; nothing for another device, or where that
+/// runtime does not say.
+pub fn memory(device: Device) -> Option<u64> {
+    type SetDevice = unsafe extern "C" fn(c_int) -> c_int;
+    type MemGetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+    let Device::Cuda(number) = device else {
+        return None;
+    };
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let runtime = mapped(&maps, |name| name.starts_with("libcudart"))?;
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: a library that is open already, whose two functions have had these signatures since CUDA 3; both
+    // numbers live until the second returns.
+    let failed = unsafe {
+        let runtime = Library::open(Some(runtime), RTLD_NOW).ok()?;
+        let set_device = runtime.get::<SetDevice>(b"cudaSetDevice").ok()?;
+        let mem_get_info = runtime.get::<MemGetInfo>(b"cudaMemGetInfo").ok()?;
+        set_device(c_int::try_from(number).ok()?) != 0 || mem_get_info(&mut free, &mut total) != 0
+    };
+    (!failed).then_some(total as u64)
+}
+
 /// The folder of the `libtorch_cpu.so` that this process has mapped.
 fn libtorch_folder(maps: &str) -> Option<PathBuf> {
-    maps.lines()
-        .filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])))
-        .find(|path| {
-            path.file_name()
-                .is_some_and(|name| name == "libtorch_cpu.so")
-        })
-        .and_then(Path::parent)
+    let library = mapped(maps, |name| name == "libtorch_cpu.so")?;
+    library.parent().map(Path::to_owned)
+}
+
+/// The file of a library that this process has mapped.
+fn mapped(maps: &str, is: impl Fn(&str) -> bool) -> Option<PathBuf> {
+    let paths = maps
+        .lines()
+        .filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    let name = |path: &Path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(&is)
+    };
+    paths
+        .into_iter()
+        .find(|path| name(path))
         .map(Path::to_owned)
 }
 
@@ -262,6 +295,16 @@ mod tests {
         assert_eq!(Precision::Auto.kind(Device::Cuda(0)), Kind::BFloat16);
         assert_eq!(Precision::F32.kind(Device::Cuda(0)), Kind::Float);
         assert_eq!(Precision::Bf16.kind(Device::Cpu), Kind::BFloat16);
+    }
+
+    #[test]
+    fn only_a_cuda_device_that_is_there_has_memory_of_its_own() {
+        assert_eq!(memory(Device::Cpu), None);
+        if cuda().devices == 0 {
+            assert_eq!(memory(Device::Cuda(0)), None);
+        } else {
+            assert!(memory(Device::Cuda(0)) > Some(1 << 30));
+        }
     }
 
     #[test]
