@@ -21,7 +21,7 @@ use medfocus_plugin_api::{Error, Kind, Result, file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::{boxes::BoxRule, experiment::config::Experiment, plugin::Pins};
+use crate::{boxes::BoxRule, experiment::config::Experiment, isolation::Isolation, plugin::Pins};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +61,9 @@ pub struct Plugins {
     pub paths: Vec<PathBuf>,
     /// Digest of each allowed plugin, by its name, as `medfocus plugins check` prints it.
     pub pins: Pins,
+    /// Which of them run in processes of their own.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 /// Where libtorch is.
@@ -79,16 +82,20 @@ pub struct AnswerConfig {
     pub max_new_tokens: u32,
 }
 
+/// The folder of the plugins that come with this program.
+pub fn beside() -> PathBuf {
+    let exe = std::env::current_exe().ok();
+    let folder = exe.and_then(|exe| Some(exe.parent()?.join("plugins")));
+    folder.unwrap_or_else(|| "plugins".into())
+}
+
 impl Default for Config {
     fn default() -> Self {
-        let beside = std::env::current_exe()
-            .ok()
-            .and_then(|exe| Some(exe.parent()?.join("plugins")))
-            .unwrap_or_else(|| "plugins".into());
         Self {
             plugins: Plugins {
-                paths: vec![beside],
+                paths: vec![beside()],
                 pins: Pins::default(),
+                isolation: Isolation::default(),
             },
             libtorch: LibtorchConfig::default(),
             model_folders: vec!["configs/models".into()],

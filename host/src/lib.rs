@@ -17,6 +17,7 @@ pub mod config;
 pub mod dataset;
 pub mod evidence;
 pub mod experiment;
+pub mod isolation;
 pub mod libtorch;
 pub mod machine;
 pub mod metrics;

@@ -11,13 +11,15 @@ use std::{
 use figment::value::Dict;
 use medfocus_plugin_api::{
     Client, DatasetReader, Error, ErrorKind, Kind, ModelInfo, Result, VisionLanguageModel,
-    abi::ComponentBox, manifest::ComponentManifest,
+    abi::{ComponentBox, HostBox},
+    manifest::ComponentManifest,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
     config::{Filling, Layers, ModelFile, relative},
+    isolation::{Start, remote::Remote},
     libtorch::Libtorch,
     params,
     plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session, nearest},
@@ -414,11 +416,10 @@ impl Workbench {
 
     fn create(&self, recipe: &Recipe, slots: Slots) -> Result<ComponentBox> {
         let name = &recipe.manifest.name;
-        let library = self.library(&recipe.plugin)?;
-        let host = Mediator::boxed(name, slots, self.session.clone());
         let params = &recipe.provenance.params;
-        let component = library
-            .create(name, &Value::Object(params.clone()), host)
+        let host = Mediator::boxed(name, slots, self.session.clone());
+        let component = self
+            .component(recipe, Value::Object(params.clone()), host)
             .map_err(|error| match &recipe.how_to_get {
                 Some(how) if error.kind == ErrorKind::Missing => error.with_hint(how),
                 _ => error,
@@ -426,6 +427,31 @@ impl Workbench {
             .map_err(|error| self.wrong(&recipe.manifest, params, error))?;
         tracing::debug!(component = name, "made");
         Ok(component)
+    }
+
+    /// The component itself, in this process or in one of its own.
+    fn component(&self, recipe: &Recipe, params: Value, host: HostBox) -> Result<ComponentBox> {
+        let (plugin, name) = (&recipe.plugin, &recipe.manifest.name);
+        let config = &self.layers.config;
+        let isolation = &config.plugins.isolation;
+        if !isolation.isolates(plugin) {
+            return self.library(plugin)?.create(name, &params, host);
+        }
+        let id = self.identity(plugin)?;
+        config
+            .plugins
+            .pins
+            .check(&id)
+            .map_err(|error| error.context(format!("plugin {}", plugin.path.display())))?;
+        let start = Start {
+            plugin: plugin.path.clone(),
+            id,
+            component: name.clone(),
+            params,
+            libtorch: config.libtorch.dir.clone(),
+            isolation: isolation.clone(),
+        };
+        Remote::boxed(start, host)
     }
 
     /// An error of a component with its name and, where it is about a parameter, where that was set.

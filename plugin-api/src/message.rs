@@ -57,6 +57,11 @@ impl Message {
         value.map_err(|error| Error::protocol(format!("cannot read a message: {error}")))
     }
 
+    /// JSON with the tensors that it refers to, as another process sent them.
+    pub fn from_parts(body: Vec<u8>, tensors: Vec<Tensor>) -> Self {
+        Self { body, tensors }
+    }
+
     /// The JSON part.
     pub fn body(&self) -> &[u8] {
         &self.body

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "tensors cross the waist without a copy")]
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, borrow::Cow, fmt, sync::Arc};
 
 use ndarray::{Array, ArrayView, ArrayViewD, Dimension, IxDyn, ShapeBuilder};
 use serde::{Deserialize, Serialize};
@@ -217,6 +217,33 @@ impl Tensor {
                 self.shape()
             ))
         })
+    }
+
+    /// The elements in row-major order, as this machine holds them: where they lie if they are contiguous, else copied.
+    pub fn native_bytes(&self) -> Cow<'_, [u8]> {
+        fn slice<T: Element>(tensor: &Tensor) -> Cow<'_, [u8]> {
+            let bytes = |data: *const T, length: usize| {
+                // SAFETY: initialised elements without padding, which live as long as the tensor.
+                unsafe { std::slice::from_raw_parts(data.cast(), length * size_of::<T>()) }
+            };
+            let view = tensor
+                .view::<T>()
+                .expect("called for the tensor's own type");
+            match view.to_slice() {
+                Some(slice) => bytes(slice.as_ptr(), slice.len()).into(),
+                None => {
+                    let copy: Vec<T> = view.iter().copied().collect();
+                    bytes(copy.as_ptr(), copy.len()).to_vec().into()
+                }
+            }
+        }
+        match self.dtype() {
+            Dtype::U8 => slice::<u8>(self),
+            Dtype::I32 => slice::<i32>(self),
+            Dtype::I64 => slice::<i64>(self),
+            Dtype::F32 => slice::<f32>(self),
+            Dtype::F64 => slice::<f64>(self),
+        }
     }
 
     /// A copy of the elements in row-major order, as little-endian bytes.

@@ -5,6 +5,7 @@ mod bench;
 mod benchmark;
 mod dataset;
 mod doctor;
+mod ending;
 mod experiment;
 mod image;
 mod model;
@@ -21,7 +22,8 @@ use std::{
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use medfocus_plugin_api::{Error, Result};
 
-use crate::{config::Layers, output::OutDir, workbench::Workbench};
+use self::ending::Working;
+use crate::{config::Layers, isolation::child, output::OutDir, workbench::Workbench};
 
 /// Why did the model say so? Visual attribution for chest X-ray models.
 #[derive(Parser)]
@@ -86,12 +88,18 @@ enum Command {
     },
     /// Print the manual page
     Man,
+    /// Host one plugin in this process, for a medfocus that started it
+    #[command(hide = true)]
+    PluginHost,
 }
 
 /// Runs the program: 0 done, 1 done with something to look at, 2 could not run.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::start_logging();
+    // How the process of a plugin ends is the plugin's own.
+    let own = !matches!(cli.command, Command::PluginHost);
+    let _working = own.then(Working::begin);
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
@@ -126,6 +134,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Plugins(command) => command.run(&common.workbench()?),
         Command::Model(command) => command.run(&common.workbench()?),
         Command::Bench(command) => command.run(common.workbench()?),
+        Command::PluginHost => Ok(child::serve()),
         Command::Doctor => doctor::run(&common.workbench()?),
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -14,6 +14,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
+use super::ending;
 use crate::plugin::{Progress, Session};
 
 /// Logs to standard error; `MEDFOCUS_LOG` says how much, as `debug` or `medfocus=trace`.
@@ -39,7 +40,7 @@ pub fn attend(session: &Session) {
     let stop = session.clone();
     let installed = ctrlc::set_handler(move || {
         if stop.cancelled() {
-            std::process::exit(130);
+            ending::exit(130);
         }
         stop.cancel();
     });

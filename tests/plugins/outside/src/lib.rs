@@ -135,6 +135,49 @@ misbehaving!(PanicsInCall, "panics_in_call", new: || Ok(Self), attribute: || pan
 misbehaving!(PanicsInDrop, "panics_in_drop", new: || Ok(Self), attribute: || Ok(Attribution { boxes: Some(Vec::new()), ..Attribution::default() }));
 misbehaving!(GivesNothing, "gives_nothing", new: || Ok(Self), attribute: || Ok(Attribution::default()));
 
+// These end the process that they are in, or never end.
+misbehaving!(Exits, "exits", new: || Ok(Self), attribute: || std::process::exit(0));
+misbehaving!(Aborts, "aborts", new: || Ok(Self), attribute: || std::process::abort());
+misbehaving!(AbortsInNew, "aborts_in_new", new: || std::process::abort(), attribute: || Ok(Attribution::default()));
+misbehaving!(Overflows, "overflows", new: || Ok(Self), attribute: || { dive(0); Ok(Attribution::default()) });
+misbehaving!(Hangs, "hangs", new: || Ok(Self), attribute: || loop { std::thread::sleep(std::time::Duration::from_secs(60)) });
+misbehaving!(Spins, "spins", new: || Ok(Self), attribute: || loop { std::hint::spin_loop() });
+misbehaving!(Devours, "devours", new: || Ok(Self), attribute: || {
+    let hoard: Vec<_> = (0..20 << 10).map(|_| std::hint::black_box(vec![1_u8; 1 << 20])).collect();
+    Err(medfocus_plugin_api::Error::internal(format!("took {} MiB", hoard.len())))
+});
+misbehaving!(Chatters, "chatters", new: || Ok(Self), attribute: || {
+    for line in 0..100_000 {
+        tracing::warn!("line {line}");
+    }
+    Ok(upper_half())
+});
+// These try to reach out; what comes of it is in the error.
+misbehaving!(Writes, "writes", new: || Ok(Self), attribute: || tried(std::fs::write(std::env::temp_dir().join("medfocus-outside-writes"), "secret").err()));
+misbehaving!(Calls, "calls", new: || Ok(Self), attribute: || tried(std::net::TcpListener::bind("127.0.0.1:0").err()));
+misbehaving!(Runs, "runs", new: || Ok(Self), attribute: || tried(std::process::Command::new("/bin/true").status().err()));
+
+#[allow(unconditional_recursion)]
+fn dive(depth: u64) -> u64 {
+    let ballast = std::hint::black_box([depth; 1024]);
+    dive(depth + 1) + ballast[17]
+}
+
+fn tried(refused: Option<std::io::Error>) -> Result<Attribution> {
+    Err(medfocus_plugin_api::Error::internal(match refused {
+        None => "nobody kept it from that".to_owned(),
+        Some(error) => format!("it was kept from that: {error}"),
+    }))
+}
+
+fn upper_half() -> Attribution {
+    let bbox = BBox::new(0, 0, 224, 112).expect("it is not empty");
+    Attribution {
+        boxes: Some(vec![ScoredBox { bbox, score: 1.0, label: None }]),
+        ..Attribution::default()
+    }
+}
+
 impl Drop for PanicsInDrop {
     fn drop(&mut self) {
         panic!("cannot let go");
@@ -149,4 +192,15 @@ medfocus_plugin_api::export_plugin! {
     method PanicsInCall;
     method PanicsInDrop;
     method GivesNothing;
+    method Exits;
+    method Aborts;
+    method AbortsInNew;
+    method Overflows;
+    method Hangs;
+    method Spins;
+    method Devours;
+    method Chatters;
+    method Writes;
+    method Calls;
+    method Runs;
 }

@@ -1,0 +1,127 @@
+//! What the process of a plugin may no longer do.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, UdpSocket},
+    path::{Path, PathBuf},
+};
+
+use landlock::{
+    ABI, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, path_beneath_rules,
+};
+use medfocus_plugin_api::{Error, Result};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+
+use super::Isolation;
+
+/// What Landlock must know: since it can refuse to cut files off (Linux 6.2).
+const LANDLOCK: ABI = ABI::V3;
+
+/// System calls that reach other machines, programs or processes, or ways around that.
+const REFUSED: [i64; 16] = [
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_accept4,
+    libc::SYS_io_uring_setup,
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_kill,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+];
+
+/// Limits this process for ever. A plugin that `computes` on libtorch may open devices: a GPU is used by way of files.
+///
+/// # Errors
+///
+/// The kernel does not do all of it: then nothing must run here.
+pub fn confine(isolation: &Isolation, computes: bool) -> Result<()> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Error::unsupported(format!("{what}: {error}")).with_hint(
+            "this kernel cannot confine plugins; with `plugins.isolation.sandbox = false` they run in processes of their own, but unconfined",
+        )
+    };
+    let bytes = Some(isolation.memory_mib << 20);
+    let memory = Rlimit {
+        current: bytes,
+        maximum: bytes,
+    };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Data, memory)
+        .map_err(|error| failed("its memory is not limited", &error))?;
+    // A crash leaves no file with a patient's image in it.
+    setrlimit(Resource::Core, none).map_err(|error| failed("it may dump its memory", &error))?;
+    if !isolation.sandbox {
+        return Ok(());
+    }
+    let mut writable = isolation.writable.clone();
+    writable.push(PathBuf::from("/dev/null"));
+    if computes {
+        writable.extend(["/dev", "/proc/self/task"].map(PathBuf::from));
+    }
+    read_only(&writable).map_err(|error| failed("files are not protected", &error))?;
+    alone().map_err(|error| failed("the network is not closed", &error))?;
+    probe()
+}
+
+/// From now on files are written below these folders alone. A folder that is not there is one less.
+fn read_only(writable: &[PathBuf]) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let write = AccessFs::from_write(LANDLOCK);
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(write)?
+        .create()?
+        .add_rules(path_beneath_rules(writable, write))?
+        .restrict_self()?;
+    match status.ruleset {
+        RulesetStatus::FullyEnforced => Ok(()),
+        status => Err(format!("Landlock is {status:?}").into()),
+    }
+}
+
+/// From now on there is nobody else.
+fn alone() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let always = REFUSED.map(|call| (call, Vec::new()));
+    let filter: BpfProgram = SeccompFilter::new(
+        BTreeMap::from(always),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM as u32),
+        TargetArch::try_from(std::env::consts::ARCH)?,
+    )?
+    .try_into()?;
+    Ok(seccompiler::apply_filter(&filter)?)
+}
+
+/// Tries what must fail: a sandbox with a hole is none.
+fn probe() -> Result<()> {
+    let hole = |what: &str| {
+        Err(Error::internal(format!(
+            "the sandbox of a plugin leaks: {what}"
+        )))
+    };
+    let file = std::env::temp_dir().join(format!("medfocus-probe-{}", std::process::id()));
+    if fs::write(&file, "").is_ok() {
+        // It may lie below what is writable, where that is as it should be.
+        let _ = fs::remove_file(&file);
+        if !Path::new(&file).starts_with("/dev") && fs::write("/medfocus-probe", "").is_ok() {
+            return hole("it writes files");
+        }
+    }
+    if UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).is_ok() {
+        return hole("it reaches the network");
+    }
+    Ok(())
+}
