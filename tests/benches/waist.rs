@@ -1,4 +1,4 @@
-//! What a call between plugins costs, through a real library and the mediating host.
+//! What a call between plugins costs, through a real library and the mediating host, in one process and in two.
 //!
 //! `info` is the smallest call there is; `trace` hands over an attention map of 1027 x 1027 f32 (4.2
 //! MB), beside which the same map is copied once to show what a copy would add.
@@ -6,22 +6,25 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use medfocus::{config::Layers, workbench::Workbench};
+use medfocus::{config::Layers, isolation::Isolated, workbench::Workbench};
 use medfocus_plugin_api::{
     GrayImage, Tensor, TraceRequest, VisionLanguageModel, Want,
     testkit::{LocalHost, ToyModel},
 };
-use medfocus_tests::outside_plugin;
+use medfocus_tests::{built, outside_plugin};
 use ndarray::Array2;
 
 fn waist(c: &mut Criterion) {
-    let mut layers = Layers::load(None, &["model.grid=32".into()]).expect("the defaults are valid");
-    layers.config.plugins.paths = vec![outside_plugin()];
-    let bench = Workbench::new(layers);
-    let model = bench
-        .model("toy=nowhere", None)
-        .expect("the toy model loads")
-        .client();
+    let loaded = |of: Isolated| {
+        let grid = "model.grid=32".into();
+        let mut layers = Layers::load(None, &[grid]).expect("the defaults are valid");
+        layers.config.plugins.paths = vec![outside_plugin()];
+        layers.config.plugins.isolation.of = of;
+        layers.config.plugins.isolation.program = Some(built().join("medfocus"));
+        let model = Workbench::new(layers).model("toy=nowhere", None);
+        model.expect("the toy model loads").client()
+    };
+    let (model, apart) = (loaded(Isolated::Nobody), loaded(Isolated::Everybody));
     let plain = ToyModel::looking_at((32, 32), (2, 5), 6.0, -2.0);
     let local = LocalHost::new().with_model(plain.clone()).context().model();
     let request = TraceRequest::new(
@@ -40,6 +43,9 @@ fn waist(c: &mut Criterion) {
         b.iter(|| black_box(local.info()))
     });
     group.bench_function("library and host", |b| b.iter(|| black_box(model.info())));
+    group.bench_function("a process of its own", |b| {
+        b.iter(|| black_box(apart.info()))
+    });
     group.finish();
 
     let mut group = c.benchmark_group("attention map");
@@ -49,6 +55,9 @@ fn waist(c: &mut Criterion) {
     });
     group.bench_function("library and host", |b| {
         b.iter(|| black_box(model.trace(&request)))
+    });
+    group.bench_function("a process of its own", |b| {
+        b.iter(|| black_box(apart.trace(&request)))
     });
     group.bench_function("plain struct, then one copy", |b| {
         b.iter(|| {
