@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use medfocus_tests::{Ran, bright_cell, built, medfocus, outside_plugin, run};
+use medfocus_tests::{Ran, bright_cell, built, medfocus, outside_plugin, read_npy, run};
 use serde_json::Value;
 
 fn attribute(out: &Path, image: &Path, more: &[&str]) -> Ran {
@@ -61,21 +61,6 @@ fn occlusion_finds_the_cell_the_model_looks_at() {
 }
 
 /// The values of a version 1 `.npy` file of f32 in row-major order.
-fn read_npy(path: &Path) -> ndarray::Array2<f32> {
-    let bytes = std::fs::read(path).unwrap();
-    assert_eq!(&bytes[..6], b"\x93NUMPY");
-    let header = u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
-    let text = std::str::from_utf8(&bytes[10..10 + header]).unwrap();
-    assert!(
-        text.contains("'<f4'") && text.contains("(224, 224)"),
-        "{text}"
-    );
-    let values = bytes[10 + header..]
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-        .collect();
-    ndarray::Array2::from_shape_vec((224, 224), values).unwrap()
-}
 
 #[test]
 fn a_given_answer_is_not_generated() {

@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds program and plugins before it runs these.
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
@@ -95,6 +96,48 @@ pub fn outside_plugin() -> PathBuf {
     target.join("release/libmedfocus_outside.so")
 }
 
+/// A Python with the package `medfocus` of `plugins/python`, installed from PyPI's NumPy on first use and whenever the package
+/// changes.
+pub fn python() -> PathBuf {
+    let folder = built().join("python");
+    let python = folder.join("bin/python");
+    let package = workspace().join("plugins/python");
+    // Tests are processes of their own.
+    let lock = File::create(built().join("python.lock")).expect("target is writable");
+    lock.lock().expect("a file can be locked");
+    let mut sources: Vec<_> = std::fs::read_dir(package.join("src/medfocus"))
+        .expect("the package is there")
+        .map(|entry| entry.expect("it can be listed").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "py"))
+        .collect();
+    sources.sort();
+    sources.push(package.join("pyproject.toml"));
+    let mut wanted = String::new();
+    for source in sources {
+        wanted += &std::fs::read_to_string(source).expect("it can be read");
+    }
+    let installed = folder.join("installed");
+    if std::fs::read_to_string(&installed).ok() != Some(wanted.clone()) {
+        let run = |command: &mut Command| {
+            let status = command.status().expect("python3 is there");
+            assert!(status.success(), "{command:?} failed");
+        };
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        run(Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .arg(&package));
+        let _ = std::fs::remove_dir_all(package.join("build"));
+        std::fs::write(&installed, wanted).expect("target is writable");
+    }
+    python
+}
+
 /// A 224 x 224 picture of one bright cell (row, column) of an 8 x 8 grid, as a PNG file.
 pub fn bright_cell(folder: &Path, row: usize, column: usize) -> PathBuf {
     let path = folder.join(format!("cell_{row}_{column}.png"));
@@ -104,6 +147,23 @@ pub fn bright_cell(folder: &Path, row: usize, column: usize) -> PathBuf {
     });
     image.save(&path).expect("the folder is writable");
     path
+}
+
+/// A heat map that the program wrote.
+pub fn read_npy(path: &Path) -> ndarray::Array2<f32> {
+    let bytes = std::fs::read(path).expect("it was written");
+    assert_eq!(&bytes[..6], b"\x93NUMPY");
+    let header = u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
+    let text = std::str::from_utf8(&bytes[10..10 + header]).expect("a header is text");
+    assert!(
+        text.contains("'<f4'") && text.contains("(224, 224)"),
+        "{text}"
+    );
+    let values = bytes[10 + header..]
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")))
+        .collect();
+    ndarray::Array2::from_shape_vec((224, 224), values).expect("the header says so")
 }
 
 /// Kills a command fifty times, each time at a random moment of the `span` that a whole run takes, and does away with

@@ -156,6 +156,35 @@ impl Workbench {
         Ok(id)
     }
 
+    /// The build of a plugin that has a process of its own, if the pins allow it and it is still the one that was seen first.
+    ///
+    /// # Errors
+    ///
+    /// They do not, it is another one, or its file cannot be read.
+    pub fn allowed(&self, plugin: &Inspected) -> Result<PluginId> {
+        let refuse = |error: Error| error.context(format!("plugin {}", plugin.path.display()));
+        let seen = self.identity(plugin)?;
+        if PluginId::of(plugin)? != seen {
+            let error = Error::invalid("has changed since the plan was made");
+            return Err(refuse(error.with_hint("give the command again")));
+        }
+        let pins = &self.layers.config.plugins.pins;
+        pins.check(&seen).map_err(refuse)?;
+        Ok(seen)
+    }
+
+    /// The build of a plugin that can be used: a library is opened for that, another program is not started.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Workbench::library`] and [`Workbench::allowed`].
+    pub fn usable(&self, plugin: &Inspected) -> Result<PluginId> {
+        match plugin.script {
+            Some(_) => self.allowed(plugin),
+            None => Ok(self.library(plugin)?.id),
+        }
+    }
+
     /// Opens a plugin, once.
     ///
     /// # Errors
@@ -437,15 +466,10 @@ impl Workbench {
         if !isolation.isolates(plugin) {
             return self.library(plugin)?.create(name, &params, host);
         }
-        let id = self.identity(plugin)?;
-        config
-            .plugins
-            .pins
-            .check(&id)
-            .map_err(|error| error.context(format!("plugin {}", plugin.path.display())))?;
         let start = Start {
             plugin: plugin.path.clone(),
-            id,
+            id: self.allowed(plugin)?,
+            command: plugin.script.as_ref().map(|script| script.command.clone()),
             component: name.clone(),
             params,
             libtorch: config.libtorch.dir.clone(),

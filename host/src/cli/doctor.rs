@@ -30,11 +30,8 @@ pub fn run(bench: &Workbench) -> Result<ExitCode> {
         report(false, error.to_string());
     }
     for plugin in bench.registry.plugins() {
-        match bench.library(plugin) {
-            Ok(library) => report(
-                true,
-                format!("plugin {} {}", library.id.name, library.id.version),
-            ),
+        match bench.usable(plugin) {
+            Ok(id) => report(true, format!("plugin {} {}", id.name, id.version)),
             Err(error) => report(false, error.to_string()),
         }
     }

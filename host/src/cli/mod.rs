@@ -90,7 +90,10 @@ enum Command {
     Man,
     /// Host one plugin in this process, for a medfocus that started it
     #[command(hide = true)]
-    PluginHost,
+    PluginHost {
+        /// What to confine and then become, for a plugin that is no library
+        confined: Option<String>,
+    },
 }
 
 /// Runs the program: 0 done, 1 done with something to look at, 2 could not run.
@@ -98,7 +101,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::start_logging();
     // How the process of a plugin ends is the plugin's own.
-    let own = !matches!(cli.command, Command::PluginHost);
+    let own = !matches!(cli.command, Command::PluginHost { .. });
     let _working = own.then(Working::begin);
     match run(cli) {
         Ok(code) => code,
@@ -134,7 +137,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Plugins(command) => command.run(&common.workbench()?),
         Command::Model(command) => command.run(&common.workbench()?),
         Command::Bench(command) => command.run(common.workbench()?),
-        Command::PluginHost => Ok(child::serve()),
+        Command::PluginHost { confined } => match confined {
+            Some(confined) => child::become_program(&confined),
+            None => Ok(child::serve()),
+        },
         Command::Doctor => doctor::run(&common.workbench()?),
         Command::Completions { shell } => {
             clap_complete::generate(

@@ -202,13 +202,10 @@ fn check(bench: &Workbench, files: &[PathBuf]) -> Result<ExitCode> {
                     file.display()
                 ))
             })?;
-            bench.library(&plugin)
+            bench.usable(&plugin)
         });
         match opened {
-            Ok(library) => println!(
-                "ok {} {} {}",
-                library.id.name, library.id.version, library.id.digest
-            ),
+            Ok(id) => println!("ok {} {} {}", id.name, id.version, id.digest),
             Err(error) => {
                 println!("refused: {error}");
                 code = ExitCode::from(1);

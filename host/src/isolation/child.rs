@@ -4,8 +4,11 @@
 
 use std::{
     fs::File,
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    process::ExitCode,
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    process::{Command, ExitCode},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,13 +23,31 @@ use medfocus_plugin_api::{
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::{
-    Order, Start, Word, sandbox,
+    Confined, Order, Start, Word,
+    sandbox::{self, Whose},
     wire::{Broken, Wire},
 };
 use crate::{
     libtorch::Libtorch,
     plugin::{Library, Pins, inspect},
 };
+
+/// Becomes the program that runs a plugin, confined before it is started; it then serves the host itself.
+///
+/// # Errors
+///
+/// This cannot be confined, or there is no such program. The host sees the line's end.
+pub fn become_program(confined: &str) -> Result<ExitCode> {
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    let Confined { isolation, command } = serde_json::from_str(confined)
+        .map_err(|error| Error::invalid(format!("what to confine cannot be read: {error}")))?;
+    sandbox::confine(&isolation, Whose::Program)?;
+    let program = command.first().map(String::as_str).unwrap_or_default();
+    let error = Command::new(program).args(&command[1..]).exec();
+    Err(Error::missing(format!(
+        "`{program}` cannot be started: {error}"
+    )))
+}
 
 /// Serves the host at the other end of standard input until that is no more.
 pub fn serve() -> ExitCode {
@@ -88,7 +109,11 @@ fn converse(line: &Arc<Line>) -> Result<(), Broken> {
 fn make(start: &Start, line: &Arc<Line>) -> Result<ComponentBox> {
     let plugin = inspect(&start.plugin)?
         .ok_or_else(|| Error::invalid(format!("{} is no plugin", start.plugin.display())))?;
-    sandbox::confine(&start.isolation, plugin.manifest.libtorch.is_some())?;
+    let whose = match plugin.manifest.libtorch {
+        Some(_) => Whose::Libtorch,
+        None => Whose::Library,
+    };
+    sandbox::confine(&start.isolation, whose)?;
     let libtorch = Libtorch::new(start.libtorch.clone());
     // The host has checked its pins against this very digest.
     let library = Library::open(&plugin, Some(&start.id), &Pins::default(), &libtorch)?;

@@ -70,6 +70,7 @@ impl Isolation {
     pub fn isolates(&self, plugin: &Inspected) -> bool {
         let ours = plugin.path.parent() == Some(&beside());
         match self.of {
+            _ if plugin.script.is_some() => true,
             Isolated::Everybody => true,
             Isolated::ThirdParty if !ours => true,
             _ => self.also.contains(&plugin.manifest.name),
@@ -84,6 +85,8 @@ pub struct Start {
     pub plugin: PathBuf,
     /// The build that it must be.
     pub id: PluginId,
+    /// What runs it, if it is no library.
+    pub command: Option<Vec<String>>,
     /// The component to make.
     pub component: String,
     /// Its parameters.
@@ -92,6 +95,15 @@ pub struct Start {
     pub libtorch: Option<PathBuf>,
     /// What the process may do.
     pub isolation: Isolation,
+}
+
+/// What is confined before anything else of a plugin runs that is no library.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Confined {
+    /// What it may do.
+    pub isolation: Isolation,
+    /// What runs it.
+    pub command: Vec<String>,
 }
 
 /// What the host says.

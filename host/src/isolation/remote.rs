@@ -6,7 +6,10 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{net::UnixStream, process::ExitStatusExt},
+        unix::{
+            net::UnixStream,
+            process::{CommandExt, ExitStatusExt},
+        },
     },
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
@@ -24,7 +27,7 @@ use medfocus_plugin_api::{
 };
 
 use super::{
-    Order, Start, Word,
+    Confined, Order, Start, Word,
     wire::{Broken, Wire},
 };
 
@@ -88,8 +91,18 @@ impl Remote {
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
         // What a plugin prints is no part of what the program prints.
         let errors = io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
-        let child = Command::new(program)
-            .arg("plugin-host")
+        let mut command = Command::new(program);
+        command.arg("plugin-host");
+        if let Some(script) = &self.start.command {
+            let confined = serde_json::to_string(&Confined {
+                isolation: self.start.isolation.clone(),
+                command: script.clone(),
+            });
+            command.arg(confined.map_err(|error| failed(error.into()))?);
+        }
+        let child = command
+            // Ctrl-C at a terminal is for the host, which says so to the plugin.
+            .process_group(0)
             .stdin(OwnedFd::from(theirs))
             .stdout(errors)
             .stderr(Stdio::inherit())

@@ -20,16 +20,14 @@ use super::Isolation;
 /// What Landlock must know: since it can refuse to cut files off (Linux 6.2).
 const LANDLOCK: ABI = ABI::V3;
 
-/// System calls that reach other machines, programs or processes, or ways around that.
-const REFUSED: [i64; 16] = [
+/// System calls that reach other machines or processes, or ways around that.
+const REFUSED: [i64; 14] = [
     libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept4,
     libc::SYS_io_uring_setup,
-    libc::SYS_execve,
-    libc::SYS_execveat,
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -40,12 +38,26 @@ const REFUSED: [i64; 16] = [
     libc::SYS_perf_event_open,
 ];
 
-/// Limits this process for ever. A plugin that `computes` on libtorch may open devices: a GPU is used by way of files.
+/// What else is refused where all of a plugin's code is in the process already.
+const PROGRAMS: [i64; 2] = [libc::SYS_execve, libc::SYS_execveat];
+
+/// Whose process is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A library's.
+    Library,
+    /// That of a library that computes on libtorch: it may open devices, as a GPU is used by way of files.
+    Libtorch,
+    /// That of another program, which is still to be started.
+    Program,
+}
+
+/// Limits this process for ever.
 ///
 /// # Errors
 ///
 /// The kernel does not do all of it: then nothing must run here.
-pub fn confine(isolation: &Isolation, computes: bool) -> Result<()> {
+pub fn confine(isolation: &Isolation, whose: Whose) -> Result<()> {
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         Error::unsupported(format!("{what}: {error}")).with_hint(
             "this kernel cannot confine plugins; with `plugins.isolation.sandbox = false` they run in processes of their own, but unconfined",
@@ -69,11 +81,11 @@ pub fn confine(isolation: &Isolation, computes: bool) -> Result<()> {
     }
     let mut writable = isolation.writable.clone();
     writable.push(PathBuf::from("/dev/null"));
-    if computes {
+    if whose == Whose::Libtorch {
         writable.extend(["/dev", "/proc/self/task"].map(PathBuf::from));
     }
     read_only(&writable).map_err(|error| failed("files are not protected", &error))?;
-    alone().map_err(|error| failed("the network is not closed", &error))?;
+    alone(whose != Whose::Program).map_err(|error| failed("the network is not closed", &error))?;
     probe()
 }
 
@@ -93,10 +105,13 @@ fn read_only(writable: &[PathBuf]) -> std::result::Result<(), Box<dyn std::error
 }
 
 /// From now on there is nobody else.
-fn alone() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let always = REFUSED.map(|call| (call, Vec::new()));
+fn alone(programs_too: bool) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let programs = PROGRAMS.iter().filter(|_| programs_too);
+    let always = REFUSED.iter().chain(programs);
     let filter: BpfProgram = SeccompFilter::new(
-        BTreeMap::from(always),
+        always
+            .map(|&call| (call, Vec::new()))
+            .collect::<BTreeMap<_, _>>(),
         SeccompAction::Allow,
         SeccompAction::Errno(libc::EPERM as u32),
         TargetArch::try_from(std::env::consts::ARCH)?,

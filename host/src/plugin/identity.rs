@@ -14,7 +14,7 @@ pub struct PluginId {
     pub name: String,
     /// Crate version.
     pub version: String,
-    /// `blake3:` and the hex digest of the library file.
+    /// `blake3:` and the hex digest of the library file, or of all files of a plugin that another program runs.
     pub digest: String,
 }
 
@@ -25,7 +25,14 @@ impl PluginId {
     ///
     /// The file cannot be read.
     pub fn of(plugin: &Inspected) -> Result<Self> {
-        Ok(Self::with(plugin, &read(&plugin.path)?))
+        let mut bytes = read(&plugin.path)?;
+        if let Some(script) = &plugin.script {
+            for file in &script.files {
+                let digest = blake3::hash(&read(file)?);
+                bytes.extend(digest.as_bytes());
+            }
+        }
+        Ok(Self::with(plugin, &bytes))
     }
 
     /// The same, of a file that was read already.

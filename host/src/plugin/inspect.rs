@@ -16,6 +16,8 @@ use object::{
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::script::{self, Script};
+
 /// A library file whose headers are sound and whose manifest is readable.
 #[derive(Clone, Debug)]
 pub struct Inspected {
@@ -27,9 +29,11 @@ pub struct Inspected {
     pub refused: Vec<Error>,
     /// The same, as embedded.
     pub manifest_json: String,
+    /// What runs it, if it is no library.
+    pub script: Option<Script>,
 }
 
-/// Reads and checks a library's headers and manifest; runs none of its code.
+/// Reads and checks a library's headers and manifest, or a file that [describes](script) a plugin; runs none of its code.
 ///
 /// A library without a manifest section is not a plugin and yields nothing.
 ///
@@ -38,6 +42,13 @@ pub struct Inspected {
 /// One sentence on why the file cannot be a plugin for this host.
 pub fn inspect(path: &Path) -> Result<Option<Inspected>> {
     let refuse = |why: String| Error::invalid(format!("plugin {} {why}", path.display()));
+    if script::is_script(path) {
+        let (script, manifest) = script::read(path).map_err(|error| refuse(error.message))?;
+        return Ok(Some(Inspected {
+            script: Some(script),
+            ..with_manifest(path, manifest)?
+        }));
+    }
     let file = file::open(path).map_err(|error| refuse(format!("cannot be opened: {error}")))?;
     let size = file
         .metadata()
@@ -81,6 +92,12 @@ pub fn inspect(path: &Path) -> Result<Option<Inspected>> {
         .and_then(|data| std::str::from_utf8(data).ok())
         .ok_or_else(|| refuse("has an unreadable manifest; build it again".into()))?
         .to_owned();
+    Ok(Some(with_manifest(path, manifest_json)?))
+}
+
+/// A plugin that says this of itself.
+fn with_manifest(path: &Path, manifest_json: String) -> Result<Inspected> {
+    let refuse = |why: String| Error::invalid(format!("plugin {} {why}", path.display()));
     let unreadable = |error| {
         refuse(format!(
             "has an unreadable manifest ({error}); build it again"
@@ -95,12 +112,13 @@ pub fn inspect(path: &Path) -> Result<Option<Inspected>> {
         .map(refuse)
         .collect();
     let manifest: Manifest = serde_json::from_value(manifest).map_err(unreadable)?;
-    Ok(Some(Inspected {
+    Ok(Inspected {
         path: path.to_owned(),
         manifest,
         refused,
         manifest_json,
-    }))
+        script: None,
+    })
 }
 
 const HOST_ARCHITECTURE: Architecture = if cfg!(target_arch = "aarch64") {
@@ -108,6 +126,9 @@ const HOST_ARCHITECTURE: Architecture = if cfg!(target_arch = "aarch64") {
 } else {
     Architecture::X86_64
 };
+
+/// The target of what runs on every machine.
+const ANY_TARGET: &str = "any";
 
 /// What the manifest of every epoch says.
 #[derive(Deserialize)]
@@ -148,7 +169,7 @@ fn check(manifest: &Header) -> Result<()> {
             "speaks ABI epoch {theirs}, this host epoch {ours}; {advice}"
         )));
     }
-    if manifest.target != target {
+    if manifest.target != target && manifest.target != ANY_TARGET {
         return Err(Error::unsupported(format!(
             "was built for {}, this host runs on {target}; build it for this machine",
             manifest.target

@@ -6,6 +6,7 @@ mod library;
 mod mediator;
 mod pins;
 mod registry;
+mod script;
 
 pub use identity::PluginId;
 pub use inspect::{Inspected, inspect};

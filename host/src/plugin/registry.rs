@@ -7,7 +7,10 @@ use std::{
 
 use medfocus_plugin_api::{Error, Kind, Result, manifest::ComponentManifest};
 
-use super::inspect::{Inspected, inspect};
+use super::{
+    inspect::{Inspected, inspect},
+    script::is_script,
+};
 
 /// The plugins found, none of them loaded.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +134,9 @@ fn libraries(path: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|file| file.extension().is_some_and(|extension| extension == "so"))
+        .filter(|file| {
+            file.extension().is_some_and(|extension| extension == "so") || is_script(file)
+        })
         .collect();
     files.sort();
     files
