@@ -21,7 +21,12 @@ use medfocus_plugin_api::{Error, Kind, Result, file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::{boxes::BoxRule, experiment::config::Experiment, isolation::Isolation, plugin::Pins};
+use crate::{
+    boxes::BoxRule,
+    experiment::config::Experiment,
+    isolation::Isolation,
+    plugin::{Pins, folders},
+};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,7 +62,7 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugins {
-    /// Folders or files.
+    /// Folders or files; by default the folder beside the program and the user's own.
     pub paths: Vec<PathBuf>,
     /// Digest of each allowed plugin, by its name, as `medfocus plugins check` prints it.
     pub pins: Pins,
@@ -82,18 +87,14 @@ pub struct AnswerConfig {
     pub max_new_tokens: u32,
 }
 
-/// The folder of the plugins that come with this program.
-pub fn beside() -> PathBuf {
-    let exe = std::env::current_exe().ok();
-    let folder = exe.and_then(|exe| Some(exe.parent()?.join("plugins")));
-    folder.unwrap_or_else(|| "plugins".into())
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
             plugins: Plugins {
-                paths: vec![beside()],
+                paths: [folders::beside()]
+                    .into_iter()
+                    .chain(folders::of_user())
+                    .collect(),
                 pins: Pins::default(),
                 isolation: Isolation::default(),
             },

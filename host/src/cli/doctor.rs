@@ -29,6 +29,9 @@ pub fn run(bench: &Workbench) -> Result<ExitCode> {
     for error in bench.registry.refused() {
         report(false, error.to_string());
     }
+    for sentence in bench.registry.shadowed() {
+        report(false, sentence.clone());
+    }
     for plugin in bench.registry.plugins() {
         match bench.usable(plugin) {
             Ok(id) => report(true, format!("plugin {} {}", id.name, id.version)),

@@ -43,7 +43,7 @@ struct Common {
     /// Set one config value; a plain KEY is a parameter of the method
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// Plugin folder or file, besides those of the config's plugins.paths
+    /// Plugin folder or file, before those of the config's plugins.paths
     #[arg(long, global = true, value_name = "PATH")]
     plugins: Vec<PathBuf>,
 }
@@ -71,8 +71,8 @@ enum Command {
     /// Build, check or draw a pool of reference images for the method `medfocus`
     #[command(subcommand)]
     Pool(pool::Pool),
-    /// Look at plugins without running them, or check one
-    #[command(subcommand)]
+    /// Look at plugins without running them, check, install, remove or begin one
+    #[command(subcommand, visible_alias = "plugin")]
     Plugins(plugins::Plugins),
     /// Ask a model directly
     #[command(subcommand)]
@@ -170,9 +170,15 @@ impl Common {
                 missing.display()
             )));
         }
-        layers.config.plugins.paths.extend_from_slice(&self.plugins);
+        // Before the others: of two plugins of one name the one that was named last counts.
+        let paths = &mut layers.config.plugins.paths;
+        paths.splice(0..0, self.plugins.iter().cloned());
         terminal::limit_threads(layers.config.threads);
-        Ok(Workbench::new(layers))
+        let bench = Workbench::new(layers);
+        for sentence in bench.registry.shadowed() {
+            tracing::warn!("{sentence}");
+        }
+        Ok(bench)
     }
 }
 

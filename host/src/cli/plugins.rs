@@ -1,5 +1,7 @@
 //! `medfocus plugins`.
 
+mod install;
+
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
@@ -10,13 +12,13 @@ use medfocus_plugin_api::{
 use serde_json::{Value, json};
 
 use crate::{
-    plugin::{Inspected, inspect},
+    plugin::{Inspected, Source, inspect},
     workbench::Workbench,
 };
 
 #[derive(Subcommand)]
 pub enum Plugins {
-    /// List plugins and what they offer; loads none
+    /// List plugins, where each comes from and what it offers; loads none
     List {
         /// Print JSON
         #[arg(long)]
@@ -36,6 +38,10 @@ pub enum Plugins {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
+    /// Copy a plugin into your own plugin folder, where every later command finds it; runs none of its code
+    Install(install::Install),
+    /// Delete a plugin from your own plugin folder
+    Remove(install::Remove),
 }
 
 impl Plugins {
@@ -44,23 +50,30 @@ impl Plugins {
             Self::List { json } => list(bench, json),
             Self::Describe { name, json } => describe(bench, &name, json),
             Self::Check { files } => check(bench, &files),
+            Self::Install(command) => command.run(bench),
+            Self::Remove(command) => command.run(bench),
         }
     }
 }
 
 fn list(bench: &Workbench, as_json: bool) -> Result<ExitCode> {
     let (plugins, refused) = (bench.registry.plugins(), bench.registry.refused());
+    let shadowed = bench.registry.shadowed();
     if as_json {
         let plugins: Vec<_> = plugins
             .iter()
-            .map(|plugin| json!({"path": plugin.path, "manifest": plugin.manifest}))
+            .map(|plugin| {
+                let source = Source::of(&plugin.path).name();
+                json!({"path": plugin.path, "source": source, "manifest": plugin.manifest})
+            })
             .collect();
         let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
-        print_json(&json!({"plugins": plugins, "refused": refused}))?;
+        print_json(&json!({"plugins": plugins, "refused": refused, "shadowed": shadowed}))?;
     } else {
         for plugin in plugins {
             let manifest = &plugin.manifest;
-            println!("{} {}", manifest.name, manifest.version);
+            let source = Source::of(&plugin.path).phrase();
+            println!("{} {} ({source})", manifest.name, manifest.version);
             for component in &manifest.components {
                 println!(
                     "  {:<10} {:<16} {}",
@@ -85,7 +98,8 @@ fn list(bench: &Workbench, as_json: bool) -> Result<ExitCode> {
             println!("no plugins in {}", paths.join(", "));
         }
     }
-    Ok(ExitCode::from(u8::from(!refused.is_empty())))
+    let sound = refused.is_empty() && shadowed.is_empty();
+    Ok(ExitCode::from(u8::from(!sound)))
 }
 
 fn describe(bench: &Workbench, name: &str, as_json: bool) -> Result<ExitCode> {

@@ -14,10 +14,7 @@ use std::path::PathBuf;
 use medfocus_plugin_api::Error;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::beside,
-    plugin::{Inspected, PluginId},
-};
+use crate::plugin::{Inspected, PluginId, folders};
 
 /// Which plugins run in processes of their own, and what these may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,7 +65,7 @@ impl Default for Isolation {
 impl Isolation {
     /// Whether a plugin has a process of its own.
     pub fn isolates(&self, plugin: &Inspected) -> bool {
-        let ours = plugin.path.parent() == Some(&beside());
+        let ours = plugin.path.parent() == Some(&folders::beside());
         match self.of {
             _ if plugin.script.is_some() => true,
             Isolated::Everybody => true,

@@ -1,15 +1,19 @@
 //! Plugins: found, inspected, opened, and mediated.
 
+pub mod folders;
 mod identity;
 mod inspect;
+mod installed;
 mod library;
 mod mediator;
 mod pins;
 mod registry;
 mod script;
 
+pub use folders::Source;
 pub use identity::PluginId;
 pub use inspect::{Inspected, inspect};
+pub use installed::{Installed, Outcome};
 pub use library::Library;
 pub use mediator::{Calls, Instance, Mediator, Progress, Session};
 pub use pins::Pins;

@@ -17,11 +17,13 @@ use super::{
 pub struct Registry {
     plugins: Vec<Inspected>,
     refused: Vec<Error>,
+    shadowed: Vec<String>,
 }
 
 impl Registry {
     /// Looks through files and folders, in this order; in a folder by name. A missing folder holds
-    /// nothing; what cannot be a plugin is kept for [`Registry::refused`].
+    /// nothing; what cannot be a plugin is kept for [`Registry::refused`]. Of two plugins of one name, and of two
+    /// components of one kind and name, the first counts; [`Registry::shadowed`] says so.
     pub fn discover(paths: &[PathBuf]) -> Self {
         let mut registry = Self::default();
         let mut seen = BTreeSet::new();
@@ -32,16 +34,47 @@ impl Registry {
                     continue;
                 }
                 match inspect(&file) {
-                    Ok(Some(mut plugin)) => {
-                        registry.refused.append(&mut plugin.refused);
-                        registry.plugins.push(plugin);
-                    }
+                    Ok(Some(plugin)) => registry.add(plugin),
                     Ok(None) => tracing::debug!(file = %file.display(), "not a plugin"),
                     Err(error) => registry.refused.push(error),
                 }
             }
         }
         registry
+    }
+
+    fn add(&mut self, mut plugin: Inspected) {
+        self.refused.append(&mut plugin.refused);
+        let name = &plugin.manifest.name;
+        let mut plugins = self.plugins.iter();
+        if let Some(first) = plugins.find(|first| first.manifest.name == *name) {
+            self.shadowed.push(format!(
+                "plugin `{name}` is found twice: {} ({}) counts, {} ({}) is not used",
+                first.path.display(),
+                first.manifest.version,
+                plugin.path.display(),
+                plugin.manifest.version
+            ));
+            return;
+        }
+        let mut components = std::mem::take(&mut plugin.manifest.components);
+        components.retain(|component| {
+            let first = self
+                .components(component.kind)
+                .find(|(_, first)| first.name == component.name)
+                .map(|(first, _)| first.path.clone());
+            let Some(first) = first else { return true };
+            self.shadowed.push(format!(
+                "{} `{}` is offered twice: that of {} counts, that of {} is not used",
+                component.kind.name(),
+                component.name,
+                first.display(),
+                plugin.path.display()
+            ));
+            false
+        });
+        plugin.manifest.components = components;
+        self.plugins.push(plugin);
     }
 
     /// The plugins that may be loaded.
@@ -54,28 +87,20 @@ impl Registry {
         &self.refused
     }
 
+    /// Which plugins and components are there twice, and which of them counts: one sentence each.
+    pub fn shadowed(&self) -> &[String] {
+        &self.shadowed
+    }
+
     /// The plugin that holds a component.
     ///
     /// # Errors
     ///
-    /// No plugin has it, with the nearest name there is; or two plugins do.
+    /// No plugin has it, with the nearest name there is.
     pub fn find(&self, kind: Kind, name: &str) -> Result<(&Inspected, &ComponentManifest)> {
-        let mut found = self
-            .components(kind)
-            .filter(|(_, component)| component.name == name);
-        let kind_name = kind.name();
-        let Some(first) = found.next() else {
-            return Err(self.unknown(kind, name));
-        };
-        if let Some((second, _)) = found.next() {
-            return Err(Error::invalid(format!(
-                "{kind_name} `{name}` is offered by {} and by {}",
-                first.0.path.display(),
-                second.path.display()
-            ))
-            .with_hint("remove one of them from the plugin folders"));
-        }
-        Ok(first)
+        self.components(kind)
+            .find(|(_, component)| component.name == name)
+            .ok_or_else(|| self.unknown(kind, name))
     }
 
     /// All components of a kind.

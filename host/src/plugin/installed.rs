@@ -1,0 +1,219 @@
+//! The user's own plugins: put into one folder, and taken out of it.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use medfocus_plugin_api::{Error, Result, file};
+
+use super::{
+    folders::{Source, of_user},
+    inspect::{Inspected, inspect},
+    registry::{Registry, nearest},
+};
+use crate::output::{OutDir, failed};
+
+/// The user's own folder of plugins. Nothing but the libraries themselves is kept there.
+pub struct Installed {
+    folder: PathBuf,
+}
+
+/// What became of a plugin that was to be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was not there before.
+    New,
+    /// It took the place of another build.
+    Replaced,
+    /// The same bytes were there already.
+    Already,
+}
+
+impl Installed {
+    /// The folder of whoever runs the program; it need not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// The environment names no home.
+    pub fn of_user() -> Result<Self> {
+        let folder = of_user().ok_or_else(|| {
+            Error::missing("there is no folder for your plugins")
+                .with_hint("set HOME or XDG_DATA_HOME")
+        })?;
+        Ok(Self { folder })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Copies a plugin into the folder, whole or not at all, after the checks that need none of its code. `registry` is
+    /// what there is besides; with `force`, another build of the same plugin in the folder is replaced.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be a plugin of this host, another plugin offers one of its components, it is there already in another
+    /// build, or the disk fails.
+    pub fn install(
+        &self,
+        library: &Path,
+        registry: &Registry,
+        force: bool,
+    ) -> Result<(Inspected, Outcome)> {
+        let mut plugin = inspect(library)?.ok_or_else(|| no_plugin(library))?;
+        if plugin.manifest.components.is_empty() {
+            let why = plugin.refused.into_iter().next();
+            return Err(why.unwrap_or_else(|| no_plugin(library)));
+        }
+        let bytes = file::read(library).map_err(|error| failed("read", library, &error))?;
+        let ours = Registry::discover(std::slice::from_ref(&self.folder));
+        let others = registry.plugins().iter().chain(ours.plugins());
+        let others = others.filter(|other| !same_file(&other.path, library));
+        for other in others {
+            check(&plugin, other)?;
+        }
+
+        let name = format!("lib{}.so", plugin.manifest.name.replace('-', "_"));
+        let place = self.folder.join(&name);
+        let mut former = self.named(&plugin.manifest.name);
+        if place.exists() && !former.contains(&place) {
+            former.push(place.clone());
+        }
+        let outcome = match former.first() {
+            None => Outcome::New,
+            Some(former) if fs::read(former).is_ok_and(|there| there == bytes) => Outcome::Already,
+            Some(_) if force => Outcome::Replaced,
+            Some(former) => {
+                return Err(Error::invalid(format!(
+                    "another build of plugin `{}` is installed already, {}",
+                    plugin.manifest.name,
+                    former.display()
+                ))
+                .with_hint("replace it with --force"));
+            }
+        };
+        if outcome != Outcome::Already {
+            let folder = OutDir::create(&self.folder)?;
+            folder.write(&name, |out| out.write_all(&bytes))?;
+            for former in former.iter().filter(|former| **former != place) {
+                self.delete(former)?;
+            }
+            plugin.path = place;
+        }
+        Ok((plugin, outcome))
+    }
+
+    /// Takes a plugin out of the folder, by its name or its file's; touches nothing elsewhere. Gives the files that were
+    /// deleted.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name in the folder, or the disk fails.
+    pub fn remove(&self, name: &str, registry: &Registry) -> Result<Vec<PathBuf>> {
+        let found = self.named(name);
+        if found.is_empty() {
+            return Err(self.unknown(name, registry));
+        }
+        found.iter().try_for_each(|file| self.delete(file))?;
+        Ok(found)
+    }
+
+    /// The files in the folder that bear the name or hold the plugin of that name.
+    fn named(&self, name: &str) -> Vec<PathBuf> {
+        let is = |file: &PathBuf| {
+            file.file_name().is_some_and(|file| file == name)
+                || matches!(inspect(file), Ok(Some(plugin)) if plugin.manifest.name == name)
+        };
+        self.libraries().into_iter().filter(is).collect()
+    }
+
+    fn libraries(&self) -> Vec<PathBuf> {
+        let entries = self.folder.read_dir().into_iter().flatten().flatten();
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.path())
+            .filter(|file| file.extension().is_some_and(|extension| extension == "so"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn delete(&self, file: &Path) -> Result<()> {
+        fs::remove_file(file).map_err(|error| failed("delete", file, &error))?;
+        // Only then does the file stay away after a power cut; not every file system can do this for a folder.
+        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str, registry: &Registry) -> Error {
+        let mut others = registry.plugins().iter();
+        if let Some(other) = others.find(|other| other.manifest.name == name) {
+            return Error::invalid(format!(
+                "plugin `{name}` was not installed by `medfocus plugins install`: it is {}",
+                other.path.display()
+            ))
+            .with_hint("nothing outside your own plugin folder is ever deleted");
+        }
+        let ours = Registry::discover(std::slice::from_ref(&self.folder));
+        let ours = ours.plugins();
+        let holds = |plugin: &&Inspected| {
+            let mut components = plugin.manifest.components.iter();
+            components.any(|component| component.name == name)
+        };
+        let names = ours.iter().map(|plugin| plugin.manifest.name.as_str());
+        let near = ours
+            .iter()
+            .find(holds)
+            .map(|plugin| plugin.manifest.name.as_str());
+        let hint = match near.or_else(|| nearest(name, names)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "see `medfocus plugins list`".to_owned(),
+        };
+        Error::missing(format!("no plugin `{name}` is installed")).with_hint(hint)
+    }
+}
+
+fn no_plugin(library: &Path) -> Error {
+    Error::invalid(format!(
+        "{} is a library but no plugin: it has no manifest",
+        library.display()
+    ))
+}
+
+/// Whether a plugin can stand beside another.
+fn check(plugin: &Inspected, other: &Inspected) -> Result<()> {
+    let name = &plugin.manifest.name;
+    if other.manifest.name == *name {
+        // A former build, or one that is under work; the first is replaced, the second only said.
+        if Source::of(&other.path) != Source::Beside {
+            return Ok(());
+        }
+        return Err(Error::invalid(format!(
+            "plugin `{name}` lies beside the program and would count instead: {}",
+            other.path.display()
+        ))
+        .with_hint("give the crate another name"));
+    }
+    let mut components = plugin.manifest.components.iter();
+    let taken = components.find(|component| {
+        let mut theirs = other.manifest.components.iter();
+        theirs.any(|their| (their.kind, &their.name) == (component.kind, &component.name))
+    });
+    match taken {
+        None => Ok(()),
+        Some(component) => Err(Error::invalid(format!(
+            "{} `{}` is offered already by plugin `{}`, {}",
+            component.kind.name(),
+            component.name,
+            other.manifest.name,
+            other.path.display()
+        ))
+        .with_hint("give the component another name, or remove that plugin")),
+    }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    a.canonicalize()
+        .is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
