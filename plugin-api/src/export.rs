@@ -219,7 +219,7 @@ fn remember_panics() {
     });
 }
 
-fn guarded<R>(name: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
+pub(crate) fn guarded<R>(name: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
         let what = payload
             .downcast_ref::<&str>()

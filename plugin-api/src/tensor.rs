@@ -75,6 +75,17 @@ struct Storage {
     _owner: Owner,
 }
 
+/// Knows whether a tensor's memory is still held, without holding it.
+#[cfg(any(test, feature = "testkit"))]
+pub(crate) struct Watch(std::sync::Weak<Storage>);
+
+#[cfg(any(test, feature = "testkit"))]
+impl Watch {
+    pub(crate) fn held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 enum Owner {
     Local { _keep: Box<dyn Any + Send + Sync> },
     Foreign { _handle: TensorHandle },
@@ -143,6 +154,11 @@ impl Tensor {
                 _keep: Box::new(owner),
             },
         }))
+    }
+
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(Arc::downgrade(&self.0))
     }
 
     /// Element type.

@@ -22,13 +22,16 @@ type Serve = Box<dyn Fn(&str, Message) -> Result<Message> + Send + Sync>;
 struct State {
     slots: Mutex<BTreeMap<String, Arc<Serve>>>,
     cancelled: AtomicBool,
+    /// So many requests later it is cancelled.
+    patience: Mutex<Option<u64>>,
     calls: Mutex<BTreeMap<String, u64>>,
     steps: AtomicU64,
 }
 
 /// Fills slots with plain structs and counts what a component does with them.
 ///
-/// Messages are packed and unpacked as between plugins, so what passes here passes there.
+/// Messages are packed and unpacked as between plugins, and a cancelled host answers no call, so what passes here passes
+/// there.
 #[derive(Clone, Default)]
 pub struct LocalHost(Arc<State>);
 
@@ -37,9 +40,9 @@ macro_rules! fills {
         $(#[$doc])*
         #[must_use]
         pub fn $function(self, component: impl $bound + 'static) -> Self {
-            self.fill(stringify!($module), Box::new(move |op, message| {
+            self.with_slot(stringify!($module), move |op, message| {
                 $module::serve(&component, op, message)
-            }))
+            })
         }
     )*};
 }
@@ -50,8 +53,14 @@ impl LocalHost {
         Self::default()
     }
 
-    fn fill(self, slot: &str, serve: Serve) -> Self {
-        lock(&self.0.slots).insert(slot.to_owned(), Arc::new(serve));
+    /// Fills a slot of any name with what performs its operations, as the `serve` function of a kind does.
+    #[must_use]
+    pub fn with_slot(
+        self,
+        slot: &str,
+        serve: impl Fn(&str, Message) -> Result<Message> + Send + Sync + 'static,
+    ) -> Self {
+        lock(&self.0.slots).insert(slot.to_owned(), Arc::new(Box::new(serve)));
         self
     }
 
@@ -71,6 +80,39 @@ impl LocalHost {
     /// Asks components to stop at their next step.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks them so once they have made this many further [requests](Self::requests).
+    pub fn cancel_after(&self, requests: u64) {
+        *lock(&self.0.patience) = Some(requests);
+        if requests == 0 {
+            self.cancel();
+        }
+    }
+
+    /// How often components called a slot or showed progress.
+    pub fn requests(&self) -> u64 {
+        self.steps() + lock(&self.0.calls).values().sum::<u64>()
+    }
+
+    /// Whether a slot was called.
+    pub fn called(&self, slot: &str) -> bool {
+        let calls = lock(&self.0.calls);
+        let mut operations = calls
+            .keys()
+            .filter_map(|operation| operation.split_once('.'));
+        operations.any(|(called, _)| called == slot)
+    }
+
+    /// Counts a request against the patience.
+    fn tire(&self) {
+        let mut patience = lock(&self.0.patience);
+        if let Some(left) = patience.as_mut() {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.cancel();
+            }
+        }
     }
 
     /// How often an operation was called, as `model.score`.
@@ -107,6 +149,7 @@ impl LocalHost {
 impl Services for LocalHost {
     fn progress(&self, _: u64, _: u64, _: &str) {
         self.0.steps.fetch_add(1, Ordering::Relaxed);
+        self.tire();
     }
 
     fn cancelled(&self) -> bool {
@@ -120,10 +163,15 @@ impl Services for LocalHost {
     fn call(&self, slot: &str, op: &str, message: Message) -> Result<Message> {
         let serve = lock(&self.0.slots).get(slot).cloned();
         let serve = serve.ok_or_else(|| Error::missing(format!("slot `{slot}` is empty")))?;
+        if self.cancelled() {
+            return Err(Error::cancelled());
+        }
         *lock(&self.0.calls)
             .entry(format!("{slot}.{op}"))
             .or_default() += 1;
-        serve(op, message)
+        let answer = serve(op, message);
+        self.tire();
+        answer
     }
 }
 

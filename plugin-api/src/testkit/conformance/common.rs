@@ -47,7 +47,8 @@ impl Bits {
     fn of(message: &Message) -> Self {
         let body = serde_json::from_slice(message.body()).unwrap_or(Value::Null);
         let tensors = message.tensors().iter();
-        let tensors = tensors.map(|tensor| (tensor.dtype(), tensor.shape().to_vec(), tensor.to_bytes()));
+        let tensors =
+            tensors.map(|tensor| (tensor.dtype(), tensor.shape().to_vec(), tensor.to_bytes()));
         Self(body, tensors.collect())
     }
 }
@@ -58,14 +59,20 @@ fn failed(op: &str) -> impl Fn(Error) -> String {
 
 fn determinism<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), String> {
     let op = ask.op;
-    let answer = |component| ask.of(component).map(|answer| Bits::of(&answer)).map_err(failed(op));
+    let answer = |component| {
+        ask.of(component)
+            .map(|answer| Bits::of(&answer))
+            .map_err(failed(op))
+    };
     let component = subject.made()?;
     let first = answer(&component)?;
     if first != answer(&component)? {
         return Err(format!("the same `{op}` twice gives two answers"));
     }
     if first != answer(&subject.made()?)? {
-        return Err(format!("the same `{op}` to another instance gives another answer"));
+        return Err(format!(
+            "the same `{op}` to another instance gives another answer"
+        ));
     }
     Ok(())
 }
@@ -89,7 +96,9 @@ fn cancellation<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), Str
         match outcome {
             Err(error) if error.kind == ErrorKind::Cancelled => {}
             Err(error) => {
-                return Err(format!("a cancelled `{op}` ends with another error: {error}"));
+                return Err(format!(
+                    "a cancelled `{op}` ends with another error: {error}"
+                ));
             }
             Ok(_) if slow || requests > 0 => {
                 return Err(format!(
@@ -99,7 +108,10 @@ fn cancellation<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), Str
             Ok(_) => {}
         }
         if took > SOON {
-            return Err(format!("a cancelled `{op}` takes {:.1} s to end", took.as_secs_f64()));
+            return Err(format!(
+                "a cancelled `{op}` takes {:.1} s to end",
+                took.as_secs_f64()
+            ));
         }
     }
     Ok(())
@@ -111,7 +123,10 @@ fn grows_not<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), String
 
 fn empty_slots<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), String> {
     let used = used(subject, ask)?;
-    for slot in T::SLOTS.iter().filter(|slot| slot.required && used.contains(&slot.name)) {
+    for slot in T::SLOTS
+        .iter()
+        .filter(|slot| slot.required && used.contains(&slot.name))
+    {
         let host = subject.host_with(|other| other.name != slot.name);
         let outcome = subject.make(&host).and_then(|component| ask.of(&component));
         match outcome {
@@ -140,7 +155,10 @@ fn empty_slots<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), Stri
 fn failing_slots<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), String> {
     const SENTENCE: &str = "the scanner is on fire";
     let used = used(subject, ask)?;
-    for slot in T::SLOTS.iter().filter(|slot| slot.required && used.contains(&slot.name)) {
+    for slot in T::SLOTS
+        .iter()
+        .filter(|slot| slot.required && used.contains(&slot.name))
+    {
         let fails = |_: &str, _: Message| Err(Error::unsupported(SENTENCE));
         let host = subject.host().with_slot(slot.name, fails);
         let outcome = subject.make(&host).and_then(|component| ask.of(&component));
@@ -154,7 +172,10 @@ fn failing_slots<T: Component>(subject: &Subject<T>, ask: &Ask) -> Result<(), St
                 ));
             }
             Ok(_) => {
-                return Err(format!("when slot `{}` fails, `{}` answers all the same", slot.name, ask.op));
+                return Err(format!(
+                    "when slot `{}` fails, `{}` answers all the same",
+                    slot.name, ask.op
+                ));
             }
         }
     }

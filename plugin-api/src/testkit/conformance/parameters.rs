@@ -21,7 +21,10 @@ pub(super) fn declaration<T: Component>() -> Result<(), String> {
     if T::SUMMARY.trim().is_empty() || T::SUMMARY.contains('\n') {
         return Err("the summary is not one line that says what it does".into());
     }
-    match T::Params::FIELDS.iter().find(|field| field.doc.trim().is_empty()) {
+    match T::Params::FIELDS
+        .iter()
+        .find(|field| field.doc.trim().is_empty())
+    {
         Some(field) => Err(format!("parameter `{}` has no description", field.name)),
         None => Ok(()),
     }
@@ -73,7 +76,10 @@ fn wrong(field: &Field) -> Vec<Value> {
     let mut values = vec![json!([])];
     let bound = |text: &str| text.parse::<f64>().ok();
     if let Some((low, high)) = field.range {
-        let beyond = [bound(low).map(|low| low - 1.0), bound(high).map(|high| high + 1.0)];
+        let beyond = [
+            bound(low).map(|low| low - 1.0),
+            bound(high).map(|high| high + 1.0),
+        ];
         values.extend(beyond.into_iter().flatten().map(|beyond| match field.ty {
             Type::Integer | Type::Optional(&Type::Integer) => json!(beyond as i64),
             _ => json!(beyond),

@@ -42,7 +42,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (failed, all) = (self.failed().len(), self.checks.len());
-        write!(f, "conformance of `{}`: {failed} of {all} checks failed", self.component)?;
+        write!(
+            f,
+            "conformance of `{}`: {failed} of {all} checks failed",
+            self.component
+        )?;
         for (name, outcome) in &self.checks {
             match outcome {
                 Ok(()) => write!(f, "\n  ok   {name}")?,

@@ -21,7 +21,11 @@ pub(super) fn pixels(width: u32, height: u32) -> Array2<u8> {
     let [x1, y1, x2, y2] = spot_corners(width, height).map(|corner| corner as usize);
     Array2::from_shape_fn(size, |(y, x)| {
         let spot = (x1..x2).contains(&x) && (y1..y2).contains(&y);
-        if spot { 220 } else { (20 + (x + 2 * y) % 97) as u8 }
+        if spot {
+            220
+        } else {
+            (20 + (x + 2 * y) % 97) as u8
+        }
     })
 }
 

@@ -98,13 +98,17 @@ impl<T: Component> Subject<T> {
 
     /// A host whose slots are all filled.
     pub fn host(&self) -> LocalHost {
-        T::SLOTS.iter().fold(LocalHost::new(), |host, slot| fill(host, slot.name, slot.kind))
+        T::SLOTS.iter().fold(LocalHost::new(), |host, slot| {
+            fill(host, slot.name, slot.kind)
+        })
     }
 
     /// A host whose slots are filled, but for those that this says no to.
     pub fn host_with(&self, keep: impl Fn(&crate::Slot) -> bool) -> LocalHost {
         let slots = T::SLOTS.iter().filter(|slot| keep(slot));
-        slots.fold(LocalHost::new(), |host, slot| fill(host, slot.name, slot.kind))
+        slots.fold(LocalHost::new(), |host, slot| {
+            fill(host, slot.name, slot.kind)
+        })
     }
 
     /// Makes the component.
@@ -114,7 +118,9 @@ impl<T: Component> Subject<T> {
 
     /// Makes it with other parameters.
     pub fn make_with(&self, host: &LocalHost, params: Map<String, Value>) -> Result<Made> {
-        let component = guarded(T::NAME, || T::new(Params::from_json(params)?, host.context()))?;
+        let component = guarded(T::NAME, || {
+            T::new(Params::from_json(params)?, host.context())
+        })?;
         Ok(Made(Arc::new(Guarded {
             component,
             serve: self.serve,
