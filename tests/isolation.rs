@@ -114,7 +114,7 @@ fn fate(isolation: Isolation, name: &str) -> Error {
 #[test]
 fn what_ends_a_process_ends_that_one_alone() {
     let short = Isolation {
-        seconds: 2,
+        seconds: 5,
         memory_mib: 512,
         ..everybody()
     };
@@ -126,15 +126,15 @@ fn what_ends_a_process_ends_that_one_alone() {
             "`aborts_in_new` was ended by signal 6 (abort)",
         ),
         ("overflows", "`overflows` was ended by signal"),
-        ("hangs", "`hangs` took longer than 2 s"),
-        ("spins", "`spins` took longer than 2 s"),
+        ("hangs", "`hangs` took longer than 5 s"),
+        ("spins", "`spins` took longer than 5 s"),
         ("devours", "`devours` was ended by signal 6 (abort)"),
     ] {
         let begin = Instant::now();
         let error = fate(short.clone(), name);
         assert_eq!(error.kind, ErrorKind::Panicked, "{name}: {error}");
         assert!(error.message.contains(words), "{name}: {error}");
-        assert!(begin.elapsed() < Duration::from_secs(20), "{name}");
+        assert!(begin.elapsed() < Duration::from_secs(60), "{name}");
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use medfocus_plugin_api::Error;
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::{Inspected, PluginId, folders};
+use crate::plugin::{Inspected, PluginId, folders::Source};
 
 /// Which plugins run in processes of their own, and what these may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ impl Default for Isolation {
 impl Isolation {
     /// Whether a plugin has a process of its own.
     pub fn isolates(&self, plugin: &Inspected) -> bool {
-        let ours = plugin.path.parent() == Some(&folders::beside());
+        let ours = Source::of(&plugin.path) == Source::Beside;
         match self.of {
             _ if plugin.script.is_some() => true,
             Isolated::Everybody => true,

@@ -41,12 +41,18 @@ def install(file, folder):
     return folder / f"{file.stem}.medfocus.json"
 
 
+def _own():
+    """Where the host looks for the user's own plugins."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return Path(data) / "medfocus/plugins"
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m medfocus", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     adding = commands.add_parser("install", help="copy a file of methods to a folder of plugins")
     adding.add_argument("file", type=Path)
-    adding.add_argument("--to", type=Path, required=True, help="folder of plugins")
+    adding.add_argument("--to", type=Path, default=_own(), help="folder of plugins [default: the user's own]")
     serving = commands.add_parser("serve", help="for the host: run the methods of a file")
     serving.add_argument("file", type=Path)
     options = parser.parse_args()
