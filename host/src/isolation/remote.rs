@@ -108,6 +108,8 @@ impl Remote {
             .stderr(Stdio::inherit())
             .spawn()
             .map_err(failed)?;
+        // It holds the other end, which must close with the process.
+        drop(command);
         let mut process = Process {
             wire: Wire::new(ours).map_err(failed)?,
             child,
