@@ -198,6 +198,20 @@ fn what_goes_wrong_in_python_is_one_sentence() {
     }
 }
 
+#[test]
+fn the_guides_method_runs() {
+    let guide = fs::read_to_string(workspace().join("docs/python.md")).unwrap();
+    let (_, rest) = guide.split_once("```python\n").unwrap();
+    let (source, _) = rest.split_once("```").unwrap();
+    let author = Author::new("brightness.py", source);
+    let ran = author.attribute("py_brightness", &["--set", "power=2.0"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let heat = author.heat("py_brightness");
+    let grey = |level: f32| (level / 255.0).powi(2);
+    assert!((heat[(70, 150)] - grey(200.0)).abs() < 1e-6);
+    assert!((heat[(10, 10)] - grey(10.0)).abs() < 1e-6);
+}
+
 const INSIDE: &str = r#"
 import numpy as np
 import medfocus

@@ -98,6 +98,7 @@ enum Command {
 
 /// Runs the program: 0 done, 1 done with something to look at, 2 could not run.
 pub fn main() -> ExitCode {
+    terminal::end_with_the_reader();
     let cli = Cli::parse();
     terminal::start_logging();
     // How the process of a plugin ends is the plugin's own.

@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "libtorch reads its threads from the environment"
+    reason = "libtorch reads its threads from the environment; a signal's default"
 )]
 
 use std::{
@@ -25,6 +25,12 @@ pub fn start_logging() {
         .with_writer(std::io::stderr)
         .with_target(false)
         .init();
+}
+
+/// Lets the program end quietly as soon as nobody reads what it prints, as of `medfocus report X | head`.
+pub fn end_with_the_reader() {
+    // SAFETY: the default of every program that is not Rust's; there is one thread yet. Sockets are written to without signals.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// Tells libtorch's pools how many threads to start. Call before any plugin is opened.
