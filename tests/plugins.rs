@@ -3,48 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use medfocus_tests::{Ran, built, medfocus, outside_plugin, run};
+use medfocus_tests::{User, built, medfocus, outside_plugin, run};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A user of the program, with a data folder of their own.
-struct User(TempDir);
-
-impl User {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.0.path().join("medfocus/plugins")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = medfocus();
-        command.args(arguments).env("XDG_DATA_HOME", self.0.path());
-        command
-    }
-
-    fn says(&self, arguments: &[&str]) -> Ran {
-        run(&mut self.command(arguments))
-    }
-
-    /// `medfocus plugins install` of this file.
-    fn installs(&self, file: &Path, more: &[&str]) -> Ran {
-        run(self.command(&["plugins", "install"]).arg(file).args(more))
-    }
-
-    fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder()).into_iter().flatten();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
-        names.sort();
-        names
-    }
-}
 
 /// A copy of the outside plugin with one text in it replaced by another of its length.
 fn doctored(folder: &Path, name: &str, from: &str, to: &str) -> PathBuf {
@@ -109,8 +71,8 @@ fn a_plugin_is_installed_listed_used_and_removed() {
     assert_eq!(ours.unwrap()["source"], "installed");
 
     // It runs without being named anywhere.
-    let out = user.0.path().join("out");
-    let image = medfocus_tests::bright_cell(user.0.path(), 2, 5);
+    let out = user.data().join("out");
+    let image = medfocus_tests::bright_cell(user.data(), 2, 5);
     let used = run(user
         .command(&[
             "attribute",
@@ -329,7 +291,7 @@ fn only_the_users_own_folder_is_ever_cleared() {
 
     // Neither by a way that leads out of the folder, nor by a link within it.
     fs::create_dir_all(user.folder()).unwrap();
-    let treasure = user.0.path().join("treasure.so");
+    let treasure = user.data().join("treasure.so");
     fs::write(&treasure, "kept").unwrap();
     for name in ["../../treasure.so", treasure.to_str().unwrap()] {
         user.says(&["plugins", "remove", name])

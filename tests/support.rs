@@ -83,6 +83,55 @@ impl Ran {
     }
 }
 
+/// A user of the program, with a data folder of their own.
+pub struct User(tempfile::TempDir);
+
+impl User {
+    /// One who has installed nothing yet.
+    #[allow(clippy::new_without_default, reason = "it makes a folder")]
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("there is a folder for temporary files"))
+    }
+
+    /// The folder of their data, which they may also use as they please.
+    pub fn data(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The folder of their plugins.
+    pub fn folder(&self) -> PathBuf {
+        self.data().join("medfocus/plugins")
+    }
+
+    /// The program, as they run it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = medfocus();
+        command.args(arguments).env("XDG_DATA_HOME", self.data());
+        command
+    }
+
+    /// What it says to them.
+    pub fn says(&self, arguments: &[&str]) -> Ran {
+        run(&mut self.command(arguments))
+    }
+
+    /// `medfocus plugins install` of this file.
+    pub fn installs(&self, file: &Path, more: &[&str]) -> Ran {
+        run(self.command(&["plugins", "install"]).arg(file).args(more))
+    }
+
+    /// Names of what they have installed.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder()).into_iter().flatten();
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let mut names: Vec<_> = names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
 /// A plugin crate that is no member of the workspace and depends on `medfocus-plugin-api` alone;
 /// built on first use.
 pub fn outside_plugin() -> PathBuf {

@@ -1,6 +1,7 @@
 //! `medfocus plugins`.
 
 mod install;
+mod new;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -38,6 +39,8 @@ pub enum Plugins {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
+    /// Begin a plugin: write a crate that builds and tests itself
+    New(new::New),
     /// Copy a plugin into your own plugin folder, where every later command finds it; runs none of its code
     Install(install::Install),
     /// Delete a plugin from your own plugin folder
@@ -50,6 +53,7 @@ impl Plugins {
             Self::List { json } => list(bench, json),
             Self::Describe { name, json } => describe(bench, &name, json),
             Self::Check { files } => check(bench, &files),
+            Self::New(command) => command.run(),
             Self::Install(command) => command.run(bench),
             Self::Remove(command) => command.run(bench),
         }

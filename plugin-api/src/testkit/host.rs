@@ -133,6 +133,15 @@ impl LocalHost {
         Context::new(self.clone())
     }
 
+    /// Makes a component with these parameters.
+    ///
+    /// # Errors
+    ///
+    /// What the component's `new` fails with.
+    pub fn make<T: Component>(&self, params: T::Params) -> Result<T> {
+        T::new(params, self.context())
+    }
+
     /// Makes a component with the parameters of a JSON object, as the host does from a config.
     ///
     /// # Errors
