@@ -147,6 +147,16 @@ pub fn outside_plugin() -> PathBuf {
     target.join("release/libmedfocus_outside.so")
 }
 
+/// Whether this kernel can do all that a plugin's sandbox needs. Where it cannot, plugins are refused unless the sandbox is off.
+pub fn confines() -> bool {
+    let started = medfocus()
+        .arg("plugin-host")
+        .arg(r#"{"isolation": {}, "command": ["/bin/true"]}"#)
+        .output()
+        .expect("the program starts");
+    started.status.success()
+}
+
 /// A Python with the package `medfocus` of `plugins/python`, installed from PyPI's NumPy on first use and whenever the package
 /// changes.
 pub fn python() -> PathBuf {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Instant};
 
 use medfocus_plugin_api::{
-    BBox, Error, GenerateRequest, GrayImage, Result, ScoreRequest, VisionLanguageModel,
+    Ability, BBox, Error, GenerateRequest, GrayImage, Result, ScoreRequest, VisionLanguageModel,
     WORKING_SIDE, Working,
 };
 use ndarray::Array2;
@@ -37,9 +37,9 @@ pub struct Calibration {
 /// How fast a model reads and writes; each figure is the least of three.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
-    /// Seconds from a question about a new image to the answer's first token.
-    pub first_token: f64,
-    /// Seconds a further token; nothing where the model stops at once.
+    /// Seconds from a question about a new image to the answer's first token; nothing where the model does not answer.
+    pub first_token: Option<f64>,
+    /// Seconds a further token; nothing where it stops at once.
     pub token: Option<f64>,
     /// Seconds to score an answer on one new image.
     pub score: Option<f64>,
@@ -107,18 +107,24 @@ impl Calibration {
 impl Speed {
     fn of(ready: &Ready, trial: &ModelTrial) -> Result<Self> {
         let model = ready.client();
+        let able = |ability| trial.info.abilities.contains(&ability);
         let mut images = Images(0);
         let mut written = 0;
         let mut generate = |tokens: u32| {
-            least(|| {
-                let request = GenerateRequest::new(images.next()?, QUESTION, tokens);
-                written = model.generate(&request)?.tokens.len();
-                Ok(())
-            })
+            let seconds = || {
+                least(|| {
+                    let request = GenerateRequest::new(images.next()?, QUESTION, tokens);
+                    written = model.generate(&request)?.tokens.len();
+                    Ok(())
+                })
+            };
+            able(Ability::Generate).then(seconds).transpose()
         };
         let first_token = generate(1)?;
         let all = generate(TOKENS)?;
         let further = written.saturating_sub(1);
+        let token = first_token.zip(all).filter(|_| further > 0);
+        let token = token.map(|(first, all)| (all - first).max(0.0) / further as f64);
         let mut score = |count: u32| {
             least(|| {
                 let images = (0..count).map(|_| images.next()).collect::<Result<_>>()?;
@@ -126,16 +132,13 @@ impl Speed {
                 Ok(())
             })
         };
-        let scores = trial
-            .info
-            .abilities
-            .contains(&medfocus_plugin_api::Ability::Score);
+        let scores = able(Ability::Score);
         let one = scores.then(|| score(1)).transpose()?;
         let full = trial.info.batch.filter(|_| scores).map(|batch| batch.score);
         let full = full.map(|images| Ok::<_, Error>((images, score(images)? / f64::from(images))));
         Ok(Self {
             first_token,
-            token: (further > 0).then(|| (all - first_token).max(0.0) / further as f64),
+            token,
             score: one,
             batch: full.transpose()?,
         })

@@ -89,8 +89,12 @@ fn describe(calibration: &Calibration) -> String {
             trial.load,
             experiment::held(trial.peak)
         ),
-        format!("  first token after {:.3} s", speed.first_token),
     ];
+    lines.extend(
+        speed
+            .first_token
+            .map(|first| format!("  first token after {first:.3} s")),
+    );
     lines.extend(
         speed
             .token
