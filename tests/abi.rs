@@ -347,6 +347,11 @@ fn opened_elsewhere(release: &str, surface: &str) -> Ran {
         &format!("version = \"{release}\""),
     );
     edit(
+        "Cargo.toml",
+        "path = \"plugin-api/abi\", version = \"1.0.0\"",
+        &format!("path = \"plugin-api/abi\", version = \"{surface}\""),
+    );
+    edit(
         "plugin-api/abi/Cargo.toml",
         "version = \"1.0.0\"",
         &format!("version = \"{surface}\""),

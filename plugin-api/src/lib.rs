@@ -102,10 +102,10 @@ pub use protocol::{
 };
 pub use tensor::{Dtype, Element, Tensor};
 
-/// The page for authors: its method compiles.
+/// The page of the registry: its component compiles.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/author.md")]
-struct AuthorPage;
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// For the macros of this crate.
 #[doc(hidden)]

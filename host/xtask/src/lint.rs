@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 use crate::libtorch::Variant;
-use crate::rules::arrows;
+use crate::rules::{arrows, published};
 use crate::setup;
 use crate::workspace::{SELECTIONS, Workspace, step};
 
@@ -27,7 +27,20 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let mut checks = vec![
         step(&mut cargo(&["fmt", "--all", "--check"])),
         check_arrows(),
+        check_published(),
     ];
+    // What a registry would be sent, without building it once more.
+    let mut package = cargo(&[
+        "package",
+        "--offline",
+        "--allow-dirty",
+        "--no-verify",
+        "--quiet",
+    ]);
+    for name in published::PUBLISHED {
+        package.args(["--package", name]);
+    }
+    checks.push(step(&mut package));
     for selection in SELECTIONS {
         let mut clippy = cargo(&["clippy", "--release", "--all-targets"]);
         let mut doc = cargo(&["doc", "--release", "--no-deps"]);
@@ -64,6 +77,14 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 fn check_arrows() -> Result<()> {
     eprintln!("Checking the dependency rules...");
     let violations = arrows::violations()?;
+    if !violations.is_empty() {
+        bail!("{}", violations.join("\n  "));
+    }
+    Ok(())
+}
+
+fn check_published() -> Result<()> {
+    let violations = published::violations()?;
     if !violations.is_empty() {
         bail!("{}", violations.join("\n  "));
     }

@@ -4,3 +4,4 @@ pub mod arrows;
 #[cfg(test)]
 mod circles;
 pub mod libraries;
+pub mod published;
