@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -206,4 +207,156 @@ fn a_crate_that_cannot_be_is_not_written() {
         assert!(!manifest.contains(text), "{manifest}");
     }
     new("mine", &[]).one_sentence(&["`mine` is there and is no empty folder"]);
+}
+
+/// A block of commands of the page, whether they are to fail, and what the page says that they print.
+struct Step<'a> {
+    commands: &'a str,
+    fails: bool,
+    shown: Option<&'a str>,
+}
+
+/// The shell blocks of a page, each with the block of text that follows it at once.
+fn steps(page: &str) -> Vec<Step<'_>> {
+    let blocks = page.split("```sh").skip(1);
+    let steps = blocks.map(|block| {
+        let (kind, rest) = block.split_once('\n').unwrap();
+        let (commands, after) = rest.split_once("```").unwrap();
+        let shown = after.trim_start().strip_prefix("```text\n");
+        Step {
+            commands,
+            fails: kind.trim() == "fails",
+            shown: shown.and_then(|shown| Some(shown.split_once("```")?.0)),
+        }
+    });
+    steps.collect()
+}
+
+/// Whether a line is as shown: `...` before and after stands for anything.
+fn is(line: &str, shown: &str) -> bool {
+    let (shown, open) = match shown.strip_prefix("... ") {
+        Some(rest) => (rest, true),
+        None => (shown, false),
+    };
+    match shown
+        .strip_suffix("...")
+        .filter(|start| start.ends_with(' '))
+    {
+        Some(middle) if open => line.contains(middle),
+        Some(start) => line.starts_with(start),
+        None if open => line.ends_with(shown),
+        None => line == shown,
+    }
+}
+
+/// Whether lines are as shown; a line of `...` stands for any number of them.
+fn are(lines: &[&str], shown: &[&str]) -> bool {
+    match shown {
+        [] => lines.is_empty(),
+        ["...", rest @ ..] => (0..=lines.len()).any(|at| are(&lines[at..], rest)),
+        [first, rest @ ..] => {
+            lines.first().is_some_and(|line| is(line, first)) && are(&lines[1..], rest)
+        }
+    }
+}
+
+#[test]
+fn shown_lines_are_compared_with_what_is_printed() {
+    let holds = |lines: &str, shown: &str| {
+        let [lines, shown] = [lines, shown].map(|text| text.lines().collect::<Vec<_>>());
+        are(&lines, &shown)
+    };
+    assert!(holds("a\nb 1 c\nd", "a\nb ...\nd"));
+    assert!(holds("a\nb\nc\nd", "...\nd") && holds("a\nb", "...\na\n...\nb\n..."));
+    assert!(holds("x WARN y", "... WARN y") && holds("x WARN y z", "... WARN y ..."));
+    assert!(holds("t ... ok", "t ... ok"));
+    for (lines, shown) in [
+        ("a\nb", "a"),
+        ("a", "a\nb"),
+        ("a\nc", "...\nb"),
+        ("b 1", "c ..."),
+    ] {
+        assert!(!holds(lines, shown), "{lines} is not {shown}");
+    }
+}
+
+#[test]
+fn the_plugin_tutorial_does_what_it_says() {
+    let page = fs::read_to_string(workspace().join("docs/plugin-tutorial.md")).unwrap();
+    let user = User::new();
+    let place = user.data().join("sources");
+    fs::create_dir_all(place.join("target")).unwrap();
+    symlink(built(), place.join("target/release")).unwrap();
+    for part in ["configs", "plugin-api"] {
+        symlink(workspace().join(part), place.join(part)).unwrap();
+    }
+
+    // One shell goes through the page, so that a change of folder lasts.
+    let mut script = String::new();
+    let steps = steps(&page);
+    for step in &steps {
+        let commands = step.commands;
+        script += "echo '@@@'\n";
+        script += &match step.fails {
+            true => format!("if ( {} ); then exit 99; fi\n", commands.trim_end()),
+            false => commands.to_owned(),
+        };
+        if commands.contains("plugins new") {
+            let (lock, target) = (workspace().join("Cargo.lock"), target());
+            fs::create_dir_all(&target).unwrap();
+            script += &format!("cp {lock:?} my-occlusion\nln -s {target:?} my-occlusion/target\n");
+        }
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &script]).current_dir(&place);
+    // As the program is run elsewhere in the tests.
+    for (name, value) in user.command(&[]).get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let cargo = Path::new(env!("CARGO")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.env("PATH", format!("{}:{path}", cargo.display()));
+    shell.env("CARGO_NET_OFFLINE", "true");
+    shell
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("CARGO_BUILD_TARGET_DIR");
+    shell.env_remove("RUST_BACKTRACE").env("NO_COLOR", "1");
+    let ran = run(&mut shell);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.out, ran.err);
+
+    let printed: Vec<&str> = ran.out.split("@@@\n").skip(1).collect();
+    assert_eq!(printed.len(), steps.len(), "{ran:?}");
+    let mut compared = 0;
+    for (step, printed) in steps.iter().zip(printed) {
+        let Some(shown) = step.shown else { continue };
+        let lines: Vec<&str> = printed.lines().collect();
+        let shown_lines: Vec<&str> = shown.lines().collect();
+        assert!(
+            are(&lines, &shown_lines),
+            "`{}` prints\n{printed}\nand not\n{shown}",
+            step.commands.trim()
+        );
+        compared += 1;
+    }
+    assert!(compared > 8, "only {compared} outputs are shown");
+
+    // The Rust that is shown is what was written.
+    let krate = place.join("my-occlusion");
+    let written = ["src/lib.rs", "tests/conformance.rs"]
+        .map(|file| fs::read_to_string(krate.join(file)).unwrap())
+        .concat();
+    let blocks: Vec<&str> = page.split("```rust\n").skip(1).collect();
+    assert!(blocks.len() > 4);
+    for block in blocks {
+        let (block, _) = block.split_once("```").unwrap();
+        assert!(
+            written.contains(block),
+            "this is not in the crate:\n{block}"
+        );
+    }
+    assert!(place.join("out/mine/overlay.png").is_file());
+    assert!(user.files().is_empty());
 }
