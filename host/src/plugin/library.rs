@@ -15,7 +15,7 @@ use std::{
 use libloading::os::unix::{Library as OsLibrary, RTLD_LOCAL, RTLD_NOW};
 use medfocus_plugin_api::{
     Error, Result,
-    abi::{self, ComponentBox, HostBox},
+    abi::{ComponentBox, HostBox},
 };
 use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -23,13 +23,14 @@ use super::{
     identity::{PluginId, read},
     inspect::Inspected,
     pins::Pins,
+    root::Root,
 };
 use crate::libtorch::Libtorch;
 
 /// A plugin whose code is in the process. It is never closed: its types and threads live on.
 #[derive(Clone)]
 pub struct Library {
-    root: abi::RootRef,
+    root: Root,
     /// What was loaded.
     pub id: PluginId,
 }
@@ -78,26 +79,11 @@ impl Library {
             })?;
         // The loader knows the library by this number, and would take the next file that has it for the same library.
         std::mem::forget(copy);
-        // SAFETY: whatever the symbol is, its layout is checked before it is used.
-        let header = unsafe { library.get::<abi::AbiHeaderRef>(abi::ROOT_SYMBOL.as_bytes()) }
-            .map(|symbol| *symbol)
-            .map_err(|_| {
-                refuse(Error::unsupported(
-                    "exports no root module; list its components with `export_plugin!`",
-                ))
-            });
+        let root = Root::of(&library);
         // Its code may have started threads: it must stay.
         std::mem::forget(library);
-        let root: abi::RootRef = header?
-            .upgrade()
-            .and_then(|header| header.init_root_module())
-            .map_err(|error| {
-                tracing::debug!("{error}");
-                refuse(Error::unsupported(
-                    "was built with an incompatible medfocus-plugin-api; build it again with the host's version",
-                ))
-            })?;
-        if (root.describe())().as_str() != plugin.manifest_json {
+        let root = root.map_err(refuse)?;
+        if root.describe().map_err(refuse)? != plugin.manifest_json {
             return Err(refuse(Error::invalid(
                 "describes itself differently from its manifest; do not trust it",
             )));
@@ -117,10 +103,7 @@ impl Library {
         params: &serde_json::Value,
         host: HostBox,
     ) -> Result<ComponentBox> {
-        let params = params.to_string();
-        (self.root.create())(component.into(), params.as_str().into(), host)
-            .into_result()
-            .map_err(Error::from)
+        self.root.create(component, &params.to_string(), host)
     }
 }
 

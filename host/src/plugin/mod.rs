@@ -1,5 +1,6 @@
 //! Plugins: found, inspected, opened, and mediated.
 
+mod c;
 pub mod folders;
 mod identity;
 mod inspect;
@@ -8,6 +9,7 @@ mod library;
 mod mediator;
 mod pins;
 mod registry;
+mod root;
 mod script;
 
 pub use folders::Source;
