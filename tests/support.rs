@@ -199,6 +199,32 @@ pub fn python() -> PathBuf {
     python
 }
 
+/// A plugin in plain C of these sources in `tests/plugins/c`, built in the folder as its author would, every warning an error.
+pub fn c_plugin(folder: &Path, sources: &[&str], flags: &[&str]) -> PathBuf {
+    let path = folder.join(format!("libmedfocus_c_{}.so", sources[0].replace('.', "_")));
+    let here = workspace().join("tests/plugins/c");
+    let status = Command::new("cc")
+        .args([
+            "-std=c11",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+        ])
+        .args(["-fvisibility=hidden", "-shared", "-fPIC", "-I"])
+        .arg(workspace().join("plugin-api/c/include"))
+        .arg("-o")
+        .arg(&path)
+        .args(flags)
+        .args(sources.iter().map(|source| here.join(source)))
+        .arg("-lm")
+        .status()
+        .expect("a C compiler is there, as libtorch's bindings need one");
+    assert!(status.success(), "{sources:?} do not build");
+    path
+}
+
 /// A 224 x 224 picture of one bright cell (row, column) of an 8 x 8 grid, as a PNG file.
 pub fn bright_cell(folder: &Path, row: usize, column: usize) -> PathBuf {
     let path = folder.join(format!("cell_{row}_{column}.png"));

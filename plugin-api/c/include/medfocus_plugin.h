@@ -194,11 +194,11 @@ extern __attribute__((visibility("default"))) const medfocus_root medfocus_plugi
  *
  *   {"name": "...", "version": "...", "abi_epoch": 1, "target": MEDFOCUS_TARGET, "api_version": "c1", "components": [...]}
  */
-#define MEDFOCUS_MANIFEST(json)                                                                               \
-    static const char medfocus_manifest[sizeof(json) - 1]                                                     \
-        __attribute__((section(".medfocus.manifest"), used)) MEDFOCUS_NOT_A_STRING = json;                    \
-    static medfocus_text medfocus_describe(void) {                                                            \
-        return (medfocus_text){medfocus_manifest, sizeof medfocus_manifest};                                  \
+#define MEDFOCUS_MANIFEST(json)                                                                         \
+    static const char medfocus_manifest[sizeof(json) - 1]                                               \
+        __attribute__((section(".medfocus.manifest"), used)) MEDFOCUS_NOT_A_STRING = json;              \
+    static inline medfocus_text medfocus_describe(void) {                                               \
+        return (medfocus_text){medfocus_manifest, sizeof medfocus_manifest};                            \
     }
 
 /* A C string as a text. */
