@@ -281,3 +281,25 @@ fn the_header_stands_alone() {
         String::from_utf8_lossy(&seen.stderr)
     );
 }
+
+#[test]
+fn what_the_page_shows_compiles() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/c.md");
+    let page = fs::read_to_string(page).unwrap();
+    let shown = page.split("```c\n").skip(1);
+    let shown: Vec<&str> = shown.filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(shown.len(), 2, "the manifest and the root");
+    let create = "static int32_t create(medfocus_text name, medfocus_text params, const medfocus_host *host,\n\
+                  medfocus_component *component, medfocus_message *error) {\n\
+                  (void)name; (void)params; (void)host; (void)component; (void)error; return MEDFOCUS_ERROR; }\n";
+    let text = format!(
+        "#include \"medfocus_plugin.h\"\n{create}{}",
+        shown.join("\n")
+    );
+    let seen = compiled(include(), &text);
+    assert!(
+        seen.status.success(),
+        "{}",
+        String::from_utf8_lossy(&seen.stderr)
+    );
+}

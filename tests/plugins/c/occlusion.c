@@ -250,6 +250,8 @@ static int32_t attribute(const struct occlusion *self, const medfocus_message *m
     int32_t status = scores == NULL || heat == NULL || parcel == NULL ? out_of_memory(answer)
                                                                       : score(self, &task, count, scores, answer);
     if (status == MEDFOCUS_OK) {
+        self->host->log(self->host->self, MEDFOCUS_LOG_DEBUG, medfocus_text_of("occlusion.c"),
+                        medfocus_text_of("all images are scored"));
         paint(self, scores, heat);
         parcel->tensors[0] = tensor_of(parcel, heat, MEDFOCUS_F32);
         int length = snprintf(body_of(parcel, 1), room, format, count);
