@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use medfocus::{config::Layers, workbench::Workbench};
+use medfocus::{config::Layers, plugin::inspect, workbench::Workbench};
 use medfocus_plugin_api::{AttributionMethod, VisionLanguageModel, testkit};
 use medfocus_tests::outside_plugin;
 use ndarray::Array2;
@@ -77,12 +77,9 @@ fn two_plugins_are_two_libraries() {
         bytes[at] = b'x';
     }
     fs::write(&broken, bytes).unwrap();
-    let mut layers = Layers::load(None, &[]).unwrap();
-    layers.config.plugins.paths = vec![broken, outside_plugin()];
-    let bench = Workbench::new(layers);
-    let plugins = bench.registry.plugins();
-    assert_eq!(plugins.len(), 2);
-    let refused = bench.library(&plugins[0]).err().unwrap().to_string();
+    let bench = bench(&outside_plugin());
+    let library = |file: &Path| bench.library(&inspect(file).unwrap().unwrap());
+    let refused = library(&broken).err().unwrap().to_string();
     assert!(refused.contains("no root module"), "{refused}");
-    assert!(bench.library(&plugins[1]).is_ok());
+    assert!(library(&outside_plugin()).is_ok());
 }
