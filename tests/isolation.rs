@@ -274,6 +274,86 @@ fn a_run_survives_what_its_methods_do_to_themselves() {
 }
 
 #[test]
+fn a_run_goes_through_all_its_stages_apart() {
+    let found = |of: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let isolation = format!("of = \"{of}\", sandbox = {}", confines());
+        let file = config(folder.path(), &isolation, &["occlusion"]);
+        let tuned = "[[experiment.methods]]\ncomponent = \"gradcam\"\nsweep = { layer = [0, 1] }\n\
+                     [experiment.tuning.dataset]\ncomponent = \"phantom\"\nparams = { split = \"train\" }\nsamples = 4\n\
+                     [experiment.sanity]\nsamples = 2\n";
+        let text = std::fs::read_to_string(&file).unwrap() + tuned;
+        std::fs::write(&file, text).unwrap();
+        let ran = run(medfocus().arg("run").arg(file));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let read = |name: &str| {
+            timeless_lines(&std::fs::read_to_string(folder.path().join("out").join(name)).unwrap())
+        };
+        ["journal.jsonl", "tuning.jsonl", "sanity.jsonl"].map(read)
+    };
+    assert_eq!(found("everybody"), found("nobody"));
+}
+
+/// Lines of JSON without their seconds.
+fn timeless_lines(text: &str) -> Vec<Value> {
+    fn timeless(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                object.remove("seconds");
+                object.values_mut().for_each(timeless);
+            }
+            Value::Array(values) => values.iter_mut().for_each(timeless),
+            _ => {}
+        }
+    }
+    let lines = text.lines().map(|line| {
+        let mut value = serde_json::from_str(line).unwrap();
+        timeless(&mut value);
+        value
+    });
+    lines.collect()
+}
+
+/// Processes whose parent is this one.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |number: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // NUMBER (NAME) STATE PARENT ...
+        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+        let mut fields = after.split_whitespace();
+        fields.next() != Some("Z") && fields.next() == Some(&parent.to_string())
+    };
+    numbers.filter(is_child).collect()
+}
+
+#[test]
+fn a_host_that_is_killed_takes_its_plugins_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let isolation = format!("of = \"third_party\", sandbox = {}", confines());
+    let file = config(folder.path(), &isolation, &["hangs"]);
+    let mut host = medfocus().arg("run").arg(file).spawn().unwrap();
+    let until = |done: &dyn Fn() -> bool| {
+        let begin = Instant::now();
+        while !done() {
+            assert!(begin.elapsed() < Duration::from_secs(60));
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    // The model's and the method's.
+    until(&|| children(host.id()).len() == 2);
+    let plugins = children(host.id());
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let lives = |number: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        stat.contains("(medfocus)") && !stat.contains(") Z")
+    };
+    until(&|| !plugins.iter().any(lives));
+}
+
+#[test]
 fn a_plugin_does_not_end_a_run_in_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = config(folder.path(), "", &["occlusion", "exits"]);

@@ -1,10 +1,11 @@
 //! Plugins in processes of their own: what one of them does to itself is not done to the host.
 //!
-//! [`remote`] is the host's side: a component like any other, which starts a process, sends every call there and starts
-//! another when that one is no more. `child` is the other side: it loads the plugin and hands its own calls of the host back.
+//! [`remote`] is the host's side: a component like any other, which starts a process (in the `nursery`), sends every call
+//! there and starts another when that one is no more. `child` is the other side: it loads the plugin and hands its own calls of the host back.
 //! Both speak over a `wire`; before the plugin is opened, its process is put into a `sandbox`.
 
 pub mod child;
+mod nursery;
 pub mod remote;
 mod sandbox;
 mod wire;

@@ -27,7 +27,7 @@ use medfocus_plugin_api::{
 };
 
 use super::{
-    Confined, Order, Start, Word,
+    Confined, Order, Start, Word, nursery,
     wire::{Broken, Wire},
 };
 
@@ -100,16 +100,13 @@ impl Remote {
             });
             command.arg(confined.map_err(|error| failed(error.into()))?);
         }
-        let child = command
+        command
             // Ctrl-C at a terminal is for the host, which says so to the plugin.
             .process_group(0)
             .stdin(OwnedFd::from(theirs))
             .stdout(errors)
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map_err(failed)?;
-        // It holds the other end, which must close with the process.
-        drop(command);
+            .stderr(Stdio::inherit());
+        let child = nursery::start(command).map_err(failed)?;
         let mut process = Process {
             wire: Wire::new(ours).map_err(failed)?,
             child,
