@@ -24,10 +24,15 @@ pub const MOST_TENSORS: usize = 1 << 20;
 /// Most bytes of a text.
 pub const MOST_BYTES: usize = 1 << 30;
 
-/// Gives something back.
-pub type Release = Option<unsafe extern "C" fn(*mut c_void)>;
-/// Performs an operation of a component.
-pub type Invoke = Option<unsafe extern "C" fn(*mut c_void, Text, Message, *mut Message) -> i32>;
+/// Gives something back, or ends a component.
+pub type Release = unsafe extern "C" fn(*mut c_void);
+/// Performs an operation of a component; writes the answer or the error.
+pub type Invoke = unsafe extern "C" fn(*mut c_void, Text, Message, *mut Message) -> i32;
+/// The manifest.
+pub type Describe = unsafe extern "C" fn() -> Text;
+/// Makes a component: name, parameters, the host's services; writes the component or the error.
+pub type Create =
+    unsafe extern "C" fn(Text, Text, *const Host, *mut Component, *mut Message) -> i32;
 
 /// UTF-8, lent.
 #[repr(C)]
@@ -47,7 +52,7 @@ pub struct Tensor {
     pub shape: *const u64,
     pub strides: *const i64,
     pub owner: *mut c_void,
-    pub release: Release,
+    pub release: Option<Release>,
 }
 
 /// JSON, and the tensors it refers to by index; belongs to whoever received it.
@@ -58,7 +63,7 @@ pub struct Message {
     pub tensors: *const Tensor,
     pub tensor_count: usize,
     pub owner: *mut c_void,
-    pub release: Release,
+    pub release: Option<Release>,
 }
 
 /// What the host offers a component.
@@ -79,13 +84,9 @@ pub struct Host {
 #[derive(Clone, Copy, Debug)]
 pub struct Component {
     pub this: *mut c_void,
-    pub invoke: Invoke,
-    pub drop: Release,
+    pub invoke: Option<Invoke>,
+    pub drop: Option<Release>,
 }
-
-/// Makes a component: name, parameters, the host's services; writes the component or the error.
-pub type Create =
-    Option<unsafe extern "C" fn(Text, Text, *const Host, *mut Component, *mut Message) -> i32>;
 
 /// What a plugin exports.
 #[repr(C)]
@@ -93,8 +94,8 @@ pub type Create =
 pub struct Root {
     pub size: u32,
     pub epoch: u32,
-    pub describe: Option<unsafe extern "C" fn() -> Text>,
-    pub create: Create,
+    pub describe: Option<Describe>,
+    pub create: Option<Create>,
 }
 
 impl Message {

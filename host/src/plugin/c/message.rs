@@ -43,9 +43,7 @@ pub fn give(message: AbiMessage) -> c::Message {
             owner: handle.owner.cast(),
             // SAFETY: the two types differ in what the argument points to.
             release: Some(unsafe {
-                mem::transmute::<extern "C" fn(*mut u8), unsafe extern "C" fn(*mut c_void)>(
-                    handle.release,
-                )
+                mem::transmute::<extern "C" fn(*mut u8), c::Release>(handle.release)
             }),
         });
         parcel.extents.push((shape, strides));
@@ -75,21 +73,20 @@ unsafe extern "C" fn release_parcel(owner: *mut c_void) {
     drop(unsafe { Box::from_raw(owner.cast::<Parcel>()) });
 }
 
-/// What came back of a function that returned `status`: its answer, or the error it gives; outside of that, what breaks the
-/// header's rules.
+/// The error that a function in C gives.
 ///
 /// # Safety
 ///
 /// That of [`take`].
-pub unsafe fn outcome(status: i32, message: c::Message) -> Result<Result<AbiMessage>> {
+///
+/// # Errors
+///
+/// It cannot be read.
+pub unsafe fn failure(message: c::Message) -> Result<Error> {
     // SAFETY: the caller's promise.
     let message = unsafe { take(message) }?;
-    if status == c::OK {
-        return Ok(Ok(message));
-    }
-    let error = serde_json::from_slice(&message.body)
-        .map_err(|error| broken(&format!("an error cannot be read ({error})")))?;
-    Ok(Err(error))
+    serde_json::from_slice(&message.body)
+        .map_err(|error| broken(&format!("an error cannot be read ({error})")))
 }
 
 /// Takes a message of C over. Whatever is wrong with it, all of it that can be given back is.
@@ -108,7 +105,7 @@ pub unsafe fn take(message: c::Message) -> Result<AbiMessage> {
             false => "a message has no release function",
         }));
     };
-    let _lent = Lent {
+    let _received = Received {
         owner: message.owner,
         release,
     };
@@ -147,9 +144,7 @@ unsafe fn handle(tensor: &c::Tensor) -> Result<TensorHandle> {
         strides: RVec::new(),
         owner: tensor.owner.cast(),
         // SAFETY: the two types differ in what the argument points to; by the header any thread may call it.
-        release: unsafe {
-            mem::transmute::<unsafe extern "C" fn(*mut c_void), extern "C" fn(*mut u8)>(release)
-        },
+        release: unsafe { mem::transmute::<c::Release, extern "C" fn(*mut u8)>(release) },
     };
     let (rank, most) = (tensor.rank as usize, MOST_AXES as usize);
     // SAFETY: the caller's promise.
@@ -193,13 +188,13 @@ fn lend_bytes(bytes: &[u8]) -> c::Text {
     }
 }
 
-/// What C lent until it is released, at the end of the scope.
-struct Lent {
+/// A message but for its tensors, given back at the end of the scope.
+struct Received {
     owner: *mut c_void,
-    release: unsafe extern "C" fn(*mut c_void),
+    release: c::Release,
 }
 
-impl Drop for Lent {
+impl Drop for Received {
     fn drop(&mut self) {
         // SAFETY: the header's rule for what was received; called once.
         unsafe { (self.release)(self.owner) };

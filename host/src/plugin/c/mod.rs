@@ -19,7 +19,7 @@ use medfocus_plugin_api::{
 };
 
 use self::{
-    message::{broken, give, lend, outcome, text},
+    message::{broken, failure, give, lend, take, text},
     services::Services,
 };
 
@@ -29,14 +29,8 @@ pub const ROOT_SYMBOL: &str = c::ROOT_SYMBOL;
 /// What such a plugin exports.
 #[derive(Clone)]
 pub struct Root {
-    describe: unsafe extern "C" fn() -> c::Text,
-    create: unsafe extern "C" fn(
-        c::Text,
-        c::Text,
-        *const c::Host,
-        *mut c::Component,
-        *mut c::Message,
-    ) -> i32,
+    describe: c::Describe,
+    create: c::Create,
 }
 
 impl Root {
@@ -107,8 +101,8 @@ impl Root {
         };
         if status != c::OK {
             // SAFETY: the plugin wrote it, or nobody.
-            let error = unsafe { outcome(status, error) }.flatten().err();
-            return Err(error.unwrap_or_else(|| broken("`create` fails without an error")));
+            let error = unsafe { failure(error) };
+            return Err(error.unwrap_or_else(|broken| broken));
         }
         let (Some(invoke), Some(drop)) = (component.invoke, component.drop) else {
             return Err(broken("its component lacks `invoke` or `drop`"));
@@ -128,8 +122,8 @@ impl Root {
 struct Component {
     name: String,
     this: *mut c_void,
-    invoke: unsafe extern "C" fn(*mut c_void, c::Text, c::Message, *mut c::Message) -> i32,
-    drop: unsafe extern "C" fn(*mut c_void),
+    invoke: c::Invoke,
+    drop: c::Release,
     /// Lent to it.
     _services: Services,
 }
@@ -145,10 +139,15 @@ impl abi::Component for Component {
         // SAFETY: the operation's name outlives the call; the message is C's from now on.
         let status =
             unsafe { (self.invoke)(self.this, lend(op.as_str()), give(message), &raw mut answer) };
-        // SAFETY: the plugin wrote it, or nobody.
-        let answer = unsafe { outcome(status, answer) };
-        let answer = answer.map_err(|broken| broken.context(format!("`{}`", self.name)));
-        match answer.flatten() {
+        let result = if status == c::OK {
+            // SAFETY: the plugin wrote it, or nobody.
+            unsafe { take(answer) }.map(Ok)
+        } else {
+            // SAFETY: as above.
+            unsafe { failure(answer) }.map(Err)
+        };
+        let result = result.map_err(|broken| broken.context(format!("`{}`", self.name)));
+        match result.flatten() {
             Ok(answer) => ROk(answer),
             Err(error) => RErr(AbiError::from(&error)),
         }
