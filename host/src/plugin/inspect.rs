@@ -33,7 +33,7 @@ pub struct Inspected {
     pub script: Option<Script>,
 }
 
-/// Reads and checks a library's headers and manifest, or a file that [describes](script) a plugin; runs none of its code.
+/// Reads and checks a library's headers and manifest, or a file that describes a plugin (`NAME.medfocus.json`); runs none of its code.
 ///
 /// A library without a manifest section is not a plugin and yields nothing.
 ///
