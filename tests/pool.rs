@@ -284,15 +284,20 @@ fn results_of_two_pools_never_share_a_folder() {
         );
         fs::write(&file, text).unwrap();
     };
-    let plan = || {
+    let give = |words: &[&str]| {
         let mut command = medfocus();
-        command.args(["plan", "--no-estimate", "--plugins"]);
-        command.arg(outside_plugin()).arg("--plugins");
-        run(command.arg(built().join("plugins")).arg(&file))
+        command.args(words).arg("--plugins").arg(outside_plugin());
+        command.arg("--plugins").arg(built().join("plugins"));
+        run(command.arg(&file))
     };
+    let plan = || give(&["plan", "--no-estimate"]);
     write("pool");
-    for _ in 0..2 {
-        let ran = plan();
+    for words in [
+        &["plan", "--no-estimate"][..],
+        &["run"],
+        &["plan", "--no-estimate"],
+    ] {
+        let ran = give(words);
         assert_eq!(ran.code, 0, "{ran:?}");
     }
     fs::remove_file(pool.join("masks/01/mediastinum.png")).unwrap();
