@@ -11,11 +11,12 @@ use crate::{
     calibration::Calibration,
     experiment::{
         estimate::Estimate,
+        filtering::FilterCost,
         plan::Plan,
         results::{self, Results},
         run,
         stage::Finished,
-        trial::{self, FilterCost, MethodCost, ModelTrial},
+        trial::{self, MethodCost, ModelTrial},
     },
     output::OutDir,
     report,

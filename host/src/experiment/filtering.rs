@@ -11,6 +11,7 @@ use medfocus_plugin_api::{
     Letterbox, Mode, Native, Result, SampleKey, ScoreRequest, VisionLanguageModel, WORKING_SIDE,
 };
 use ndarray::Ix2;
+use serde::{Deserialize, Serialize};
 
 use super::{
     case::{case_seed, reader},
@@ -19,7 +20,6 @@ use super::{
     plan::{Cell, Plan},
     results,
     stage::{Desk, Finished, Stage, StageResult},
-    trial::FilterCost,
     workers::Crew,
 };
 use crate::{
@@ -84,6 +84,15 @@ pub(super) fn filter(
         Ok(())
     };
     stage.run(crew, &journal, held, retry_failed, &work)
+}
+
+/// What the causal filter takes for a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FilterCost {
+    /// Seconds, edits included.
+    pub seconds: f64,
+    /// Calls of the model.
+    pub calls: u64,
 }
 
 /// What the filter takes for a sample of a cell, tried on the first of a few samples that is answered rightly. Nothing if

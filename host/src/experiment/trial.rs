@@ -10,7 +10,7 @@ use super::{
     cast::chosen_methods,
     config::Keep,
     filtered::Filtered,
-    filtering,
+    filtering::{self, FilterCost},
     plan::{Cell, Plan},
     record::Outcome,
 };
@@ -43,15 +43,6 @@ pub struct Trial {
     pub filter: Option<FilterCost>,
     /// What each method takes.
     pub methods: Vec<MethodCost>,
-}
-
-/// What the causal filter takes for a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FilterCost {
-    /// Seconds, edits included.
-    pub seconds: f64,
-    /// Calls of the model.
-    pub calls: u64,
 }
 
 /// What a method takes for a sample.
