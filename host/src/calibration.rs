@@ -93,13 +93,13 @@ impl Calibration {
         let info = &self.trial.info;
         let card = self.machine.cards.first();
         let card = card.filter(|_| info.device != "cpu");
-        let threads = self.threads.unwrap_or(self.machine.cores);
+        let threads = match self.threads.unwrap_or(self.machine.cores) {
+            1 => "one thread".to_owned(),
+            threads => format!("{threads} threads"),
+        };
         match card {
             Some(card) => format!("{card}, {}", info.dtype),
-            None => format!(
-                "{threads} threads of {}, {}",
-                self.machine.processor, info.dtype
-            ),
+            None => format!("{threads} of {}, {}", self.machine.processor, info.dtype),
         }
     }
 }

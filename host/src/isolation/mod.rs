@@ -66,13 +66,13 @@ impl Default for Isolation {
 impl Isolation {
     /// Whether a plugin has a process of its own.
     pub fn isolates(&self, plugin: &Inspected) -> bool {
-        let ours = Source::of(&plugin.path) == Source::Beside;
-        match self.of {
-            _ if plugin.script.is_some() => true,
+        let of = match self.of {
+            Isolated::Nobody => false,
+            Isolated::ThirdParty => Source::of(&plugin.path) != Source::Beside,
             Isolated::Everybody => true,
-            Isolated::ThirdParty if !ours => true,
-            _ => self.also.contains(&plugin.manifest.name),
-        }
+        };
+        // Another program than this one cannot run in its process.
+        of || plugin.script.is_some() || self.also.contains(&plugin.manifest.name)
     }
 }
 

@@ -55,6 +55,15 @@ struct Life {
     deaths: u32,
 }
 
+impl Life {
+    /// Counts a process that came to an end, unless the user wanted that.
+    fn mourn(&mut self, error: &Error) {
+        if error.kind != ErrorKind::Cancelled {
+            self.deaths += 1;
+        }
+    }
+}
+
 impl Remote {
     /// Starts a process and makes the component there.
     ///
@@ -123,38 +132,31 @@ impl Remote {
         let mut life = self.lock();
         let mut process = match life.process.take() {
             Some(process) => process,
-            None => self.again(life.deaths)?,
+            None => self
+                .again(life.deaths)
+                .inspect_err(|error| life.mourn(error))?,
         };
-        match self.ask(&process, &Order::Invoke(op.to_owned()), message) {
-            Ok(answer) => {
-                *life = Life {
-                    process: Some(process),
-                    deaths: 0,
-                };
-                Ok(answer)
-            }
-            Err(Ended::Failed(error)) => {
-                *life = Life {
-                    process: Some(process),
-                    deaths: 0,
-                };
-                Err(error)
-            }
+        let answer = match self.ask(&process, &Order::Invoke(op.to_owned()), message) {
+            Ok(answer) => Ok(answer),
+            Err(Ended::Failed(error)) => Err(error),
             Err(Ended::Broken(broken)) => {
                 let error = self.obituary(&mut process, broken);
-                if error.kind != ErrorKind::Cancelled {
-                    life.deaths += 1;
-                }
-                Err(error)
+                life.mourn(&error);
+                return Err(error);
             }
-        }
+        };
+        *life = Life {
+            process: Some(process),
+            deaths: 0,
+        };
+        answer
     }
 
     /// Another process after some that came to an end.
     fn again(&self, deaths: u32) -> Result<Process> {
         if deaths >= DEATHS {
             return Err(self.dead(format!(
-                "came to an end {deaths} times in a row and is not started again"
+                "came to an end {DEATHS} times in a row and is not started again"
             )));
         }
         let until = Instant::now() + PAUSE * 2_u32.pow(deaths.saturating_sub(1));

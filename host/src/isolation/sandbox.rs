@@ -86,7 +86,7 @@ pub fn confine(isolation: &Isolation, whose: Whose) -> Result<()> {
     }
     read_only(&writable).map_err(|error| failed("files are not protected", &error))?;
     alone(whose != Whose::Program).map_err(|error| failed("the network is not closed", &error))?;
-    probe()
+    probe(&writable)
 }
 
 /// From now on files are written below these folders alone. A folder that is not there is one less.
@@ -121,17 +121,19 @@ fn alone(programs_too: bool) -> std::result::Result<(), Box<dyn std::error::Erro
 }
 
 /// Tries what must fail: a sandbox with a hole is none.
-fn probe() -> Result<()> {
+fn probe(writable: &[PathBuf]) -> Result<()> {
     let hole = |what: &str| {
         Err(Error::internal(format!(
             "the sandbox of a plugin leaks: {what}"
         )))
     };
-    let file = std::env::temp_dir().join(format!("medfocus-probe-{}", std::process::id()));
+    let folder = std::env::temp_dir();
+    let file = folder.join(format!("medfocus-probe-{}", std::process::id()));
     if fs::write(&file, "").is_ok() {
-        // It may lie below what is writable, where that is as it should be.
         let _ = fs::remove_file(&file);
-        if !Path::new(&file).starts_with("/dev") && fs::write("/medfocus-probe", "").is_ok() {
+        let real = |path: &Path| path.canonicalize().unwrap_or(path.to_owned());
+        let folder = real(&folder);
+        if !writable.iter().any(|other| folder.starts_with(real(other))) {
             return hole("it writes files");
         }
     }

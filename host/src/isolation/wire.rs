@@ -260,13 +260,13 @@ fn seen(parts: Vec<Part>, memory: Option<OwnedFd>) -> Result<Vec<Tensor>, String
         Ok(seals) if seals.contains(SEALS) => {}
         _ => return Err("tensors in memory that may still change".to_owned()),
     }
-    let empty = File::from(memory);
-    let size = empty.metadata().map_err(|error| error.to_string())?.len();
+    let file = File::from(memory);
+    let size = file.metadata().map_err(|error| error.to_string())?.len();
     let map = match size {
         0 => None,
         // SAFETY: the file is sealed.
         _ => Some(Arc::new(
-            unsafe { Mmap::map(&empty) }.map_err(|error| error.to_string())?,
+            unsafe { Mmap::map(&file) }.map_err(|error| error.to_string())?,
         )),
     };
     let parts = parts.into_iter();
