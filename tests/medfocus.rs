@@ -7,6 +7,7 @@ use medfocus::{
     study::Study,
     workbench::{Ready, Workbench},
 };
+use medfocus_imaging::picture;
 use medfocus_plugin_api::{Attribution, AttributionMethod, HeatMap, Task};
 use medfocus_tests::{built, workspace};
 use ndarray::{Array2, s};
@@ -37,7 +38,7 @@ impl Reference {
 
     fn task(&self, case: &Value) -> Task {
         let file = format!("medfocus/images/{}.png", text(&case["image"]));
-        let study = Study::read(&fixtures().join(file)).unwrap();
+        let study = Study::read(&fixtures().join(file), picture::here).unwrap();
         Task::new(
             study.working,
             study.native,

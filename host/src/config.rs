@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::{
+    audit::AuditConfig,
     boxes::BoxRule,
     experiment::config::Experiment,
     isolation::Isolation,
@@ -54,6 +55,8 @@ pub struct Config {
     pub boxes: BoxRule,
     /// Seed of every random choice.
     pub seed: u64,
+    /// Where it is written down who ran what.
+    pub audit: AuditConfig,
     /// What `medfocus run` does.
     pub experiment: Option<Experiment>,
 }
@@ -110,6 +113,7 @@ impl Default for Config {
             },
             boxes: BoxRule::default(),
             seed: 0,
+            audit: AuditConfig::default(),
             experiment: None,
         }
     }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use medfocus_plugin_api::{Error, GrayImage, Letterbox, Result, Task, WORKING_SIDE, file};
+use medfocus_imaging::decode;
+use medfocus_plugin_api::{Error, GrayImage, Letterbox, Picture, Result, Task, WORKING_SIDE, file};
 use serde::Serialize;
 
 /// An image read from a file, and its working image.
@@ -36,21 +37,22 @@ pub struct ImageRecord {
 }
 
 impl Study {
-    /// Reads PNG, JPEG, TIFF or DICOM.
+    /// Reads PNG, JPEG, TIFF or DICOM; `decode` makes a picture of the file's bytes.
     ///
     /// # Errors
     ///
     /// The file is missing or cannot be read as an image; the sentence holds nothing of its
     /// content.
-    pub fn read(path: &Path) -> Result<Self> {
-        let bytes = file::read(path).map_err(|error| {
+    pub fn read(path: &Path, decode: impl Fn(&[u8]) -> Result<Picture>) -> Result<Self> {
+        let named = |error: Error| error.context(format!("image {}", path.display()));
+        let file = file::open(path).map_err(|error| {
             Error::missing(format!("image {} cannot be read: {error}", path.display()))
         })?;
-        let decoded = medfocus_imaging::decode::decode(&bytes)
-            .map_err(|error| Error::invalid(format!("image {}: {error}", path.display())))?;
+        let bytes =
+            decode::bytes(file).map_err(|error| named(Error::invalid(error.to_string())))?;
+        let picture = decode(&bytes).map_err(named)?;
         let digest = format!("blake3:{}", blake3::hash(&bytes).to_hex());
-        let native = GrayImage::from_array(decoded.pixels)?;
-        Self::new(native, digest, decoded.source, decoded.warnings)
+        Self::new(picture.image, digest, picture.source, picture.warnings)
     }
 
     /// An image that is already there, as a dataset reader gives it; its digest covers size and pixels.

@@ -4,7 +4,7 @@ mod fit;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -18,11 +18,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    audit::{Audit, Event},
     config::{Filling, Layers, ModelFile, relative},
-    isolation::{Start, remote::Remote},
+    isolation::{Start, pictures::Pictures, remote::Remote},
     libtorch::Libtorch,
     params,
-    plugin::{Inspected, Instance, Library, Mediator, PluginId, Registry, Session, nearest},
+    plugin::{
+        Decode, Inspected, Instance, Library, Mediator, PluginId, Registry, Session, nearest,
+    },
+    study::Study,
 };
 
 /// The parameter with which a model only looks at its checkpoint.
@@ -40,6 +44,8 @@ pub struct Workbench {
     pub session: Session,
     /// The process's libtorch.
     pub libtorch: Arc<Libtorch>,
+    /// Where it is written down what is made and read.
+    pub audit: Audit,
     known: Arc<Mutex<BTreeMap<PathBuf, Known>>>,
     /// What fills slots, as long as anything uses it.
     shared: Arc<Mutex<BTreeMap<String, Weak<ComponentBox>>>>,
@@ -120,6 +126,7 @@ impl Workbench {
             registry,
             session: Session::default(),
             libtorch,
+            audit: Audit::default(),
             known: Arc::default(),
             shared: Arc::default(),
         }
@@ -132,9 +139,30 @@ impl Workbench {
             registry: self.registry.clone(),
             session: self.session.fork(),
             libtorch: self.libtorch.clone(),
+            audit: self.audit.clone(),
             known: self.known.clone(),
             shared: self.shared.clone(),
         }
+    }
+
+    /// How image files are decoded.
+    pub fn decoder(&self) -> Decode {
+        let pictures = Pictures::new(&self.layers.config.plugins.isolation);
+        let session = self.session.clone();
+        Arc::new(move |bytes| pictures.decode(bytes, &|| session.cancelled()))
+    }
+
+    /// Reads an image file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Study::read`] and [`Audit::record`].
+    pub fn study(&self, path: &Path) -> Result<Study> {
+        let study = Study::read(path, &*self.decoder())?;
+        self.audit.record(Event::Read {
+            image: study.source.digest.clone(),
+        })?;
+        Ok(study)
     }
 
     /// Which build of a plugin this bench works with: the one it saw first.
@@ -399,7 +427,7 @@ impl Workbench {
     /// A parameter is wrong, or whatever else the component's constructor fails with.
     pub fn make(&self, recipe: &Recipe, model: Option<&Ready>) -> Result<Ready> {
         let (slots, provenance) = self.fill(recipe, model)?;
-        let component = Arc::new(self.create(recipe, slots)?);
+        let component = self.create(recipe, slots)?;
         Ok(self.ready(recipe, component, provenance))
     }
 
@@ -418,7 +446,7 @@ impl Workbench {
         let component = match shared.get(&key).and_then(Weak::upgrade) {
             Some(component) => component,
             None => {
-                let component = Arc::new(self.create(recipe, slots)?);
+                let component = self.create(recipe, slots)?;
                 shared.retain(|_, component| component.strong_count() > 0);
                 shared.insert(key, Arc::downgrade(&component));
                 component
@@ -443,10 +471,10 @@ impl Workbench {
         Ok((slots, provenance))
     }
 
-    fn create(&self, recipe: &Recipe, slots: Slots) -> Result<ComponentBox> {
+    fn create(&self, recipe: &Recipe, slots: Slots) -> Result<Arc<ComponentBox>> {
         let name = &recipe.manifest.name;
         let params = &recipe.provenance.params;
-        let host = Mediator::boxed(name, slots, self.session.clone());
+        let host = Mediator::boxed(name, slots, self.session.clone(), self.decoder());
         let component = self
             .component(recipe, Value::Object(params.clone()), host)
             .map_err(|error| match &recipe.how_to_get {
@@ -455,7 +483,28 @@ impl Workbench {
             })
             .map_err(|error| self.wrong(&recipe.manifest, params, error))?;
         tracing::debug!(component = name, "made");
+        let component = Arc::new(component);
+        self.note(recipe, &component)?;
         Ok(component)
+    }
+
+    /// Writes down that a component was made.
+    fn note(&self, recipe: &Recipe, component: &Arc<ComponentBox>) -> Result<()> {
+        if !self.audit.is_kept() {
+            return Ok(());
+        }
+        let kind = recipe.manifest.kind;
+        let checkpoint = (kind == Kind::Model).then(|| {
+            // The question counts for nobody.
+            let instance = Instance::new(kind.name(), component.clone(), self.session.fork());
+            VisionLanguageModel::info(&instance.client())
+        });
+        self.audit.record(Event::Made {
+            kind: kind.name().to_owned(),
+            component: recipe.manifest.name.clone(),
+            plugin: recipe.provenance.plugin.digest.clone(),
+            checkpoint: checkpoint.transpose()?.map(|info| info.digest),
+        })
     }
 
     /// The component itself, in this process or in one of its own.

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use ndarray::Array1;
+
 use crate::{
     error::{Error, Result},
     message::Message,
+    picture::{DECODE, Picture},
     protocol::{
         Caller, Client, dataset::DatasetReader, detector::Detector, editor::CounterfactualEditor,
         model::VisionLanguageModel, segmenter::Segmenter,
     },
+    tensor::Tensor,
 };
 
 /// What a host does for its components.
@@ -22,11 +26,12 @@ pub trait Services: Send + Sync {
     /// Whether something fills the slot.
     fn filled(&self, slot: &str) -> bool;
 
-    /// Performs operation `op` of what fills `slot`.
+    /// Performs operation `op` of what fills `slot`, or one of the host's own if `slot` is empty.
     ///
     /// # Errors
     ///
-    /// [`Error::missing`] if the slot is empty, and whatever the operation fails with.
+    /// [`Error::missing`] if nothing fills the slot, [`Error::unsupported`] if the host has no such operation, and whatever
+    /// the operation fails with.
     fn call(&self, slot: &str, op: &str, message: Message) -> Result<Message>;
 }
 
@@ -77,6 +82,16 @@ impl Context {
     /// Whether something fills the slot.
     pub fn filled(&self, slot: &str) -> bool {
         self.0.filled(slot)
+    }
+
+    /// The image in the bytes of a PNG, JPEG, TIFF or DICOM file, decoded by the host in a process that can do nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::invalid`] if they hold no image that can be decoded, [`Error::unsupported`] if this host decodes none.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Picture> {
+        let bytes = Tensor::from_array(Array1::from(bytes.to_vec()));
+        self.0.call("", DECODE, Message::pack(&bytes)?)?.unpack()
     }
 
     /// Shows progress, and stops here if the user asked to.

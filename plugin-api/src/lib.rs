@@ -58,6 +58,7 @@ mod logging;
 pub mod manifest;
 mod message;
 pub mod params;
+mod picture;
 pub mod protocol;
 mod tensor;
 #[cfg(any(test, feature = "testkit"))]
@@ -80,6 +81,7 @@ pub use image::{GrayImage, Mask};
 pub use manifest::{Ability, Kind, Manifest, Slot};
 pub use message::Message;
 pub use params::{NoParams, Params};
+pub use picture::{DECODE, Picture};
 pub use protocol::{
     Caller, Client,
     dataset::{

@@ -15,7 +15,6 @@ use crate::{
     evidence::{self, Weighed},
     output::OutDir,
     overlay::{self, NativeBox, Overlay},
-    study::Study,
     workbench::{Workbench, on},
 };
 
@@ -55,7 +54,7 @@ impl Attribute {
         // What needs no model is checked before one is loaded.
         let model = bench.plan_model(&self.model, on(self.device.as_deref()))?;
         let method = bench.plan_own_method(&self.method, &model.manifest)?;
-        let study = Study::read(&self.image)?;
+        let study = bench.study(&self.image)?;
         let out = OutDir::create(&self.out)?;
         terminal::attend(&bench.session);
 

@@ -6,7 +6,7 @@ use clap::Args;
 use medfocus_plugin_api::Result;
 
 use super::place;
-use crate::study::Study;
+use crate::workbench::Workbench;
 
 #[derive(Args)]
 pub struct Image {
@@ -22,8 +22,8 @@ pub struct Image {
 }
 
 impl Image {
-    pub fn run(self) -> Result<ExitCode> {
-        let study = Study::read(&self.file)?;
+    pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let study = bench.study(&self.file)?;
         for warning in &study.warnings {
             eprintln!("warning: {warning}");
         }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod attribute;
+mod audit;
 mod bench;
 mod benchmark;
 mod dataset;
@@ -19,11 +20,17 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use medfocus_plugin_api::{Error, Result};
 
 use self::ending::Working;
-use crate::{config::Layers, isolation::child, output::OutDir, workbench::Workbench};
+use crate::{
+    audit::{Audit, Event, Outcome},
+    config::Layers,
+    isolation::{child, pictures, process},
+    output::OutDir,
+    workbench::Workbench,
+};
 
 /// Why did the model say so? Visual attribution for chest X-ray models.
 #[derive(Parser)]
@@ -79,6 +86,9 @@ enum Command {
     Model(model::Model),
     /// Measure how fast a model and its methods are here, for planning experiments
     Bench(bench::Bench),
+    /// Check or export the log of who ran what
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Check this installation: plugins, libtorch, models
     Doctor,
     /// Print a completion script
@@ -94,17 +104,26 @@ enum Command {
         /// What to confine and then become, for a plugin that is no library
         confined: Option<String>,
     },
+    /// Decode the image file that comes over standard input, for a medfocus that started it
+    #[command(hide = true)]
+    DecodeHost,
 }
 
 /// Runs the program: 0 done, 1 done with something to look at, 2 could not run.
 pub fn main() -> ExitCode {
     terminal::end_with_the_reader();
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let name = matches.subcommand_name().unwrap_or_default();
     terminal::start_logging();
+    process::hosts();
     // How the process of a plugin ends is the plugin's own.
-    let own = !matches!(cli.command, Command::PluginHost { .. });
+    let own = !matches!(
+        cli.command,
+        Command::PluginHost { .. } | Command::DecodeHost
+    );
     let _working = own.then(Working::begin);
-    match run(cli) {
+    match run(name, cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("medfocus: {error}");
@@ -113,7 +132,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode> {
+fn run(name: &str, cli: Cli) -> Result<ExitCode> {
     let mut common = cli.common;
     if let Command::Plan(experiment::PlanCommand { file, .. })
     | Command::Run(experiment::RunCommand { file, .. })
@@ -126,23 +145,25 @@ fn run(cli: Cli) -> Result<ExitCode> {
         common.config = experiment::config(command.config(), common.config)?;
     }
     match cli.command {
-        Command::Plan(command) => command.run(&common.workbench()?),
-        Command::Run(command) => command.run(&common.workbench()?),
-        Command::Benchmark(command) => command.run(&common.workbench()?),
+        Command::Plan(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Run(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Benchmark(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Report(command) => command.run(),
-        Command::Attribute(command) => command.run(&common.workbench()?),
-        Command::Image(command) => command.run(),
-        Command::Dataset(command) => command.run(&common.workbench()?),
-        Command::Sample(command) => command.run(&common.workbench()?),
-        Command::Pool(command) => command.run(&common.workbench()?),
-        Command::Plugins(command) => command.run(&common.workbench()?),
-        Command::Model(command) => command.run(&common.workbench()?),
-        Command::Bench(command) => command.run(common.workbench()?),
+        Command::Attribute(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Image(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Dataset(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Sample(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Pool(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Plugins(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Model(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Bench(command) => common.on_bench(name, |bench| command.run(bench)),
         Command::PluginHost { confined } => match confined {
             Some(confined) => child::become_program(&confined),
             None => Ok(child::serve()),
         },
-        Command::Doctor => doctor::run(&common.workbench()?),
+        Command::DecodeHost => Ok(pictures::serve()),
+        Command::Doctor => common.on_bench(name, |bench| doctor::run(&bench)),
+        Command::Audit(command) => command.run(&common.layers()?),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
@@ -163,8 +184,29 @@ fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 impl Common {
+    fn layers(&self) -> Result<Layers> {
+        Layers::load(self.config.as_deref(), &self.settings)
+    }
+
+    /// Runs a command on a bench, and writes down that it began and how it ended.
+    fn on_bench(
+        &self,
+        name: &str,
+        run: impl FnOnce(Workbench) -> Result<ExitCode>,
+    ) -> Result<ExitCode> {
+        let bench = self.workbench()?;
+        let audit = bench.audit.clone();
+        audit.record(Event::Began {
+            command: name.to_owned(),
+        })?;
+        let result = run(bench);
+        let outcome = Outcome::of(&result);
+        let ended = audit.record(Event::Ended { outcome });
+        result.and_then(|code| ended.map(|()| code))
+    }
+
     fn workbench(&self) -> Result<Workbench> {
-        let mut layers = Layers::load(self.config.as_deref(), &self.settings)?;
+        let mut layers = self.layers()?;
         if let Some(missing) = self.plugins.iter().find(|path| !path.exists()) {
             return Err(Error::missing(format!(
                 "`--plugins {}`: there is no such file or folder",
@@ -175,7 +217,9 @@ impl Common {
         let paths = &mut layers.config.plugins.paths;
         paths.splice(0..0, self.plugins.iter().cloned());
         terminal::limit_threads(layers.config.threads);
-        let bench = Workbench::new(layers);
+        let audit = Audit::new(&layers.config.audit)?;
+        let mut bench = Workbench::new(layers);
+        bench.audit = audit;
         for sentence in bench.registry.shadowed() {
             tracing::warn!("{sentence}");
         }

@@ -11,7 +11,7 @@ use ndarray::{Array1, Ix2};
 use serde_json::json;
 
 use super::{place, plugins::print_json, terminal};
-use crate::{study::Study, workbench::Workbench};
+use crate::workbench::Workbench;
 
 #[derive(Subcommand)]
 pub enum Model {
@@ -142,7 +142,7 @@ impl Model {
             } => {
                 let span = answer.span();
                 let request = TraceRequest::new(
-                    Study::read(&image)?.working,
+                    bench.study(&image)?.working,
                     question.question,
                     answer.answer,
                     wants,
@@ -231,7 +231,7 @@ fn generate(
     question: String,
     image: &std::path::Path,
 ) -> Result<()> {
-    let image = Study::read(image)?.working;
+    let image = bench.study(image)?.working;
     let generation = which.load(bench)?.generate(&GenerateRequest::new(
         image,
         question,
@@ -253,7 +253,7 @@ fn score(
 ) -> Result<()> {
     let images = files
         .iter()
-        .map(|file| Ok(Study::read(file)?.working))
+        .map(|file| Ok(bench.study(file)?.working))
         .collect::<Result<_>>()?;
     let scores = which.load(bench)?.score(
         &ScoreRequest::new(images, question, answer.answer.clone()).with_span(answer.span()),

@@ -3,11 +3,7 @@
 #![allow(unsafe_code, reason = "messages of plugins come in as raw parts")]
 
 use std::{
-    fs::File,
-    os::{
-        fd::OwnedFd,
-        unix::{net::UnixStream, process::CommandExt},
-    },
+    os::unix::process::CommandExt,
     process::{Command, ExitCode},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -66,13 +62,9 @@ pub fn serve() -> ExitCode {
     }
 }
 
-/// The socket in place of standard input, which is then empty: a plugin that reads it must not read ours.
 fn line() -> std::io::Result<Arc<Line>> {
-    let socket: OwnedFd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-    let wire = Wire::new(UnixStream::from(socket))?;
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(Arc::new(Line {
-        wire,
+        wire: Wire::of_stdin()?,
         sending: Mutex::default(),
         asking: Mutex::default(),
     }))

@@ -2,10 +2,13 @@
 //!
 //! [`remote`] is the host's side: a component like any other, which starts a process (in the `nursery`), sends every call
 //! there and starts another when that one is no more. `child` is the other side: it loads the plugin and hands its own calls of the host back.
-//! Both speak over a `wire`; before the plugin is opened, its process is put into a `sandbox`.
+//! Both speak over a `wire`; before the plugin is opened, its process is put into a `sandbox`. [`pictures`] does the same for the decoders of
+//! image files, by default.
 
 pub mod child;
 mod nursery;
+pub mod pictures;
+pub mod process;
 pub mod remote;
 mod sandbox;
 mod wire;
@@ -17,11 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::plugin::{Inspected, PluginId, folders::Source};
 
-/// Which plugins run in processes of their own, and what these may do.
+/// What runs in processes of their own, and what these may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Isolation {
-    /// Which.
+    /// Which plugins.
     pub of: Isolated,
     /// Others besides, by name.
     pub also: Vec<String>,
@@ -33,6 +36,8 @@ pub struct Isolation {
     pub sandbox: bool,
     /// Where it may write.
     pub writable: Vec<PathBuf>,
+    /// Whether image files are decoded in processes of their own.
+    pub images: bool,
     /// The program that hosts it; this one if nothing.
     pub program: Option<PathBuf>,
 }
@@ -58,6 +63,7 @@ impl Default for Isolation {
             memory_mib: 16 << 10,
             sandbox: true,
             writable: Vec::new(),
+            images: true,
             program: None,
         }
     }

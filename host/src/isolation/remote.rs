@@ -4,14 +4,8 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::{
-            net::UnixStream,
-            process::{CommandExt, ExitStatusExt},
-        },
-    },
-    process::{Child, Command, ExitStatus, Stdio},
+    os::fd::AsFd,
+    process::Stdio,
     sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -27,14 +21,13 @@ use medfocus_plugin_api::{
 };
 
 use super::{
-    Confined, Order, Start, Word, nursery,
-    wire::{Broken, Wire},
+    Confined, Order, Start, Word,
+    process::{self, Process},
+    wire::Broken,
 };
 
 /// How long a process that was asked to stop may go on before it is ended.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long one that broke the line may take to end by itself.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 /// After so many processes in a row that came to an end in a call, no other is started.
 const DEATHS: u32 = 5;
 /// How long the next process waits after the first death; twice as long after each further one.
@@ -90,36 +83,31 @@ impl Remote {
 
     /// A process with the component.
     fn started(&self) -> Result<Process> {
-        let failed = |error: io::Error| {
+        let failed = |error: &dyn std::fmt::Display| {
             Error::internal(format!("no process can be started for a plugin: {error}"))
         };
-        let program = match &self.start.isolation.program {
-            Some(program) => program.clone(),
-            None => std::env::current_exe().map_err(failed)?,
-        };
-        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        // What a plugin prints is no part of what the program prints.
-        let errors = io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
-        let mut command = Command::new(program);
-        command.arg("plugin-host");
-        if let Some(script) = &self.start.command {
-            let confined = serde_json::to_string(&Confined {
+        let program =
+            process::program(self.start.isolation.program.as_deref()).ok_or_else(|| {
+                failed(&"this program is not medfocus, and `plugins.isolation.program` names none")
+            })?;
+        let confined = self.start.command.as_ref().map(|script| {
+            serde_json::to_string(&Confined {
                 isolation: self.start.isolation.clone(),
                 command: script.clone(),
-            });
-            command.arg(confined.map_err(|error| failed(error.into()))?);
-        }
-        command
-            // Ctrl-C at a terminal is for the host, which says so to the plugin.
-            .process_group(0)
-            .stdin(OwnedFd::from(theirs))
-            .stdout(errors)
-            .stderr(Stdio::inherit());
-        let child = nursery::start(command).map_err(failed)?;
-        let mut process = Process {
-            wire: Wire::new(ours).map_err(failed)?,
-            child,
-        };
+            })
+        });
+        let confined = confined.transpose().map_err(|error| failed(&error))?;
+        let args = std::iter::once("plugin-host").chain(confined.as_deref());
+        // What a plugin prints is no part of what the program prints.
+        let out = io::stderr().as_fd().try_clone_to_owned();
+        let out = out.map_err(|error| failed(&error))?;
+        let mut process = Process::start(
+            &program,
+            &Vec::from_iter(args),
+            out.into(),
+            Stdio::inherit(),
+        )
+        .map_err(|error| failed(&error))?;
         let order = Order::Start(Box::new(self.start.clone()));
         match self.ask(&process, &order, &Message::default()) {
             Ok(_) => Ok(process),
@@ -239,10 +227,7 @@ impl Remote {
                 process.end();
                 self.dead(format!("said what cannot be read ({why}) and was ended"))
             }
-            Broken::Gone => match process.ended() {
-                Some(status) => self.dead(fate(status)),
-                None => self.dead("closed its line and was ended".to_owned()),
-            },
+            Broken::Gone => self.dead(process.fate()),
         }
     }
 
@@ -317,59 +302,5 @@ impl Clock {
             format!("`{name}` took longer than {seconds} s and was ended"),
         );
         Err(error.with_hint("raise `plugins.isolation.seconds` if it may"))
-    }
-}
-
-/// A running process and the line to it. It does not outlive this.
-struct Process {
-    wire: Wire,
-    child: Child,
-}
-
-impl Process {
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    /// How it ended, if it does so by itself.
-    fn ended(&mut self) -> Option<ExitStatus> {
-        let until = Instant::now() + LAST_WORDS;
-        while Instant::now() < until {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(status);
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        self.end();
-        None
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It sees the line's end and drops its component; then it is gone, or it is ended.
-        let _ = self.wire.close();
-        self.ended();
-    }
-}
-
-fn fate(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was ended by signal {signal}{}", named(signal)),
-        (None, code) => format!("ended its process with exit code {}", code.unwrap_or(-1)),
-    }
-}
-
-fn named(signal: i32) -> &'static str {
-    match signal {
-        libc::SIGABRT => " (abort)",
-        libc::SIGSEGV => " (segmentation fault)",
-        libc::SIGBUS => " (bus error)",
-        libc::SIGILL => " (illegal instruction)",
-        libc::SIGFPE => " (arithmetic)",
-        libc::SIGKILL => " (killed, as the system does when memory runs out)",
-        libc::SIGSYS => " (forbidden system call)",
-        _ => "",
     }
 }

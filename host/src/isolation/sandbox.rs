@@ -1,7 +1,8 @@
-//! What the process of a plugin may no longer do.
+//! What the process of a plugin, or of a decoder, may no longer do.
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs,
     net::{Ipv4Addr, UdpSocket},
     path::{Path, PathBuf},
@@ -41,6 +42,39 @@ const REFUSED: [i64; 14] = [
 /// What else is refused where all of a plugin's code is in the process already.
 const PROGRAMS: [i64; 2] = [libc::SYS_execve, libc::SYS_execveat];
 
+/// All that a process needs that computes, takes memory and answers.
+const COMPUTING: [i64; 29] = [
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_statx,
+    libc::SYS_lseek,
+    libc::SYS_fcntl,
+    libc::SYS_ftruncate,
+    libc::SYS_memfd_create,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_shutdown,
+    libc::SYS_mmap,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    libc::SYS_getrandom,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+];
+
 /// Whose process is confined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
@@ -58,12 +92,53 @@ pub enum Whose {
 ///
 /// The kernel does not do all of it: then nothing must run here.
 pub fn confine(isolation: &Isolation, whose: Whose) -> Result<()> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        Error::unsupported(format!("{what}: {error}")).with_hint(
+    let failed = |what, error: &dyn Display| {
+        refused(what, error).with_hint(
             "this kernel cannot confine plugins; with `plugins.isolation.sandbox = false` they run in processes of their own, but unconfined",
         )
     };
-    let bytes = Some(isolation.memory_mib << 20);
+    limit_memory(isolation.memory_mib)?;
+    if !isolation.sandbox {
+        return Ok(());
+    }
+    let mut writable = isolation.writable.clone();
+    writable.push(PathBuf::from("/dev/null"));
+    if whose == Whose::Libtorch {
+        writable.extend(["/dev", "/proc/self/task"].map(PathBuf::from));
+    }
+    read_only(&writable).map_err(|error| failed("files are not protected", &*error))?;
+    let programs = PROGRAMS.iter().filter(|_| whose != Whose::Program);
+    let others = SeccompAction::Errno(libc::EPERM as u32);
+    filter(REFUSED.iter().chain(programs), others, SeccompAction::Allow)
+        .map_err(|error| failed("the network is not closed", &*error))?;
+    probe(&writable)
+}
+
+/// Limits this process for ever to its own memory, so much of it, and to the files that are open.
+///
+/// # Errors
+///
+/// The kernel does not do all of it: then nothing must run here.
+pub fn only_compute(memory_mib: u64) -> Result<()> {
+    limit_memory(memory_mib)?;
+    let others = SeccompAction::Errno(libc::EPERM as u32);
+    filter(COMPUTING.iter(), SeccompAction::Allow, others).map_err(|error| {
+        refused("the decoder of images is not confined", &*error).with_hint(
+            "with `plugins.isolation.images = false` they are decoded in the program's own process",
+        )
+    })?;
+    if fs::File::open("/dev/null").is_ok() {
+        return hole("it opens files");
+    }
+    no_network()
+}
+
+fn refused(what: &str, error: &dyn Display) -> Error {
+    Error::unsupported(format!("{what}: {error}"))
+}
+
+fn limit_memory(mib: u64) -> Result<()> {
+    let bytes = Some(mib << 20);
     let memory = Rlimit {
         current: bytes,
         maximum: bytes,
@@ -73,20 +148,9 @@ pub fn confine(isolation: &Isolation, whose: Whose) -> Result<()> {
         maximum: Some(0),
     };
     setrlimit(Resource::Data, memory)
-        .map_err(|error| failed("its memory is not limited", &error))?;
+        .map_err(|error| refused("its memory is not limited", &error))?;
     // A crash leaves no file with a patient's image in it.
-    setrlimit(Resource::Core, none).map_err(|error| failed("it may dump its memory", &error))?;
-    if !isolation.sandbox {
-        return Ok(());
-    }
-    let mut writable = isolation.writable.clone();
-    writable.push(PathBuf::from("/dev/null"));
-    if whose == Whose::Libtorch {
-        writable.extend(["/dev", "/proc/self/task"].map(PathBuf::from));
-    }
-    read_only(&writable).map_err(|error| failed("files are not protected", &error))?;
-    alone(whose != Whose::Program).map_err(|error| failed("the network is not closed", &error))?;
-    probe(&writable)
+    setrlimit(Resource::Core, none).map_err(|error| refused("it may dump its memory", &error))
 }
 
 /// From now on files are written below these folders alone. A folder that is not there is one less.
@@ -104,29 +168,20 @@ fn read_only(writable: &[PathBuf]) -> std::result::Result<(), Box<dyn std::error
     }
 }
 
-/// From now on there is nobody else.
-fn alone(programs_too: bool) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let programs = PROGRAMS.iter().filter(|_| programs_too);
-    let always = REFUSED.iter().chain(programs);
-    let filter: BpfProgram = SeccompFilter::new(
-        always
-            .map(|&call| (call, Vec::new()))
-            .collect::<BTreeMap<_, _>>(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM as u32),
-        TargetArch::try_from(std::env::consts::ARCH)?,
-    )?
-    .try_into()?;
+/// From now on these system calls do one thing, and all others another.
+fn filter<'a>(
+    calls: impl Iterator<Item = &'a i64>,
+    these: SeccompAction,
+    others: SeccompAction,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let rules: BTreeMap<_, _> = calls.map(|&call| (call, Vec::new())).collect();
+    let machine = TargetArch::try_from(std::env::consts::ARCH)?;
+    let filter: BpfProgram = SeccompFilter::new(rules, others, these, machine)?.try_into()?;
     Ok(seccompiler::apply_filter(&filter)?)
 }
 
 /// Tries what must fail: a sandbox with a hole is none.
 fn probe(writable: &[PathBuf]) -> Result<()> {
-    let hole = |what: &str| {
-        Err(Error::internal(format!(
-            "the sandbox of a plugin leaks: {what}"
-        )))
-    };
     let folder = std::env::temp_dir();
     let file = folder.join(format!("medfocus-probe-{}", std::process::id()));
     if fs::write(&file, "").is_ok() {
@@ -137,8 +192,16 @@ fn probe(writable: &[PathBuf]) -> Result<()> {
             return hole("it writes files");
         }
     }
-    if UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).is_ok() {
-        return hole("it reaches the network");
+    no_network()
+}
+
+fn no_network() -> Result<()> {
+    match UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+        Ok(_) => hole("it reaches the network"),
+        Err(_) => Ok(()),
     }
-    Ok(())
+}
+
+fn hole(what: &str) -> Result<()> {
+    Err(Error::internal(format!("a sandbox leaks: {what}")))
 }

@@ -93,6 +93,18 @@ impl Wire {
         Ok(Self(socket))
     }
 
+    /// The end that is standard input, which is then empty: what runs here must not read it.
+    ///
+    /// # Errors
+    ///
+    /// It is no socket.
+    pub fn of_stdin() -> std::io::Result<Self> {
+        let socket: OwnedFd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+        let wire = Self::new(UnixStream::from(socket))?;
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        Ok(wire)
+    }
+
     /// Ends the line: the other side reads no more.
     ///
     /// # Errors

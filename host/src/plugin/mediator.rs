@@ -12,7 +12,7 @@ use std::{
 };
 
 use medfocus_plugin_api::{
-    Caller, Client, Error, Message, Result,
+    Caller, Client, DECODE, Error, Message, Picture, Result, Tensor,
     abi::{
         self, AbiError, AbiMessage, ComponentBox, HostBox,
         std_types::{RErr, ROk, RResult, RStr},
@@ -193,11 +193,15 @@ impl Caller for Direct {
     }
 }
 
+/// Makes a picture of an image file's bytes.
+pub type Decode = Arc<dyn Fn(&[u8]) -> Result<Picture> + Send + Sync>;
+
 /// What a component is given of the host.
 pub struct Mediator {
     component: String,
     slots: BTreeMap<String, Arc<Instance>>,
     session: Session,
+    decode: Decode,
 }
 
 impl Mediator {
@@ -206,12 +210,14 @@ impl Mediator {
         component: &str,
         slots: BTreeMap<String, Arc<Instance>>,
         session: Session,
+        decode: Decode,
     ) -> HostBox {
         HostBox::from_value(
             Self {
                 component: component.to_owned(),
                 slots,
                 session,
+                decode,
             },
             TD_Opaque,
         )
@@ -223,6 +229,12 @@ impl Mediator {
                 // SAFETY: as above.
                 let slot: String = unsafe { Message::from_abi(message) }?.unpack()?;
                 Ok(Message::pack(&self.slots.contains_key(&slot))?.into_abi())
+            }
+            DECODE => {
+                // SAFETY: as above.
+                let file: Tensor = unsafe { Message::from_abi(message) }?.unpack()?;
+                let picture = (self.decode)(&file.native_bytes())?;
+                Ok(Message::pack(&picture)?.into_abi())
             }
             _ => Err(Error::unsupported(format!(
                 "this host has no operation `{op}`"

@@ -17,6 +17,6 @@ pub use identity::PluginId;
 pub use inspect::{Inspected, inspect};
 pub use installed::{Installed, Outcome};
 pub use library::Library;
-pub use mediator::{Calls, Instance, Mediator, Progress, Session};
+pub use mediator::{Calls, Decode, Instance, Mediator, Progress, Session};
 pub use pins::Pins;
 pub use registry::{Registry, nearest};

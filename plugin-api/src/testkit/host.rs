@@ -53,7 +53,8 @@ impl LocalHost {
         Self::default()
     }
 
-    /// Fills a slot of any name with what performs its operations, as the `serve` function of a kind does.
+    /// Fills a slot of any name with what performs its operations, as the `serve` function of a kind does; the one without
+    /// a name is the host itself.
     #[must_use]
     pub fn with_slot(
         self,
@@ -171,7 +172,10 @@ impl Services for LocalHost {
 
     fn call(&self, slot: &str, op: &str, message: Message) -> Result<Message> {
         let serve = lock(&self.0.slots).get(slot).cloned();
-        let serve = serve.ok_or_else(|| Error::missing(format!("slot `{slot}` is empty")))?;
+        let serve = serve.ok_or_else(|| match slot {
+            "" => Error::unsupported(format!("this host has no operation `{op}`")),
+            _ => Error::missing(format!("slot `{slot}` is empty")),
+        })?;
         if self.cancelled() {
             return Err(Error::cancelled());
         }

@@ -50,7 +50,7 @@ impl Component for ImagenomeReader {
     const SUMMARY: &'static str = "Chest ImaGenome, gold annotations: findings with the boxes of their regions; 1405 samples.";
     type Params = ImagenomeParams;
 
-    fn new(params: ImagenomeParams, _: Context) -> Result<Self> {
+    fn new(params: ImagenomeParams, context: Context) -> Result<Self> {
         let root = folder(&params.path, GOLD)?;
         let mut oddities = Oddities::default();
         let (groups, digest) = groups(&root.join(GOLD), &mut oddities)?;
@@ -70,6 +70,7 @@ impl Component for ImagenomeReader {
             unit: Unit::Pixel,
             digest,
             oddities,
+            context,
         }))
     }
 }

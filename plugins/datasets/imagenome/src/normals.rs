@@ -36,6 +36,7 @@ const SCENE_GRAPHS: &str = "chest-imagenome/1.0.0/silver_dataset/scene_graph";
 /// graphs are read in the order of their names until `limit` such images are found. Boxes are in pixels of the original
 /// image, which MIMIC-CXR-JPG keeps; an image that cannot be read fails alone. Not run on the real data yet.
 pub struct NormalsReader {
+    context: Context,
     images: PathBuf,
     normals: Vec<Normal>,
     digest: blake3::Hash,
@@ -93,6 +94,7 @@ impl Component for NormalsReader {
             )));
         }
         Ok(Self {
+            context,
             images,
             normals,
             digest: hasher.finalize(),
@@ -159,7 +161,7 @@ impl DatasetReader for NormalsReader {
             ))
         })?;
         let path = self.images.join(normal.place());
-        let picture = picture::read(&path)?;
+        let picture = picture::read(&self.context, &path)?;
         let key = SampleKey {
             dataset: NAME.into(),
             index,

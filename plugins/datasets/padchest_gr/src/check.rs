@@ -6,8 +6,8 @@ use std::{
     path::Path,
 };
 
-use medfocus_imaging::decode;
-use medfocus_plugin_api::{choices, file};
+use medfocus_imaging::picture;
+use medfocus_plugin_api::{Context, choices, file};
 
 choices! {
     /// How it is found out whether an image can be read.
@@ -26,12 +26,12 @@ const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 
 impl Check {
     /// Whether there is an image that can be read.
-    pub fn passes(self, path: &Path) -> bool {
+    pub fn passes(self, context: &Context, path: &Path) -> bool {
         let Ok(file) = file::open(path) else {
             return false;
         };
         (self == Self::Ends && has_ends(&file).is_ok_and(|has| has))
-            || file::open(path).is_ok_and(|file| decode::read(file).is_ok())
+            || file::open(path).is_ok_and(|file| picture::read(context, file).is_ok())
     }
 }
 

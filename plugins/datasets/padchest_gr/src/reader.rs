@@ -110,7 +110,7 @@ impl Component for PadchestReader {
             if found.peek().is_none() {
                 continue;
             }
-            if !readable(&images, &study.image, params.check) {
+            if !readable(&context, &images, &study.image, params.check) {
                 oddities.note("studies left out, as their image cannot be read", place);
                 continue;
             }
@@ -133,6 +133,7 @@ impl Component for PadchestReader {
                 unit: Unit::Image,
                 digest: hasher.finalize(),
                 oddities,
+                context,
             },
             prompt: params.prompt,
         })
@@ -148,8 +149,8 @@ fn chosen<'a>(studies: &'a [Study], params: &PadchestParams) -> Vec<(usize, &'a 
     }
 }
 
-fn readable(images: &Path, name: &str, check: Check) -> bool {
-    picture::below(images, name).is_some_and(|path| check.passes(&path))
+fn readable(context: &Context, images: &Path, name: &str, check: Check) -> bool {
+    picture::below(images, name).is_some_and(|path| check.passes(context, &path))
 }
 
 fn annotations_of(study: &Study) -> impl Iterator<Item = Annotation> {

@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use medfocus_imaging::decode::{self, Decoded, Format, MAX_BYTES};
-use medfocus_plugin_api::{Error, GrayImage, Mask, Result, file};
+use medfocus_imaging::{
+    decode::{Format, MAX_BYTES},
+    picture,
+};
+use medfocus_plugin_api::{Context, Error, GrayImage, Mask, Picture, Result, file};
 use ndarray::{Array2, ArrayView2};
 use ndarray_npy::{ViewNpyError, ViewNpyExt as _};
 
@@ -48,19 +51,19 @@ pub fn bytes(root: &Path, path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 ///
 /// [`Error::invalid`] naming the file if it is no image that can be decoded, or one that a tag turns.
-pub fn image(path: &Path, bytes: &[u8]) -> Result<GrayImage> {
-    let decoded = decoded(path, bytes)?;
-    if decoded.turned {
+pub fn image(context: &Context, path: &Path, bytes: &[u8]) -> Result<GrayImage> {
+    let picture = picture(context, path, bytes)?;
+    if picture.turned {
         return Err(Error::invalid(format!(
             "{} is turned by its orientation tag, so that its masks may lie either way",
             path.display()
         ))
         .with_hint("save it upright, without the tag, and its masks as it is then shown"));
     }
-    for warning in &decoded.warnings {
+    for warning in &picture.warnings {
         tracing::warn!("{}: {warning}", path.display());
     }
-    GrayImage::from_array(decoded.pixels)
+    Ok(picture.image)
 }
 
 /// The mask that a file's bytes hold, which must fit the image and hold something.
@@ -68,10 +71,10 @@ pub fn image(path: &Path, bytes: &[u8]) -> Result<GrayImage> {
 /// # Errors
 ///
 /// [`Error::invalid`] naming the file.
-pub fn mask(path: &Path, bytes: &[u8], image: &GrayImage) -> Result<Mask> {
+pub fn mask(context: &Context, path: &Path, bytes: &[u8], image: &GrayImage) -> Result<Mask> {
     let inside = match kind(path) {
         Some(MaskFile::Npy) => npy(path, bytes)?,
-        _ => png(path, bytes)?,
+        _ => png(context, path, bytes)?,
     };
     let (height, width) = inside.dim();
     let size = (image.height() as usize, image.width() as usize);
@@ -112,7 +115,7 @@ pub fn kind(path: &Path) -> Option<MaskFile> {
 
 /// Lossy images are refused: they have grey around their edges, all of it inside. So are 16 bits and colours, which become
 /// 8-bit grey by rounding, a low level 0.
-fn png(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
+fn png(context: &Context, path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
     let refused = |what: &str| {
         Error::invalid(format!("{} is no {what}", path.display()))
             .with_hint("save masks as 8-bit grey PNG, non-zero inside")
@@ -120,16 +123,16 @@ fn png(path: &Path, bytes: &[u8]) -> Result<Array2<bool>> {
     if Format::of(bytes) != Some(Format::Png) {
         return Err(refused("PNG image"));
     }
-    let pixels = decoded(path, bytes)?.pixels;
+    let image = picture(context, path, bytes)?.image;
     // The header comes first: after signature, length, name and size the bits and the type, 0 for grey.
     match bytes.get(24..26) {
-        Some([0..=8, 0]) => Ok(pixels.mapv(|pixel| pixel != 0)),
+        Some([0..=8, 0]) => Ok(image.view().mapv(|pixel| pixel != 0)),
         _ => Err(refused("8-bit grey image")),
     }
 }
 
-fn decoded(path: &Path, bytes: &[u8]) -> Result<Decoded> {
-    decode::decode(bytes).map_err(|error| Error::invalid(format!("{}: {error}", path.display())))
+fn picture(context: &Context, path: &Path, bytes: &[u8]) -> Result<Picture> {
+    picture::of(context, bytes).map_err(|error| error.context(path.display()))
 }
 
 /// The most bytes of a NumPy header; those of plain arrays have 118, and one nested deeply exhausts its parser's stack.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use medfocus_plugin_api::CONCEPTS;
-use medfocus_plugin_api::{Error, GrayImage, Mask, Result};
+use medfocus_plugin_api::{Context, Error, GrayImage, Mask, Result};
 
 use crate::file;
 
@@ -77,7 +77,7 @@ impl Folder {
     /// # Errors
     ///
     /// [`Error::invalid`] naming the file.
-    pub fn read(&self, files: &Files) -> Result<Content> {
+    pub fn read(&self, context: &Context, files: &Files) -> Result<Content> {
         let mut hasher = blake3::Hasher::new();
         let mut hash = |name: &str, bytes: &[u8]| {
             hasher.update(blake3::hash(name.as_bytes()).as_bytes());
@@ -85,12 +85,15 @@ impl Folder {
         };
         let bytes = file::bytes(&self.root, &files.image)?;
         hash(&files.name, &bytes);
-        let image = file::image(&files.image, &bytes)?;
+        let image = file::image(context, &files.image, &bytes)?;
         let mut masks = BTreeMap::new();
         for (concept, path) in &files.masks {
             let bytes = file::bytes(&self.root, path)?;
             hash(concept, &bytes);
-            masks.insert((*concept).to_owned(), file::mask(path, &bytes, &image)?);
+            masks.insert(
+                (*concept).to_owned(),
+                file::mask(context, path, &bytes, &image)?,
+            );
         }
         Ok(Content {
             image,

@@ -26,6 +26,7 @@ const NAME: &str = "reference_pool";
 pub struct PoolReader {
     folder: Folder,
     digests: Vec<blake3::Hash>,
+    context: Context,
 }
 
 impl Component for PoolReader {
@@ -48,10 +49,14 @@ impl Component for PoolReader {
             .zip(0..)
             .map(|(files, done)| {
                 context.step(done, total, "reading the pool")?;
-                Ok(folder.read(files)?.digest)
+                Ok(folder.read(&context, files)?.digest)
             })
             .collect::<Result<_>>()?;
-        Ok(Self { folder, digests })
+        Ok(Self {
+            folder,
+            digests,
+            context,
+        })
     }
 }
 
@@ -77,7 +82,7 @@ impl DatasetReader for PoolReader {
                 self.digests.len()
             ))
         })?;
-        let content = self.folder.read(files)?;
+        let content = self.folder.read(&self.context, files)?;
         if content.digest != *digest {
             return Err(Error::invalid(format!(
                 "reference `{}` changed since the pool was opened",

@@ -26,6 +26,7 @@ pub struct TableReader {
     entries: Vec<Entry>,
     digest: blake3::Hash,
     oddities: Oddities,
+    context: Context,
 }
 
 impl Component for TableReader {
@@ -34,7 +35,7 @@ impl Component for TableReader {
         "Your own images and boxes: a CSV, TSV, JSON or JSON lines table with a row for each box.";
     type Params = TableParams;
 
-    fn new(params: TableParams, _: Context) -> Result<Self> {
+    fn new(params: TableParams, context: Context) -> Result<Self> {
         if params.path.is_empty() {
             return Err(Error::invalid("parameter `path` is missing")
                 .with_key("path")
@@ -61,6 +62,7 @@ impl Component for TableReader {
             entries,
             digest: hasher.finalize(),
             oddities,
+            context,
         })
     }
 }
@@ -84,7 +86,7 @@ impl DatasetReader for TableReader {
                 self.name
             ))
         })?;
-        let picture = picture::read(&self.folder.join(&entry.image))?;
+        let picture = picture::read(&self.context, &self.folder.join(&entry.image))?;
         let (width, height) = (picture.image.width(), picture.image.height());
         let placed = place(&entry.boxes, self.params.unit.unit(), width, height);
         let key = SampleKey {

@@ -45,7 +45,7 @@ impl Component for VindrReader {
         "VinDr-CXR, test set: findings with the boxes that radiologists agreed on; 2108 samples.";
     type Params = VindrParams;
 
-    fn new(params: VindrParams, _: Context) -> Result<Self> {
+    fn new(params: VindrParams, context: Context) -> Result<Self> {
         let root = folder(&params.path, ANNOTATIONS)?;
         let mut oddities = Oddities::default();
         let (groups, digest) = groups(&root.join(ANNOTATIONS), &mut oddities)?;
@@ -64,6 +64,7 @@ impl Component for VindrReader {
             unit: Unit::Pixel,
             digest,
             oddities,
+            context,
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use medfocus_imaging::decode::{self, Decoded};
+use medfocus_imaging::picture;
 use medfocus_plugin_api::{
     Component, Context, CounterfactualEditor, EditRequest, Error, GrayImage, Result, file, params,
 };
@@ -33,6 +33,7 @@ params! {
 /// Nothing is edited: boxes, mask and seed are what they were when the files were made. An image of another size than the
 /// request's is brought to it by [`fit`].
 pub struct Precomputed {
+    context: Context,
     folder: PathBuf,
     foreground: Naming,
     background: Naming,
@@ -45,7 +46,7 @@ impl Component for Precomputed {
     const SUMMARY: &'static str = "A folder of edited images, as the paper's code writes them: looked up by sample, side and prompt.";
     type Params = PrecomputedParams;
 
-    fn new(params: PrecomputedParams, _: Context) -> Result<Self> {
+    fn new(params: PrecomputedParams, context: Context) -> Result<Self> {
         if params.path.is_empty() {
             return Err(Error::invalid("parameter `path` is missing")
                 .with_key("path")
@@ -58,6 +59,7 @@ impl Component for Precomputed {
                 .with_hint("`path` names the folder of the edited images"));
         }
         Ok(Self {
+            context,
             folder,
             foreground: Naming::new("foreground", &params.foreground)?,
             background: Naming::new("background", &params.background)?,
@@ -82,13 +84,13 @@ impl CounterfactualEditor for Precomputed {
             .with_hint("only images of a dataset have precomputed edits")
         })?;
         let path = naming.file(&self.folder, sample)?;
-        let edited = read(&path)?.pixels;
+        let edited = self.read(&path)?;
         let fitted = fit(edited.view(), request.image.view())?.ok_or_else(|| {
             Error::invalid(format!(
                 "edited image {} has {} x {} pixels, which do not fit the image's {} x {}",
                 path.display(),
-                edited.ncols(),
-                edited.nrows(),
+                edited.width(),
+                edited.height(),
                 request.image.width(),
                 request.image.height()
             ))
@@ -100,18 +102,20 @@ impl CounterfactualEditor for Precomputed {
     }
 }
 
-/// The image in a file.
-fn read(path: &Path) -> Result<Decoded> {
-    let file = file::open(path).map_err(|error| {
-        Error::missing(format!(
-            "edited image {} cannot be opened: {error}",
-            path.display()
-        ))
-    })?;
-    let decoded = decode::read(file)
-        .map_err(|error| Error::invalid(format!("edited image {}: {error}", path.display())))?;
-    for warning in &decoded.warnings {
-        tracing::warn!("{}: {warning}", path.display());
+impl Precomputed {
+    /// The image in a file.
+    fn read(&self, path: &Path) -> Result<GrayImage> {
+        let file = file::open(path).map_err(|error| {
+            Error::missing(format!(
+                "edited image {} cannot be opened: {error}",
+                path.display()
+            ))
+        })?;
+        let picture = picture::read(&self.context, file)
+            .map_err(|error| error.context(format!("edited image {}", path.display())))?;
+        for warning in &picture.warnings {
+            tracing::warn!("{}: {warning}", path.display());
+        }
+        Ok(picture.image)
     }
-    Ok(decoded)
 }

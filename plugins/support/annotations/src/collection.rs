@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use medfocus_plugin_api::{DatasetInfo, Error, Result, Sample, SampleKey};
+use medfocus_plugin_api::{Context, DatasetInfo, Error, Result, Sample, SampleKey};
 
 use crate::{
     boxes::{self, Corners, Unit},
@@ -38,6 +38,8 @@ pub struct Collection {
     pub digest: blake3::Hash,
     /// What was passed over.
     pub oddities: Oddities,
+    /// By which images are decoded.
+    pub context: Context,
 }
 
 impl Collection {
@@ -72,7 +74,7 @@ impl Collection {
                 self.images.display()
             ))
         })?;
-        let picture = picture::read(&path)?;
+        let picture = picture::read(&self.context, &path)?;
         let (width, height) = (picture.image.width(), picture.image.height());
         let placed = boxes::place(&annotation.boxes, self.unit, width, height);
         let key = SampleKey {

@@ -70,16 +70,28 @@ impl Format {
     }
 }
 
+/// The bytes of an open file.
+///
+/// # Errors
+///
+/// [`DecodeError::Io`] if it cannot be read, [`DecodeError::TooManyBytes`] if no image is that large.
+pub fn bytes(file: impl Read) -> Result<Vec<u8>, DecodeError> {
+    let mut bytes = Vec::new();
+    let limit = MAX_BYTES as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(DecodeError::TooManyBytes);
+    }
+    Ok(bytes)
+}
+
 /// The image in an open file.
 ///
 /// # Errors
 ///
-/// As [`decode`], and [`DecodeError::Io`] if the file cannot be read.
+/// Those of [`bytes`] and [`decode`].
 pub fn read(file: impl Read) -> Result<Decoded, DecodeError> {
-    let mut bytes = Vec::new();
-    let limit = MAX_BYTES as u64 + 1;
-    file.take(limit).read_to_end(&mut bytes)?;
-    decode(&bytes)
+    decode(&bytes(file)?)
 }
 
 /// The image in the bytes of a PNG, JPEG, TIFF or DICOM file.
