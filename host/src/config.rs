@@ -3,6 +3,7 @@
 mod filling;
 mod model_file;
 pub(crate) mod relative;
+pub(crate) mod sentence;
 
 pub use filling::Filling;
 pub use model_file::{ModelFile, Published};
@@ -21,12 +22,14 @@ use medfocus_plugin_api::{Error, Kind, Result, file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map as JsonMap, Value as Json};
 
+use self::sentence::words;
 use crate::{
     audit::AuditConfig,
     boxes::BoxRule,
     experiment::config::Experiment,
     isolation::Isolation,
     plugin::{Pins, folders},
+    trust::Trust,
 };
 
 /// Everything that can be set.
@@ -69,6 +72,9 @@ pub struct Plugins {
     pub paths: Vec<PathBuf>,
     /// Digest of each allowed plugin, by its name, as `medfocus plugins check` prints it.
     pub pins: Pins,
+    /// A trust file, which counts besides that of the machine.
+    #[serde(default)]
+    pub trust: Option<PathBuf>,
     /// Which of them run in processes of their own.
     #[serde(default)]
     pub isolation: Isolation,
@@ -99,6 +105,7 @@ impl Default for Config {
                     .chain(folders::of_user())
                     .collect(),
                 pins: Pins::default(),
+                trust: None,
                 isolation: Isolation::default(),
             },
             libtorch: LibtorchConfig::default(),
@@ -143,6 +150,8 @@ pub struct Layers {
     figment: Figment,
     /// The merged values.
     pub config: Config,
+    /// Who may be loaded.
+    pub(crate) trust: Trust,
 }
 
 impl Layers {
@@ -156,7 +165,7 @@ impl Layers {
     /// # Errors
     ///
     /// The file is missing or broken, a setting has no `=`, a key is unknown or a value of the
-    /// wrong type; the sentence names the key and where it was set.
+    /// wrong type; the sentence names the key and where it was set. Or a trust file is broken.
     pub fn load(path: Option<&Path>, settings: &[String]) -> Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Config::default()));
         match path {
@@ -173,11 +182,18 @@ impl Layers {
         for setting in settings {
             figment = figment.merge(Setting::parse(setting)?);
         }
-        let mut config: Config = figment.extract().map_err(|error| sentence(&error))?;
+        let mut config: Config = figment
+            .extract()
+            .map_err(|error| Error::invalid(format!("config: {}", words(&error))))?;
         // No layer of its own: its parameters would mix with those of the dataset that a config names instead.
         let pool = config.slots.entry(POOL.to_owned());
         pool.or_insert_with(phantom_pool);
-        Ok(Self { figment, config })
+        let trust = Trust::load(config.plugins.trust.as_deref())?;
+        Ok(Self {
+            figment,
+            config,
+            trust,
+        })
     }
 
     /// Where a value was set, unless it is a default.
@@ -213,17 +229,6 @@ impl Layers {
         }
         error
     }
-}
-
-/// One figment error as a sentence with key and source, without the drawing that a TOML error holds.
-fn sentence(error: &figment::Error) -> Error {
-    // Keys as the user writes them, without figment's profile.
-    let text = error.to_string().replace("\"default.", "\"");
-    let words = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.contains('|'));
-    Error::invalid(format!("config: {}", Vec::from_iter(words).join(" ")))
 }
 
 /// One `--set key=value`.

@@ -1,7 +1,7 @@
 //! The MedFocus host: finds plugins, lets them work together, and keeps the record.
 //!
 //! The way of one attribution through this crate: [`config`] says what is wanted, [`plugin`] finds
-//! and opens it, [`workbench`] makes the components and fills their slots, [`params`] refuses what they cannot take, [`study`]
+//! and opens it if [`trust`] allows that, [`workbench`] makes the components and fills their slots, [`params`] refuses what they cannot take, [`study`]
 //! reads the image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`evidence`]
 //! reads what a method says of concepts, [`overlay`] draws them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
@@ -30,5 +30,6 @@ pub mod pool;
 pub mod report;
 pub mod statistics;
 pub mod study;
+pub mod trust;
 pub mod verdict;
 pub mod workbench;

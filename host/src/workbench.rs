@@ -24,9 +24,11 @@ use crate::{
     libtorch::Libtorch,
     params,
     plugin::{
-        Decode, Inspected, Instance, Library, Mediator, PluginId, Registry, Session, nearest,
+        Contents, Copies, Decode, Gate, Inspected, Instance, Library, Mediator, PluginId, Registry,
+        Session, nearest,
     },
     study::Study,
+    trust::Voucher,
 };
 
 /// The parameter with which a model only looks at its checkpoint.
@@ -175,7 +177,7 @@ impl Workbench {
         if let Some(known) = known.get(&plugin.path) {
             return Ok(known.id.clone());
         }
-        let id = PluginId::of(plugin)?;
+        let id = Contents::read(plugin)?.id;
         let seen = Known {
             id: id.clone(),
             library: None,
@@ -184,33 +186,52 @@ impl Workbench {
         Ok(id)
     }
 
-    /// The build of a plugin that has a process of its own, if the pins allow it and it is still the one that was seen first.
-    ///
-    /// # Errors
-    ///
-    /// They do not, it is another one, or its file cannot be read.
-    pub fn allowed(&self, plugin: &Inspected) -> Result<PluginId> {
-        let refuse = |error: Error| error.context(format!("plugin {}", plugin.path.display()));
-        let seen = self.identity(plugin)?;
-        if PluginId::of(plugin)? != seen {
-            let error = Error::invalid("has changed since the plan was made");
-            return Err(refuse(error.with_hint("give the command again")));
-        }
-        let pins = &self.layers.config.plugins.pins;
-        pins.check(&seen).map_err(refuse)?;
-        Ok(seen)
+    /// What lets plugins pass.
+    fn gate(&self) -> Gate {
+        let pins = self.layers.config.plugins.pins.clone();
+        Gate::new(pins, self.layers.trust.clone())
     }
 
-    /// The build of a plugin that can be used: a library is opened for that, another program is not started.
+    /// Who vouches for a plugin that may be loaded; loads it not.
     ///
     /// # Errors
     ///
-    /// Those of [`Workbench::library`] and [`Workbench::allowed`].
-    pub fn usable(&self, plugin: &Inspected) -> Result<PluginId> {
-        match plugin.script {
-            Some(_) => self.allowed(plugin),
-            None => Ok(self.library(plugin)?.id),
+    /// It may not be loaded, or its file cannot be read.
+    pub fn voucher(&self, plugin: &Inspected) -> Result<Voucher> {
+        self.gate().admit(&plugin.path, &Contents::read(plugin)?)
+    }
+
+    /// A plugin that has a process of its own, if it passes the gate and is still the one that was seen first.
+    ///
+    /// # Errors
+    ///
+    /// It does not, it is another one, or its file cannot be read.
+    fn allowed(&self, plugin: &Inspected) -> Result<(Contents, Voucher)> {
+        let seen = self.identity(plugin)?;
+        let contents = Contents::read(plugin)?;
+        if contents.id != seen {
+            let path = plugin.path.display();
+            let error =
+                Error::invalid(format!("plugin {path} has changed since the plan was made"));
+            return Err(error.with_hint("give the command again"));
         }
+        let voucher = self.gate().admit(&plugin.path, &contents)?;
+        Ok((contents, voucher))
+    }
+
+    /// The build of a plugin that can be used, and who vouches for it: a library is opened for that, another program is
+    /// not started.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Workbench::library`]; for another program, those that come before it would be started.
+    pub fn usable(&self, plugin: &Inspected) -> Result<(PluginId, Voucher)> {
+        if plugin.is_script() {
+            let (contents, voucher) = self.allowed(plugin)?;
+            return Ok((contents.id, voucher));
+        }
+        let library = self.library(plugin)?;
+        Ok((library.id, library.voucher))
     }
 
     /// Opens a plugin, once.
@@ -225,8 +246,7 @@ impl Workbench {
             return Ok(library.clone());
         }
         let planned = seen.map(|known| &known.id);
-        let pins = &self.layers.config.plugins.pins;
-        let library = Library::open(plugin, planned, pins, &self.libtorch)?;
+        let library = Library::open(plugin, planned, &self.gate(), &self.libtorch)?;
         let opened = Known {
             id: library.id.clone(),
             library: Some(library.clone()),
@@ -515,16 +535,17 @@ impl Workbench {
         if !isolation.isolates(plugin) {
             return self.library(plugin)?.create(name, &params, host);
         }
+        let (contents, _) = self.allowed(plugin)?;
+        let script = contents.copies.as_ref().map(Copies::seal).transpose()?;
         let start = Start {
             plugin: plugin.path.clone(),
-            id: self.allowed(plugin)?,
-            command: plugin.script.as_ref().map(|script| script.command.clone()),
+            id: contents.id,
             component: name.clone(),
             params,
             libtorch: config.libtorch.dir.clone(),
             isolation: isolation.clone(),
         };
-        Remote::boxed(start, host)
+        Remote::boxed(start, script, host)
     }
 
     /// An error of a component with its name and, where it is about a parameter, where that was set.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use medfocus_plugin_api::{Kind, Result};
 use nvml_wrapper::error::NvmlError;
 
+use super::plugins::said;
 use crate::{
     libtorch,
     machine::{Gpus, gpus},
@@ -26,6 +27,7 @@ pub fn run(bench: &Workbench) -> Result<ExitCode> {
         }
         Err(error) => report(false, error.to_string()),
     }
+    report(true, format!("trust: {}", bench.layers.trust));
     for error in bench.registry.refused() {
         report(false, error.to_string());
     }
@@ -34,7 +36,10 @@ pub fn run(bench: &Workbench) -> Result<ExitCode> {
     }
     for plugin in bench.registry.plugins() {
         match bench.usable(plugin) {
-            Ok(id) => report(true, format!("plugin {} {}", id.name, id.version)),
+            Ok((id, voucher)) => {
+                let by = said(&voucher);
+                report(true, format!("plugin {} {}{by}", id.name, id.version));
+            }
             Err(error) => report(false, error.to_string()),
         }
     }

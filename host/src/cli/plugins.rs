@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     plugin::{Inspected, Source, inspect},
+    trust::Voucher,
     workbench::Workbench,
 };
 
@@ -33,7 +34,8 @@ pub enum Plugins {
         #[arg(long)]
         json: bool,
     },
-    /// Check a plugin file as the host would before using it, and open it; prints its digest for pinning
+    /// Check a plugin file as the host would before using it, and open it; prints its digest for pinning, and who
+    /// vouches for it
     Check {
         /// The library
         #[arg(value_name = "FILE", required = true)]
@@ -63,21 +65,32 @@ impl Plugins {
 fn list(bench: &Workbench, as_json: bool) -> Result<ExitCode> {
     let (plugins, refused) = (bench.registry.plugins(), bench.registry.refused());
     let shadowed = bench.registry.shadowed();
+    let mut refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    let mut allowed = Vec::new();
+    for plugin in plugins {
+        match bench.voucher(plugin) {
+            Ok(voucher) => allowed.push((plugin, voucher)),
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    let trust = bench.layers.trust.to_string();
     if as_json {
-        let plugins: Vec<_> = plugins
+        let plugins: Vec<_> = allowed
             .iter()
-            .map(|plugin| {
+            .map(|(plugin, voucher)| {
                 let source = Source::of(&plugin.path).name();
-                json!({"path": plugin.path, "source": source, "manifest": plugin.manifest})
+                json!({"path": plugin.path, "source": source, "trusted": voucher, "manifest": plugin.manifest})
             })
             .collect();
-        let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
-        print_json(&json!({"plugins": plugins, "refused": refused, "shadowed": shadowed}))?;
+        print_json(
+            &json!({"plugins": plugins, "refused": refused, "shadowed": shadowed, "trust": trust}),
+        )?;
     } else {
-        for plugin in plugins {
+        for (plugin, voucher) in &allowed {
             let manifest = &plugin.manifest;
             let source = Source::of(&plugin.path).phrase();
-            println!("{} {} ({source})", manifest.name, manifest.version);
+            let by = said(voucher);
+            println!("{} {} ({source}{by})", manifest.name, manifest.version);
             for component in &manifest.components {
                 println!(
                     "  {:<10} {:<16} {}",
@@ -87,9 +100,10 @@ fn list(bench: &Workbench, as_json: bool) -> Result<ExitCode> {
                 );
             }
         }
-        for error in refused {
+        for error in &refused {
             println!("refused: {error}");
         }
+        println!("trust: {trust}");
         if plugins.is_empty() && refused.is_empty() {
             let paths: Vec<_> = bench
                 .layers
@@ -104,6 +118,14 @@ fn list(bench: &Workbench, as_json: bool) -> Result<ExitCode> {
     }
     let sound = refused.is_empty() && shadowed.is_empty();
     Ok(ExitCode::from(u8::from(!sound)))
+}
+
+/// Who vouches for a plugin, to be said after something else; nothing if nobody need do so.
+pub fn said(voucher: &Voucher) -> String {
+    match voucher {
+        Voucher::Nobody => String::new(),
+        voucher => format!(", {voucher}"),
+    }
 }
 
 fn describe(bench: &Workbench, name: &str, as_json: bool) -> Result<ExitCode> {
@@ -223,7 +245,12 @@ fn check(bench: &Workbench, files: &[PathBuf]) -> Result<ExitCode> {
             bench.usable(&plugin)
         });
         match opened {
-            Ok(id) => println!("ok {} {} {}", id.name, id.version, id.digest),
+            Ok((id, voucher)) => {
+                println!("ok {} {} {}", id.name, id.version, id.digest);
+                if !bench.layers.trust.is_silent() || voucher != Voucher::Nobody {
+                    println!("   {voucher}; trust: {}", bench.layers.trust);
+                }
+            }
             Err(error) => {
                 println!("refused: {error}");
                 code = ExitCode::from(1);

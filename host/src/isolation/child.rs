@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     libtorch::Libtorch,
-    plugin::{Library, Pins, inspect},
+    plugin::{Gate, Library, inspect},
 };
 
 /// Becomes the program that runs a plugin, confined before it is started; it then serves the host itself.
@@ -39,7 +39,11 @@ pub fn become_program(confined: &str) -> Result<ExitCode> {
         .map_err(|error| Error::invalid(format!("what to confine cannot be read: {error}")))?;
     sandbox::confine(&isolation, Whose::Program)?;
     let program = command.first().map(String::as_str).unwrap_or_default();
-    let error = Command::new(program).args(&command[1..]).exec();
+    let error = Command::new(program)
+        .args(&command[1..])
+        // Python takes no module from the folder where the host happens to run.
+        .env("PYTHONSAFEPATH", "1")
+        .exec();
     Err(Error::missing(format!(
         "`{program}` cannot be started: {error}"
     )))
@@ -107,8 +111,8 @@ fn make(start: &Start, line: &Arc<Line>) -> Result<ComponentBox> {
     };
     sandbox::confine(&start.isolation, whose)?;
     let libtorch = Libtorch::new(start.libtorch.clone());
-    // The host has checked its pins against this very digest.
-    let library = Library::open(&plugin, Some(&start.id), &Pins::default(), &libtorch)?;
+    // The host has let a plugin of this very digest pass its gate.
+    let library = Library::open(&plugin, Some(&start.id), &Gate::default(), &libtorch)?;
     let host = HostBox::from_value(Host(line.clone()), TD_Opaque);
     library.create(&start.component, &start.params, host)
 }

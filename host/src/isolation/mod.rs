@@ -78,7 +78,7 @@ impl Isolation {
             Isolated::Everybody => true,
         };
         // Another program than this one cannot run in its process.
-        of || plugin.script.is_some() || self.also.contains(&plugin.manifest.name)
+        of || plugin.is_script() || self.also.contains(&plugin.manifest.name)
     }
 }
 
@@ -89,8 +89,6 @@ pub struct Start {
     pub plugin: PathBuf,
     /// The build that it must be.
     pub id: PluginId,
-    /// What runs it, if it is no library.
-    pub command: Option<Vec<String>>,
     /// The component to make.
     pub component: String,
     /// Its parameters.

@@ -20,6 +20,8 @@ use medfocus_plugin_api::{
     },
 };
 
+use crate::plugin::Sealed;
+
 use super::{
     Confined, Order, Start, Word,
     process::{self, Process},
@@ -38,6 +40,8 @@ const LINES: u32 = 1000;
 /// A component in a process of its own.
 pub struct Remote {
     start: Start,
+    /// What runs the plugin, if it is no library.
+    script: Option<Sealed>,
     host: HostBox,
     life: Mutex<Life>,
 }
@@ -63,9 +67,10 @@ impl Remote {
     /// # Errors
     ///
     /// The process cannot be started or ends, or what the component's constructor fails with.
-    pub fn boxed(start: Start, host: HostBox) -> Result<ComponentBox> {
+    pub fn boxed(start: Start, script: Option<Sealed>, host: HostBox) -> Result<ComponentBox> {
         let remote = Self {
             start,
+            script,
             host,
             life: Mutex::new(Life {
                 process: None,
@@ -90,10 +95,10 @@ impl Remote {
             process::program(self.start.isolation.program.as_deref()).ok_or_else(|| {
                 failed(&"this program is not medfocus, and `plugins.isolation.program` names none")
             })?;
-        let confined = self.start.command.as_ref().map(|script| {
+        let confined = self.script.as_ref().map(|script| {
             serde_json::to_string(&Confined {
                 isolation: self.start.isolation.clone(),
-                command: script.clone(),
+                command: script.command.clone(),
             })
         });
         let confined = confined.transpose().map_err(|error| failed(&error))?;

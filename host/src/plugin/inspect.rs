@@ -30,7 +30,14 @@ pub struct Inspected {
     /// The same, as embedded.
     pub manifest_json: String,
     /// What runs it, if it is no library.
-    pub script: Option<Script>,
+    pub(super) script: Option<Script>,
+}
+
+impl Inspected {
+    /// Whether another program runs it.
+    pub const fn is_script(&self) -> bool {
+        self.script.is_some()
+    }
 }
 
 /// Reads and checks a library's headers and manifest, or a file that describes a plugin (`NAME.medfocus.json`); runs none of its code.
@@ -43,7 +50,10 @@ pub struct Inspected {
 pub fn inspect(path: &Path) -> Result<Option<Inspected>> {
     let refuse = |why: String| Error::invalid(format!("plugin {} {why}", path.display()));
     if script::is_script(path) {
-        let (script, manifest) = script::read(path).map_err(|error| refuse(error.message))?;
+        let text = file::read_to_string(path)
+            .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        let (script, manifest) =
+            script::parse(text.as_bytes()).map_err(|error| refuse(error.message))?;
         return Ok(Some(Inspected {
             script: Some(script),
             ..with_manifest(path, manifest)?

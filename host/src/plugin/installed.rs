@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -12,9 +13,12 @@ use super::{
     inspect::{Inspected, inspect},
     registry::{Registry, nearest},
 };
-use crate::output::{OutDir, failed};
+use crate::{
+    output::{OutDir, failed},
+    trust::SUFFIX,
+};
 
-/// The user's own folder of plugins. Nothing but the libraries themselves is kept there.
+/// The user's own folder of plugins. Nothing but the libraries and their signatures is kept there.
 pub struct Installed {
     folder: PathBuf,
 }
@@ -49,7 +53,7 @@ impl Installed {
         &self.folder
     }
 
-    /// Copies a plugin into the folder, whole or not at all, after the checks that need none of its code. `registry` is
+    /// Copies a plugin and its signature into the folder, each whole or not at all, after the checks that need none of its code. `registry` is
     /// what there is besides; with `force`, another build of the same plugin in the folder is replaced.
     ///
     /// # Errors
@@ -102,7 +106,26 @@ impl Installed {
             }
             plugin.path = place;
         }
+        self.sign(&name, library)?;
         Ok((plugin, outcome))
+    }
+
+    /// Puts the signature of a library beside the copy of this name, in the place of a former one.
+    fn sign(&self, name: &str, library: &Path) -> Result<()> {
+        let (theirs, ours) = (signature_of(library), signature_of(&self.folder.join(name)));
+        match file::read(&theirs) {
+            Ok(bytes) => {
+                let folder = OutDir::create(&self.folder)?;
+                folder.write(&format!("{name}{SUFFIX}"), |out| out.write_all(&bytes))?;
+                Ok(())
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(failed("read", &theirs, &error))
+            }
+            // One of a former build fits no more.
+            Err(_) if ours.exists() => self.delete(&ours),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Takes a plugin out of the folder, by its name or its file's; touches nothing elsewhere. Gives the files that were
@@ -116,7 +139,13 @@ impl Installed {
         if found.is_empty() {
             return Err(self.unknown(name, registry));
         }
-        found.iter().try_for_each(|file| self.delete(file))?;
+        for file in &found {
+            self.delete(file)?;
+            let signature = signature_of(file);
+            if signature.exists() {
+                self.delete(&signature)?;
+            }
+        }
         Ok(found)
     }
 
@@ -172,6 +201,12 @@ impl Installed {
         };
         Error::missing(format!("no plugin `{name}` is installed")).with_hint(hint)
     }
+}
+
+fn signature_of(library: &Path) -> PathBuf {
+    let mut name = library.as_os_str().to_owned();
+    name.push(SUFFIX);
+    name.into()
 }
 
 fn no_plugin(library: &Path) -> Error {

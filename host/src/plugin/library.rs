@@ -1,6 +1,6 @@
 //! Opening a plugin: the last checks, then its code runs.
 //!
-//! The file is read once. What was read is hashed, checked against the pins and the plan, and loaded: whatever becomes of
+//! The file is read once. What was read is hashed, checked against the pins, signatures and the plan, and loaded: whatever becomes of
 //! the file meanwhile, a digest in a record is that of the code that ran.
 
 #![allow(unsafe_code, reason = "plugins are opened as code")]
@@ -19,13 +19,8 @@ use medfocus_plugin_api::{
 };
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::{
-    identity::{PluginId, read},
-    inspect::Inspected,
-    pins::Pins,
-    root::Root,
-};
-use crate::libtorch::Libtorch;
+use super::{contents::Contents, gate::Gate, identity::PluginId, inspect::Inspected, root::Root};
+use crate::{libtorch::Libtorch, trust::Voucher};
 
 /// A plugin whose code is in the process. It is never closed: its types and threads live on.
 #[derive(Clone)]
@@ -33,10 +28,12 @@ pub struct Library {
     root: Root,
     /// What was loaded.
     pub id: PluginId,
+    /// Who vouched for it.
+    pub voucher: Voucher,
 }
 
 impl Library {
-    /// Checks that the plugin is the one that was `planned` with, if any was, and that the pins allow it, makes libtorch
+    /// Checks that the plugin is the one that was `planned` with, if any was, and that it passes the gate, makes libtorch
     /// ready if it links it, and opens the library.
     ///
     /// # Errors
@@ -45,13 +42,13 @@ impl Library {
     pub fn open(
         plugin: &Inspected,
         planned: Option<&PluginId>,
-        pins: &Pins,
+        gate: &Gate,
         libtorch: &Libtorch,
     ) -> Result<Self> {
         let path = plugin.path.display().to_string();
         let refuse = |error: Error| error.context(format!("plugin {path}"));
-        let bytes = read(&plugin.path)?;
-        let id = PluginId::with(plugin, &bytes);
+        let contents = Contents::read(plugin)?;
+        let id = contents.id.clone();
         if let Some(planned) = planned.filter(|planned| **planned != id) {
             let message = format!(
                 "has changed since the plan was made: its digest was {}, now it is {}",
@@ -61,17 +58,17 @@ impl Library {
                 Error::invalid(message).with_hint("give the command again"),
             ));
         }
-        pins.check(&id).map_err(refuse)?;
+        let voucher = gate.admit(&plugin.path, &contents)?;
         if let Some(version) = &plugin.manifest.libtorch {
             libtorch.open(version).map_err(refuse)?;
         }
-        let copy = in_memory(&plugin.path, &bytes).map_err(|error| {
+        let copy = in_memory(&plugin.path, &contents.bytes).map_err(|error| {
             refuse(Error::internal(format!(
                 "cannot be copied into memory: {error}"
             )))
         })?;
         let name = format!("/proc/self/fd/{}", copy.as_raw_fd());
-        // SAFETY: running a stranger's initialisers is what the pins are there to allow or refuse.
+        // SAFETY: running a stranger's initialisers is what the gate is there to allow or refuse.
         let library =
             unsafe { OsLibrary::open(Some(&name), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
                 let error = first_line(&error).replace(&name, &path);
@@ -88,8 +85,8 @@ impl Library {
                 "describes itself differently from its manifest; do not trust it",
             )));
         }
-        tracing::debug!(plugin = id.name, digest = id.digest, "loaded");
-        Ok(Self { root, id })
+        tracing::debug!(plugin = id.name, digest = id.digest, %voucher, "loaded");
+        Ok(Self { root, id, voucher })
     }
 
     /// Makes a component.

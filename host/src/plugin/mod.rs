@@ -1,7 +1,9 @@
 //! Plugins: found, inspected, opened, and mediated.
 
 mod c;
+mod contents;
 pub mod folders;
+mod gate;
 mod identity;
 mod inspect;
 mod installed;
@@ -12,7 +14,9 @@ mod registry;
 mod root;
 mod script;
 
+pub use contents::Contents;
 pub use folders::Source;
+pub use gate::Gate;
 pub use identity::PluginId;
 pub use inspect::{Inspected, inspect};
 pub use installed::{Installed, Outcome};
@@ -20,3 +24,4 @@ pub use library::Library;
 pub use mediator::{Calls, Decode, Instance, Mediator, Progress, Session};
 pub use pins::Pins;
 pub use registry::{Registry, nearest};
+pub use script::{Copies, Sealed};

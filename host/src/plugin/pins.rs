@@ -13,17 +13,17 @@ use super::identity::PluginId;
 pub struct Pins(BTreeMap<String, String>);
 
 impl Pins {
-    /// Whether this build of a plugin may be loaded.
+    /// Whether this build of a plugin is pinned; without any pin it need not be.
     ///
     /// # Errors
     ///
     /// There are pins, and the plugin's is missing or differs.
-    pub fn check(&self, plugin: &PluginId) -> Result<()> {
+    pub fn check(&self, plugin: &PluginId) -> Result<bool> {
         if self.0.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         match self.0.get(&plugin.name) {
-            Some(pin) if *pin == plugin.digest => Ok(()),
+            Some(pin) if *pin == plugin.digest => Ok(true),
             Some(pin) => Err(Error::invalid(format!(
                 "has digest {}, the config pins {pin}; restore the file or change `plugins.pins.{}`",
                 plugin.digest, plugin.name

@@ -6,7 +6,7 @@ use clap::Args;
 use medfocus_plugin_api::Result;
 
 use crate::{
-    plugin::{Installed, Outcome, PluginId},
+    plugin::{Installed, Outcome},
     workbench::Workbench,
 };
 
@@ -35,9 +35,8 @@ impl Install {
             for component in &manifest.components {
                 println!("  {:<10} {}", component.kind.name(), component.name);
             }
-            let pins = &bench.layers.config.plugins.pins;
-            if let Err(error) = pins.check(&PluginId::of(&plugin)?) {
-                tracing::warn!("plugin {} {error}", plugin.path.display());
+            if let Err(error) = bench.voucher(&plugin) {
+                tracing::warn!("{error}");
             }
         }
         let folder = installed.folder();

@@ -1,6 +1,7 @@
 """`python -m medfocus install FILE`: makes the methods of a Python file known to the host."""
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -24,7 +25,9 @@ def describe(file, version="0.0.0"):
         "components": [method.manifest() for method in methods.values()],
     }
     command = [sys.executable, "-m", "medfocus", "serve", file.name]
-    return {"manifest": manifest, "command": command, "files": [file.name]}
+    # What signs the description signs the file.
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}
+    return {"manifest": manifest, "command": command, "files": [file.name], "sha256": digests}
 
 
 def install(file, folder):
