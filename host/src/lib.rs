@@ -6,11 +6,12 @@
 //! reads what a method says of concepts, [`overlay`] draws them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
 //! [`machine`] says what it computes on, [`calibration`] how fast that is, and [`causal`] is the filter that proves which samples' annotated region causes the answer.
-//! [`audit`] writes down who ran what. [`dataset`] walks a dataset, [`pool`] builds and checks the references of MedFocus. [`cli`] is the command line over all this.
+//! [`audit`] writes down who ran what. [`dataset`] walks a dataset, [`pool`] builds and checks the references of MedFocus. [`bundle`] carries all this to machines without a network. [`cli`] is the command line over all this.
 
 pub mod attribute;
 pub mod audit;
 pub mod boxes;
+pub mod bundle;
 pub mod calibration;
 pub mod causal;
 pub mod cli;

@@ -600,23 +600,29 @@ impl Workbench {
         if text.contains('=') {
             return Ok(None);
         }
-        let file = format!("{text}.toml");
+        let path = self.model_place(text)?;
+        relative::read(&path)
+            .map(Some)
+            .map_err(|error| Error::invalid(format!("model {}: {error}", path.display())))
+    }
+
+    /// Where the file of this name is in a model folder.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file.
+    pub fn model_place(&self, name: &str) -> Result<PathBuf> {
+        let file = format!("{name}.toml");
         let folders = &self.layers.config.model_folders;
-        let Some(path) = folders
-            .iter()
-            .map(|folder| folder.join(&file))
-            .find(|path| path.is_file())
-        else {
+        let mut paths = folders.iter().map(|folder| folder.join(&file));
+        paths.find(|path| path.is_file()).ok_or_else(|| {
             let places: Vec<_> = folders
                 .iter()
                 .map(|folder| folder.display().to_string())
                 .collect();
-            return Err(Error::missing(format!("there is no model {file} in {}", places.join(", ")))
-                .with_hint("name a file there, or write --model COMPONENT=FOLDER, as gemma3=path/to/checkpoint"));
-        };
-        relative::read(&path)
-            .map(Some)
-            .map_err(|error| Error::invalid(format!("model {}: {error}", path.display())))
+            Error::missing(format!("there is no model {file} in {}", places.join(", ")))
+                .with_hint("name a file there, or write --model COMPONENT=FOLDER, as gemma3=path/to/checkpoint")
+        })
     }
 }
 

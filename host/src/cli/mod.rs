@@ -4,6 +4,7 @@ mod attribute;
 mod audit;
 mod bench;
 mod benchmark;
+mod bundle;
 mod dataset;
 mod doctor;
 mod ending;
@@ -81,6 +82,9 @@ enum Command {
     /// Look at plugins without running them, check, install, remove or begin one
     #[command(subcommand, visible_alias = "plugin")]
     Plugins(plugins::Plugins),
+    /// Carry this installation to machines without a network
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     /// Ask a model directly
     #[command(subcommand)]
     Model(model::Model),
@@ -155,6 +159,7 @@ fn run(name: &str, cli: Cli) -> Result<ExitCode> {
         Command::Sample(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Pool(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Plugins(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Bundle(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Model(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Bench(command) => common.on_bench(name, |bench| command.run(bench)),
         Command::PluginHost { confined } => match confined {

@@ -38,6 +38,13 @@ impl Inspected {
     pub const fn is_script(&self) -> bool {
         self.script.is_some()
     }
+
+    /// All its files.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let names = self.script.iter().flat_map(Script::files);
+        let others = names.map(|name| self.path.with_file_name(name));
+        [self.path.clone()].into_iter().chain(others).collect()
+    }
 }
 
 /// Reads and checks a library's headers and manifest, or a file that describes a plugin (`NAME.medfocus.json`); runs none of its code.

@@ -30,6 +30,13 @@ pub struct Script {
     sha256: BTreeMap<String, String>,
 }
 
+impl Script {
+    /// The names of its files, beside the descriptor.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Descriptor {
