@@ -1,6 +1,10 @@
 //! The folder of an experiment's results, and how to read it back.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+};
 
 use medfocus_plugin_api::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -8,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{
     journal,
     plan::{Cell, Plan, Tuned},
-    record::{CaseKey, Record, Recorded, SanityRecord},
+    record::{CaseKey, Outcome, Record, Recorded, SanityRecord},
 };
 use crate::{causal::record::FilterRecord, output::failed};
 
@@ -55,14 +59,56 @@ impl Results {
                 .with_hint("name the folder of an experiment's results")
         })?;
         let sanity: Vec<Vec<SanityRecord>> = journal::read(&folder.join(SANITY))?;
+        let records = in_order(&plan.cells, journal::read(&folder.join(JOURNAL))?);
+        let mut sanity = latest(sanity);
+        if let Some(wanted) = &plan.experiment.sanity {
+            // A sample was checked in place of one that had failed, until that was done again.
+            let models = plan.models.iter();
+            let checked: HashSet<&CaseKey> = models
+                .flat_map(|model| checked(&plan, &records, &model.name, wanted.samples))
+                .map(|(_, record)| &record.case)
+                .collect();
+            sanity.retain(|record| checked.contains(&record.case));
+        }
         Ok(Self {
             filter: in_order(&plan.cells, journal::read(&folder.join(FILTER))?),
-            records: in_order(&plan.cells, journal::read(&folder.join(JOURNAL))?),
             tuned: read_json(&folder.join(TUNED))?.unwrap_or_default(),
-            sanity: sanity.into_iter().flatten().collect(),
+            records,
+            sanity,
             plan,
         })
     }
+}
+
+/// The records of sanity checks; of two lines about the same sample and change the later.
+fn latest(lines: Vec<Vec<SanityRecord>>) -> Vec<SanityRecord> {
+    let subject = |line: &[SanityRecord]| Some((line.first()?.case.clone(), line.first()?.change));
+    let numbered = lines.iter().enumerate();
+    let last: HashMap<_, _> = numbered.map(|(at, line)| (subject(line), at)).collect();
+    let numbered = lines.into_iter().enumerate();
+    let valid = numbered.filter(|(at, line)| last[&subject(line)] == *at);
+    valid.flat_map(|(_, line)| line).collect()
+}
+
+/// The samples of a model that sanity checks are about: the first of each cell that were attributed.
+pub(super) fn checked<'a>(
+    plan: &'a Plan,
+    records: &'a [Record],
+    model: &'a str,
+    samples: u64,
+) -> impl Iterator<Item = (&'a Cell, &'a Record)> {
+    let cells = plan.cells.iter().filter(move |cell| cell.model == model);
+    cells.flat_map(move |cell| {
+        records
+            .iter()
+            .filter(|record| {
+                let case = &record.case;
+                (&case.dataset, &case.model, case.mode) == (&cell.dataset, &cell.model, cell.mode)
+                    && matches!(record.outcome, Outcome::Attributed { .. })
+            })
+            .take(samples as usize)
+            .map(move |record| (cell, record))
+    })
 }
 
 /// The plan by which there are results in a folder; nothing where a plan is all there is.

@@ -10,7 +10,8 @@ use super::{
     journal::Journal,
     plan::Plan,
     record::Record,
-    results, sanity,
+    results,
+    sanity::Checks,
     stage::{Finished, Stage, StageResult},
     tuning,
     workers::Crew,
@@ -58,15 +59,13 @@ pub fn run(bench: &Workbench, plan: &Plan, retry_failed: bool) -> Result<Finishe
         retry_failed,
         &|bench, model, desk| explaining.work(bench, model, desk),
     )?;
-    sanity::check(
-        &bench.session,
-        &mut crew,
+    let checks = Checks {
+        session: &bench.session,
         plan,
-        &tuned,
-        &filtered,
-        &explained.records,
-        &folder,
-    )?;
+        tuned: &tuned,
+        filtered: &filtered,
+    };
+    checks.run(&mut crew, &explained.records, &folder, retry_failed)?;
     Ok(explained.finished)
 }
 

@@ -19,7 +19,7 @@ use super::{
     filtered::Filtered,
     journal::Journal,
     plan::{Cell, Plan, Tuned},
-    record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
+    record::{CaseKey, Change, Record, SanityOutcome, SanityRecord},
     results,
     stage::check_digest,
     workers::{Crew, Queue},
@@ -38,51 +38,62 @@ type Item<'a> = (&'a Cell, &'a Record);
 /// What each method said of a model's originals, so that it is asked once.
 type Originals = Mutex<HashMap<(CaseKey, String), Arc<Result<Explained>>>>;
 
-/// Runs the checks that the journal lacks.
-///
-/// # Errors
-///
-/// Those of a run, and that a model cannot be randomised.
-pub(super) fn check(
-    session: &Session,
-    crew: &mut Crew,
-    plan: &Plan,
-    tuned: &[Tuned],
-    filtered: &Filtered,
-    records: &[Record],
-    folder: &OutDir,
-) -> Result<()> {
-    let Some(sanity) = &plan.experiment.sanity else {
-        return Ok(());
-    };
-    let (journal, held) = Journal::open(&folder.path().join(results::SANITY))?;
-    let held: Vec<Vec<SanityRecord>> = held;
-    let done: HashSet<_> = held.iter().flatten().map(|r| (&r.case, r.change)).collect();
-    for model in &plan.models {
-        let originals = Originals::default();
-        for change in changes(sanity) {
-            let items: Vec<Item<'_>> = attributed(plan, records, &model.name, sanity.samples)
-                .filter(|(cell, record)| {
-                    !done.contains(&(&record.case, change)) && cell.samples > 1
-                })
-                .collect();
-            let check = Check {
-                plan,
-                tuned,
-                filtered,
-                change,
-                journal: &journal,
-                originals: &originals,
-                session,
-                done: AtomicU64::default(),
-                total: items.len() as u64,
-            };
-            crew.work(&model.name, &items, |bench, ready, queue| {
-                check.work(bench, &model.name, ready, queue)
-            })?;
+/// What sanity checks are made of.
+pub(super) struct Checks<'a> {
+    /// Shows progress.
+    pub session: &'a Session,
+    pub plan: &'a Plan,
+    pub tuned: &'a [Tuned],
+    pub filtered: &'a Filtered,
+}
+
+impl Checks<'_> {
+    /// Runs the checks that the journal lacks, and those that failed if these are wanted again.
+    ///
+    /// # Errors
+    ///
+    /// Those of a run, and that a model cannot be randomised.
+    pub fn run(
+        &self,
+        crew: &mut Crew,
+        records: &[Record],
+        folder: &OutDir,
+        retry_failed: bool,
+    ) -> Result<()> {
+        let Some(sanity) = &self.plan.experiment.sanity else {
+            return Ok(());
+        };
+        let (journal, held) = Journal::open(&folder.path().join(results::SANITY))?;
+        let mut held: Vec<Vec<SanityRecord>> = held;
+        if retry_failed {
+            let failed = |r: &SanityRecord| matches!(r.outcome, SanityOutcome::Failed { .. });
+            held.retain(|line| !line.iter().any(failed));
         }
+        let done: HashSet<_> = held.iter().flatten().map(|r| (&r.case, r.change)).collect();
+        for model in &self.plan.models {
+            let originals = Originals::default();
+            for change in changes(sanity) {
+                let items: Vec<Item<'_>> =
+                    results::checked(self.plan, records, &model.name, sanity.samples)
+                        .filter(|(cell, record)| {
+                            !done.contains(&(&record.case, change)) && cell.samples > 1
+                        })
+                        .collect();
+                let check = Check {
+                    all: self,
+                    change,
+                    journal: &journal,
+                    originals: &originals,
+                    done: AtomicU64::default(),
+                    total: items.len() as u64,
+                };
+                crew.work(&model.name, &items, |bench, ready, queue| {
+                    check.work(bench, &model.name, ready, queue)
+                })?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn changes(sanity: &Sanity) -> Vec<Change> {
@@ -96,37 +107,13 @@ fn changes(sanity: &Sanity) -> Vec<Change> {
         .collect()
 }
 
-/// The samples of a model that were attributed, the first of each cell.
-fn attributed<'a>(
-    plan: &'a Plan,
-    records: &'a [Record],
-    model: &'a str,
-    samples: u64,
-) -> impl Iterator<Item = (&'a Cell, &'a Record)> {
-    let cells = plan.cells.iter().filter(move |cell| cell.model == model);
-    cells.flat_map(move |cell| {
-        records
-            .iter()
-            .filter(|record| {
-                let case = &record.case;
-                (&case.dataset, &case.model, case.mode) == (&cell.dataset, &cell.model, cell.mode)
-                    && matches!(record.outcome, Outcome::Attributed { .. })
-            })
-            .take(samples as usize)
-            .map(move |record| (cell, record))
-    })
-}
-
 /// One change, made to the samples of one model.
 struct Check<'a> {
-    plan: &'a Plan,
-    tuned: &'a [Tuned],
-    filtered: &'a Filtered,
+    all: &'a Checks<'a>,
     change: Change,
     /// A line holds the records of one sample, one a method.
     journal: &'a Journal<Vec<SanityRecord>>,
     originals: &'a Originals,
-    session: &'a Session,
     done: AtomicU64,
     total: u64,
 }
@@ -157,7 +144,7 @@ impl Check<'_> {
             let changed = changed.as_ref().unwrap_or(original);
             self.journal
                 .append(&self.compare(original, changed, record)?)?;
-            self.session.show(&Progress {
+            self.all.session.show(&Progress {
                 component: Progress::RUN,
                 done: self.done.fetch_add(1, Ordering::Relaxed) + 1,
                 total: self.total,
@@ -173,8 +160,16 @@ impl Check<'_> {
         cell: &'s Cell,
         model: &'s Ready,
     ) -> Result<Scene<'s>> {
-        let methods = chosen_methods(bench, self.plan, self.tuned, cell, model)?;
-        Scene::new(bench, self.plan, cell, model, methods, self.filtered, None)
+        let methods = chosen_methods(bench, self.all.plan, self.all.tuned, cell, model)?;
+        Scene::new(
+            bench,
+            self.all.plan,
+            cell,
+            model,
+            methods,
+            self.all.filtered,
+            None,
+        )
     }
 
     /// One record a method.
@@ -194,7 +189,7 @@ impl Check<'_> {
         let mut records = Vec::new();
         for ((name, method), (_, other)) in original.methods.iter().zip(&changed.methods) {
             let before = self.original(case, name, method, &posed.task)?;
-            let outcome = match (&*before, explain(other, &task, &self.plan.boxes)) {
+            let outcome = match (&*before, explain(other, &task, &self.all.plan.boxes)) {
                 (Err(error), _) => failed(error.clone())?,
                 (_, Err(error)) => failed(error)?,
                 (Ok(before), Ok(after)) => compared(before, &after),
@@ -225,7 +220,7 @@ impl Check<'_> {
         if let Some(known) = lock().get(&key) {
             return Ok(known.clone());
         }
-        let found = Arc::new(explain(method, task, &self.plan.boxes));
+        let found = Arc::new(explain(method, task, &self.all.plan.boxes));
         lock().insert(key, found.clone());
         Ok(found)
     }
