@@ -14,7 +14,7 @@ use medfocus::{
 use medfocus_plugin_api::{
     AttributionMethod, Error, ErrorKind, ScoreRequest, Task, VisionLanguageModel, testkit,
 };
-use medfocus_tests::{built, confines, medfocus, outside_plugin, run};
+use medfocus_tests::{built, children, confines, medfocus, outside_plugin, run, timeless_lines};
 use ndarray::{Array2, Ix2};
 use serde_json::Value;
 
@@ -292,40 +292,6 @@ fn a_run_goes_through_all_its_stages_apart() {
         ["journal.jsonl", "tuning.jsonl", "sanity.jsonl"].map(read)
     };
     assert_eq!(found("everybody"), found("nobody"));
-}
-
-/// Lines of JSON without their seconds.
-fn timeless_lines(text: &str) -> Vec<Value> {
-    fn timeless(value: &mut Value) {
-        match value {
-            Value::Object(object) => {
-                object.remove("seconds");
-                object.values_mut().for_each(timeless);
-            }
-            Value::Array(values) => values.iter_mut().for_each(timeless),
-            _ => {}
-        }
-    }
-    let lines = text.lines().map(|line| {
-        let mut value = serde_json::from_str(line).unwrap();
-        timeless(&mut value);
-        value
-    });
-    lines.collect()
-}
-
-/// Processes whose parent is this one.
-fn children(parent: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_child = |number: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        // NUMBER (NAME) STATE PARENT ...
-        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-        let mut fields = after.split_whitespace();
-        fields.next() != Some("Z") && fields.next() == Some(&parent.to_string())
-    };
-    numbers.filter(is_child).collect()
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use medfocus_tests::{Ran, built, kill_fifty_times, medfocus, outside_plugin, run};
+use medfocus_tests::{
+    Ran, built, kill_fifty_times, medfocus, outside_plugin, run, timeless_lines, untimed_table,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -60,44 +62,12 @@ impl Lab {
         let mut lines = Vec::new();
         for file in ["journal.jsonl", "tuning.jsonl", "sanity.jsonl"] {
             if self.out().join(file).is_file() {
-                let text = self.text(file);
-                lines.extend(
-                    text.lines()
-                        .map(|line| timeless(serde_json::from_str(line).unwrap())),
-                );
+                lines.extend(timeless_lines(&self.text(file)));
             }
         }
         lines.sort_by_key(Value::to_string);
         (untimed_table(&self.text("table.csv")), lines)
     }
-}
-
-/// Takes every key `seconds` away.
-fn timeless(value: Value) -> Value {
-    match value {
-        Value::Object(object) => object
-            .into_iter()
-            .filter(|(key, _)| key != "seconds")
-            .map(|(key, value)| (key, timeless(value)))
-            .collect(),
-        Value::Array(values) => values.into_iter().map(timeless).collect(),
-        other => other,
-    }
-}
-
-fn untimed_table(csv: &str) -> Vec<Vec<String>> {
-    let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    let kept: Vec<usize> = reader
-        .headers()
-        .unwrap()
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| !name.contains("seconds"))
-        .map(|(at, _)| at)
-        .collect();
-    let rows = reader.records().map(|row| row.unwrap());
-    rows.map(|row| kept.iter().map(|&at| row[at].to_owned()).collect())
-        .collect()
 }
 
 const SANITY: &str = "sanity = { samples = 3 }";
@@ -507,6 +477,20 @@ fn sanity_checks_explain_the_answers_of_the_journal() {
     for line in sanity.lines() {
         assert!(line.contains("only knows the answer `Yes`"), "{line}");
     }
+    assert!(lab.text("report.html").contains("only knows the answer"));
+
+    // What failed is done again on demand, and counts once.
+    std::fs::write(&journal, text).unwrap();
+    let again = run(lab
+        .command("run")
+        .arg("--retry-failed")
+        .args(["--set", "experiment.sanity={samples=1,randomise=[]}"]));
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(
+        lab.text("sanity.jsonl").lines().count(),
+        2 * sanity.lines().count()
+    );
+    assert!(!lab.text("report.html").contains("only knows the answer"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rand::RngExt;
+use serde_json::Value;
 
 /// The folder of the built program: two above this test's own executable.
 pub fn built() -> PathBuf {
@@ -285,4 +286,54 @@ pub fn kill_fifty_times(
         lengths.iter().any(|&n| 0 < n && n < whole),
         "no kill came in the middle: {lengths:?}"
     );
+}
+
+/// Lines of JSON without their seconds.
+pub fn timeless_lines(text: &str) -> Vec<Value> {
+    fn timeless(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                object.remove("seconds");
+                object.values_mut().for_each(timeless);
+            }
+            Value::Array(values) => values.iter_mut().for_each(timeless),
+            _ => {}
+        }
+    }
+    let lines = text.lines().map(|line| {
+        let mut value = serde_json::from_str(line).expect("a line is JSON");
+        timeless(&mut value);
+        value
+    });
+    lines.collect()
+}
+
+/// A table without the columns that tell seconds.
+pub fn untimed_table(csv: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let kept: Vec<usize> = reader
+        .headers()
+        .expect("it is a table")
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !name.contains("seconds"))
+        .map(|(at, _)| at)
+        .collect();
+    let rows = reader.records().map(|row| row.expect("it is a table"));
+    rows.map(|row| kept.iter().map(|&at| row[at].to_owned()).collect())
+        .collect()
+}
+
+/// Processes whose parent is this one.
+pub fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("this is Linux").flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |number: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // NUMBER (NAME) STATE PARENT ...
+        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+        let mut fields = after.split_whitespace();
+        fields.next() != Some("Z") && fields.next() == Some(&parent.to_string())
+    };
+    numbers.filter(is_child).collect()
 }

@@ -8,6 +8,7 @@ mod fetch;
 mod fixtures;
 mod libtorch;
 mod lint;
+mod longer;
 mod rules;
 mod sanitise;
 mod setup;
@@ -44,6 +45,10 @@ enum Command {
     Bench(bench::Args),
     /// Recompute the test fixtures with the Python reference implementations
     Fixtures(fixtures::Args),
+    /// Kill a run and its plugins many times, and see that nothing is lost
+    Kills(longer::Kills),
+    /// Give damaged files to whatever reads them, for as long as you like
+    Fuzz(longer::Fuzz),
     /// Run the waist's tests under the address sanitiser
     Sanitise,
     /// Check formatting, clippy, documentation, dependency rules and licences
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
         Command::Test => test::run(&workspace),
         Command::Bench(args) => bench::run(&workspace, &args),
         Command::Fixtures(args) => fixtures::run(&workspace, &args),
+        Command::Kills(args) => longer::kills(&workspace, &args),
+        Command::Fuzz(args) => longer::fuzz(&workspace, &args),
         Command::Sanitise => sanitise::run(&workspace),
         Command::Lint(args) => lint::run(&workspace, &args),
     });

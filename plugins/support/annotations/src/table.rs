@@ -66,7 +66,9 @@ impl<'n, const N: usize> Table<'n, N> {
             if wanted.is_empty() {
                 *column = None;
             } else if column.is_none() {
-                let found: Vec<_> = header.iter().collect();
+                // A name may hold line breaks.
+                let found = header.iter().map(|name| name.escape_debug().to_string());
+                let found: Vec<_> = found.collect();
                 return Err(Error::invalid(format!("{name} has no column `{wanted}`"))
                     .with_hint(format!("its columns are: {}", found.join(", "))));
             }

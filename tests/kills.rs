@@ -1,0 +1,241 @@
+//! A run that is killed again and again, and its plugins with it or without it: nothing is lost, nothing is there twice.
+//!
+//! `cargo xtask kills --times 1000` kills more often than the tests of every day.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use medfocus_tests::{children, confines, medfocus, run, timeless_lines, untimed_table};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use serde_json::Value;
+
+/// How often processes are killed, unless this variable says otherwise.
+const TIMES: (&str, u64) = ("MEDFOCUS_KILLS", 30);
+/// Seed of the moments and the victims.
+const SEED: u64 = 14;
+
+const SAMPLES: usize = 4;
+
+/// A folder with the demo in small, whose plugins run in processes of their own; results go to `out` in it.
+struct Lab(tempfile::TempDir);
+
+impl Lab {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let sandbox = confines();
+        let config = format!(
+            r#"
+            seed = 11
+            threads = 1
+            [plugins.isolation]
+            of = "everybody"
+            sandbox = {sandbox}
+            [experiment]
+            name = "lab"
+            out = {out:?}
+            models = ["phantom-gemma3"]
+            keep = "all"
+            workers = 2
+            gallery = 1
+            sanity = {{ samples = 1, randomise = [1] }}
+            [[experiment.datasets]]
+            component = "phantom"
+            samples = {SAMPLES}
+            [[experiment.filter.editors]]
+            component = "phantom_oracle"
+            [[experiment.methods]]
+            component = "gradcam"
+            [[experiment.methods]]
+            component = "occlusion"
+            params = {{ cells = 3 }}
+            [[experiment.methods]]
+            component = "random_boxes"
+            "#
+        );
+        fs::write(folder.path().join("lab.toml"), config).unwrap();
+        Self(folder)
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = medfocus();
+        command.arg("run").arg(self.0.path().join("lab.toml"));
+        command.args(more).env("XDG_DATA_HOME", self.0.path());
+        command
+    }
+
+    /// Whether any process has the environment of its runs.
+    fn has_processes(&self) -> bool {
+        let mark = format!("XDG_DATA_HOME={}\0", self.0.path().display());
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let environments =
+            processes.filter_map(|entry| fs::read(entry.path().join("environ")).ok());
+        let mut texts = environments.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        texts.any(|text| text.contains(&mark))
+    }
+
+    fn out(&self) -> PathBuf {
+        self.0.path().join("out")
+    }
+
+    fn lines(&self, file: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.out().join(file)).unwrap_or_default();
+        timeless_lines(&text)
+    }
+
+    /// All that was found, whatever it took: the table, what the page says of sanity checks, and the journals.
+    ///
+    /// While a sample has failed, the sanity checks are of another; the page leaves that out once it is not wanted.
+    fn results(&self) -> (Vec<Vec<String>>, String, Vec<Value>) {
+        let read = |file: &str| fs::read_to_string(self.out().join(file)).unwrap();
+        let (table, page) = (read("table.csv"), read("table.md"));
+        let checks = page
+            .split("\n## ")
+            .find(|section| section.starts_with("Sanity checks"));
+        let mut sanity = self.lines("sanity.jsonl");
+        sanity.retain(|line| line[0]["case"]["index"] == 0);
+        let mut lines = [
+            self.lines("filter.jsonl"),
+            self.lines("journal.jsonl"),
+            sanity,
+        ]
+        .concat();
+        lines.retain(|line| !failed(line));
+        lines.sort_by_key(Value::to_string);
+        (untimed_table(&table), checks.unwrap().to_owned(), lines)
+    }
+}
+
+/// Whether a line of a journal tells of a failure anywhere.
+fn failed(line: &Value) -> bool {
+    match line {
+        Value::Object(object) => {
+            let here = ["status", "outcome"]
+                .iter()
+                .any(|key| object.get(*key).is_some_and(|word| word == "failed"));
+            here || object.values().any(failed)
+        }
+        Value::Array(values) => values.iter().any(failed),
+        _ => false,
+    }
+}
+
+/// Runs of a lab, and what befalls them.
+struct Storm<'a> {
+    lab: &'a Lab,
+    random: StdRng,
+    /// Longest time between two kills: some runs come through.
+    span: Duration,
+    /// Killed runs, killed plugins.
+    kills: [u64; 2],
+}
+
+impl Storm<'_> {
+    /// One run with its kills; its exit code if it came to an end by itself.
+    fn run(&mut self) -> Option<i32> {
+        let mut host = self
+            .lab
+            .command(&["--retry-failed"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut wounded = false;
+        loop {
+            thread::sleep(self.span.mul_f64(self.random.random_range(0.0..1.0)));
+            if host.try_wait().unwrap().is_some() {
+                let ended = host.wait_with_output().unwrap();
+                let (code, said) = (ended.status.code(), String::from_utf8_lossy(&ended.stderr));
+                // Only what befell a plugin makes a run fail, and it says so in a sentence.
+                match code {
+                    Some(0) => {}
+                    Some(1) if wounded => {}
+                    Some(2) if wounded => assert!(said.contains("ended by signal 9"), "{said}"),
+                    _ => panic!("{ended:?}"),
+                }
+                return code;
+            }
+            let plugin = children(host.id()).choose(&mut self.random).copied();
+            match plugin.filter(|_| self.random.random()) {
+                Some(plugin) => {
+                    kill(plugin);
+                    self.kills[1] += 1;
+                    wounded = true;
+                }
+                None => {
+                    host.kill().unwrap();
+                    host.wait().unwrap();
+                    self.kills[0] += 1;
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.kills.iter().sum()
+    }
+}
+
+fn kill(process: u32) {
+    let mut kill = Command::new("kill");
+    kill.args(["-KILL", &process.to_string()]);
+    // It may have ended meanwhile.
+    let _ = kill.stderr(Stdio::null()).status().unwrap();
+}
+
+/// Waits until no process of the lab is left.
+fn nobody_is_left(lab: &Lab) {
+    let begin = Instant::now();
+    while lab.has_processes() {
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "a process outlives its run"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn kills_lose_nothing_and_double_nothing() {
+    let times = std::env::var(TIMES.0).map_or(TIMES.1, |times| times.parse().unwrap());
+    let whole = Lab::new();
+    let begin = Instant::now();
+    let ran = run(&mut whole.command(&[]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let expected = whole.results();
+
+    let lab = Lab::new();
+    let mut storm = Storm {
+        lab: &lab,
+        random: StdRng::seed_from_u64(SEED),
+        span: begin.elapsed() / 2,
+        kills: [0, 0],
+    };
+    let mut through = 0;
+    while storm.total() < times || through == 0 {
+        let code = storm.run();
+        nobody_is_left(&lab);
+        if code == Some(0) {
+            // A failed sanity check does not make a run fail.
+            let ran = run(&mut lab.command(&["--retry-failed"]));
+            assert_eq!(ran.code, 0, "{ran:?}");
+            let found = lab.results();
+            for (found, expected) in found.2.iter().zip(&expected.2) {
+                assert_eq!(found, expected);
+            }
+            assert!(found == expected, "{found:?} is not {expected:?}");
+            through += 1;
+            fs::remove_dir_all(lab.out()).unwrap();
+        }
+    }
+    println!(
+        "{} runs and {} plugins killed; {through} times it came through",
+        storm.kills[0], storm.kills[1]
+    );
+}
