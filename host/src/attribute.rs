@@ -179,7 +179,7 @@ pub fn attribute(
     if answer.trim().is_empty() {
         return Err(Error::invalid("there is no answer to explain: it is empty"));
     }
-    if model.manifest.abilities.contains(&Ability::Score) {
+    if model_info.abilities.contains(&Ability::Score) {
         tokens = stages.time("score", || score(&client, study, &question, &answer))?;
     }
 

@@ -293,7 +293,7 @@ impl Workbench {
     pub fn models_of(&self, folder: &str) -> Vec<String> {
         let models = self.registry.components(Kind::Model);
         models
-            .filter(|(_, manifest)| inspects(manifest))
+            .filter(|(_, manifest)| inspects(manifest) && takes(manifest, "path"))
             .map(|(_, manifest)| format!("{}={folder}", manifest.name))
             .collect()
     }
@@ -485,6 +485,16 @@ impl Workbench {
                 slots.insert(slot.name.clone(), made.instance.named(&slot.name));
                 provenance.slots.insert(slot.name.clone(), made.in_slot()?);
             } else if let Some(model) = model.filter(|_| slot.kind == Kind::Model) {
+                // What a model on a server can is known once it was asked.
+                if !slot.abilities.is_empty() {
+                    let info = VisionLanguageModel::info(&model.client())?;
+                    fit::check_abilities(
+                        &recipe.manifest.name,
+                        slot,
+                        &info.family,
+                        &info.abilities,
+                    )?;
+                }
                 slots.insert(slot.name.clone(), model.instance.clone());
             }
         }
@@ -640,9 +650,13 @@ fn named_with_folder(text: &str) -> Filling {
     }
 }
 
-/// Whether a model can look at a checkpoint without reading its weights.
+/// Whether a model can look at its checkpoint, or for its server, without more.
 fn inspects(manifest: &ComponentManifest) -> bool {
-    manifest.params["properties"].get(INSPECT).is_some()
+    takes(manifest, INSPECT)
+}
+
+fn takes(manifest: &ComponentManifest, parameter: &str) -> bool {
+    manifest.params["properties"].get(parameter).is_some()
 }
 
 /// The parameters that `--device` sets.

@@ -29,14 +29,18 @@ use crate::{
 
 /// Exports a plugin's components: one line each, its kind and its type.
 ///
-/// A plugin that links libtorch names the version first: `libtorch = "2.13.0";`.
+/// A plugin that links libtorch names the version first: `libtorch = "2.13.0";`. One that opens the network says so:
+/// `network = true;`.
 /// See the [crate's example](crate).
 #[macro_export]
 macro_rules! export_plugin {
     (libtorch = $libtorch:literal; $($kind:ident $component:ty;)+) => {
-        $crate::export_plugin!(@emit Some($libtorch), $($kind $component;)+);
+        $crate::export_plugin!(@emit Some($libtorch), false, $($kind $component;)+);
     };
-    (@emit $libtorch:expr, $($kind:ident $component:ty;)+) => {
+    (network = true; $($kind:ident $component:ty;)+) => {
+        $crate::export_plugin!(@emit None, true, $($kind $component;)+);
+    };
+    (@emit $libtorch:expr, $network:literal, $($kind:ident $component:ty;)+) => {
         const _: () = {
             use $crate::abi::std_types::{RResult, RStr, RString};
 
@@ -44,6 +48,7 @@ macro_rules! export_plugin {
                 name: env!("CARGO_PKG_NAME"),
                 version: env!("CARGO_PKG_VERSION"),
                 libtorch: $libtorch,
+                network: $network,
                 components: &[$(
                     $crate::export::declare::<$component>($crate::protocol::$kind::KIND),
                 )+],
@@ -92,7 +97,7 @@ macro_rules! export_plugin {
         };
     };
     ($($kind:ident $component:ty;)+) => {
-        $crate::export_plugin!(@emit None, $($kind $component;)+);
+        $crate::export_plugin!(@emit None, false, $($kind $component;)+);
     };
 }
 

@@ -156,6 +156,9 @@ pub struct Manifest {
     /// Version of libtorch it links, if any.
     #[serde(default)]
     pub libtorch: Option<String>,
+    /// Whether it opens the network.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
     /// What it offers.
     pub components: Vec<ComponentManifest>,
 }
@@ -203,6 +206,7 @@ pub mod render {
         pub name: &'static str,
         pub version: &'static str,
         pub libtorch: Option<&'static str>,
+        pub network: bool,
         pub components: &'static [Component],
     }
 
@@ -414,6 +418,9 @@ pub mod render {
                 self.raw(",\"libtorch\":");
                 self.string(version);
             }
+            if plugin.network {
+                self.raw(",\"network\":true");
+            }
             self.raw(",\"components\":[");
             let mut i = 0;
             while i < plugin.components.len() {
@@ -471,6 +478,7 @@ mod tests {
         name: "crate-name",
         version: "1.2.3",
         libtorch: Some("2.13.0"),
+        network: true,
         components: &[render::Component {
             kind: Kind::Method,
             name: "thing",
@@ -492,6 +500,7 @@ mod tests {
         assert_eq!(manifest.abi_epoch, abi::EPOCH);
         assert_eq!(manifest.target, TARGET.concat());
         assert_eq!(manifest.libtorch.as_deref(), Some("2.13.0"));
+        assert!(manifest.network);
         let component = &manifest.components[0];
         assert_eq!(component.summary, "Says \"hello\".");
         assert_eq!(

@@ -17,7 +17,8 @@ use crate::workbench::Workbench;
 pub enum Model {
     /// Say what a model is, reading no weights where it need not
     Info(Which),
-    /// Check a checkpoint folder without loading it: configuration, every tensor, tokenizer, chat template, image processor
+    /// Check a checkpoint folder without loading it: configuration, every tensor, tokenizer, chat template, image processor;
+    /// of a model on a server, whether it is there
     Check {
         /// A folder, COMPONENT=FOLDER, or a name from the model folders
         #[arg(value_name = "FOLDER|MODEL")]
@@ -166,6 +167,10 @@ fn info(bench: &Workbench, which: &Which) -> Result<()> {
 }
 
 fn describe(info: &ModelInfo) {
+    if info.layers.is_empty() {
+        println!("{}, {}", info.family, info.digest);
+        return;
+    }
     println!(
         "{} with {} parameters, {} on {}",
         info.family, info.parameters, info.dtype, info.device
@@ -180,14 +185,20 @@ fn describe(info: &ModelInfo) {
     );
 }
 
-/// The exit code says whether the checkpoint is whole.
+/// The exit code says whether the checkpoint is whole, or the server there.
 fn check(bench: &Workbench, what: &str, json: bool) -> Result<ExitCode> {
     terminal::attend(&bench.session);
     let outcome = look(bench, what);
     match &outcome {
         Ok(info) if json => print_json(&json!({"whole": true, "model": info}))?,
         Ok(info) => {
-            println!("{what} is whole");
+            // The weights of a model on a server are not here to be counted.
+            let state = if info.parameters == 0 {
+                "there"
+            } else {
+                "whole"
+            };
+            println!("{what} is {state}");
             describe(info);
         }
         Err(error) if json => print_json(&json!({"whole": false, "fault": error.to_string()}))?,

@@ -90,7 +90,15 @@ fn list(bench: &Workbench, as_json: bool) -> Result<ExitCode> {
             let manifest = &plugin.manifest;
             let source = Source::of(&plugin.path).phrase();
             let by = said(voucher);
-            println!("{} {} ({source}{by})", manifest.name, manifest.version);
+            let network = if manifest.network {
+                "; opens the network"
+            } else {
+                ""
+            };
+            println!(
+                "{} {} ({source}{by}{network})",
+                manifest.name, manifest.version
+            );
             for component in &manifest.components {
                 println!(
                     "  {:<10} {:<16} {}",

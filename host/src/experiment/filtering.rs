@@ -157,6 +157,8 @@ struct Jury<'a> {
     plan: &'a Plan,
     filter: &'a Filter,
     model: &'a Ready,
+    /// Whether probabilities are wanted, and the model can score.
+    probabilities: bool,
     editors: Vec<(String, u32, Ready)>,
     edits: Edits<'a>,
     readers: BTreeMap<String, Client>,
@@ -185,11 +187,13 @@ impl<'a> Jury<'a> {
         model: &'a Ready,
         folder: &'a OutDir,
     ) -> Result<Self> {
+        let abilities = VisionLanguageModel::info(&model.client())?.abilities;
         Ok(Self {
             bench,
             plan,
             filter,
             model,
+            probabilities: filter.probabilities && abilities.contains(&Ability::Score),
             editors: editors(bench, filter)?,
             edits: Edits { filter, folder },
             readers: BTreeMap::new(),
@@ -337,8 +341,7 @@ impl<'a> Jury<'a> {
         matter: &Matter<'_>,
         images: impl IntoIterator<Item = &'i GrayImage>,
     ) -> Result<Vec<f64>> {
-        let able = self.model.manifest.abilities.contains(&Ability::Score);
-        if !self.filter.probabilities || !able {
+        if !self.probabilities {
             return Ok(Vec::new());
         }
         let images: Vec<GrayImage> = images.into_iter().map(working).collect::<Result<_>>()?;

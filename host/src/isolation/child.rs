@@ -37,7 +37,7 @@ pub fn become_program(confined: &str) -> Result<ExitCode> {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let Confined { isolation, command } = serde_json::from_str(confined)
         .map_err(|error| Error::invalid(format!("what to confine cannot be read: {error}")))?;
-    sandbox::confine(&isolation, Whose::Program)?;
+    sandbox::confine(&isolation, Whose::Program, false)?;
     let program = command.first().map(String::as_str).unwrap_or_default();
     let error = Command::new(program)
         .args(&command[1..])
@@ -109,7 +109,8 @@ fn make(start: &Start, line: &Arc<Line>) -> Result<ComponentBox> {
         Some(_) => Whose::Libtorch,
         None => Whose::Library,
     };
-    sandbox::confine(&start.isolation, whose)?;
+    let network = start.isolation.reaches_network(&plugin.manifest)?;
+    sandbox::confine(&start.isolation, whose, network)?;
     let libtorch = Libtorch::new(start.libtorch.clone());
     // The host has let a plugin of this very digest pass its gate.
     let library = Library::open(&plugin, Some(&start.id), &Gate::default(), &libtorch)?;

@@ -15,7 +15,7 @@ mod wire;
 
 use std::path::PathBuf;
 
-use medfocus_plugin_api::Error;
+use medfocus_plugin_api::{Error, Manifest, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::plugin::{Inspected, PluginId, folders::Source};
@@ -38,6 +38,8 @@ pub struct Isolation {
     pub writable: Vec<PathBuf>,
     /// Whether image files are decoded in processes of their own.
     pub images: bool,
+    /// Plugins, by name, that have the network all the same, if they say that they open it.
+    pub network: Vec<String>,
     /// The program that hosts it; this one if nothing.
     pub program: Option<PathBuf>,
 }
@@ -64,6 +66,7 @@ impl Default for Isolation {
             sandbox: true,
             writable: Vec::new(),
             images: true,
+            network: Vec::new(),
             program: None,
         }
     }
@@ -79,6 +82,22 @@ impl Isolation {
         };
         // Another program than this one cannot run in its process.
         of || plugin.is_script() || self.also.contains(&plugin.manifest.name)
+    }
+
+    /// Whether a plugin's process keeps the way to other machines: one that says that it needs it, and is named.
+    ///
+    /// # Errors
+    ///
+    /// It says so and is not named: it would do nothing but fail.
+    fn reaches_network(&self, manifest: &Manifest) -> Result<bool> {
+        if self.sandbox && manifest.network && !self.network.contains(&manifest.name) {
+            return Err(Error::unsupported(format!(
+                "plugin `{}` opens the network, which the config does not allow it",
+                manifest.name
+            ))
+            .with_hint("name it under `plugins.isolation.network`"));
+        }
+        Ok(manifest.network)
     }
 }
 

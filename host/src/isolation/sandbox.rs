@@ -5,6 +5,7 @@ use std::{
     fmt::Display,
     fs,
     net::{Ipv4Addr, UdpSocket},
+    os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
 };
 
@@ -21,10 +22,11 @@ use super::Isolation;
 /// What Landlock must know: since it can refuse to cut files off (Linux 6.2).
 const LANDLOCK: ABI = ABI::V3;
 
-/// System calls that reach other machines or processes, or ways around that.
-const REFUSED: [i64; 14] = [
-    libc::SYS_socket,
-    libc::SYS_connect,
+/// System calls that reach other machines.
+const NETWORK: [i64; 2] = [libc::SYS_socket, libc::SYS_connect];
+
+/// System calls by which other machines or processes reach this one, or this one those, or ways around that.
+const REFUSED: [i64; 12] = [
     libc::SYS_bind,
     libc::SYS_listen,
     libc::SYS_accept4,
@@ -86,12 +88,12 @@ pub enum Whose {
     Program,
 }
 
-/// Limits this process for ever.
+/// Limits this process for ever; `network` leaves it the way to other machines.
 ///
 /// # Errors
 ///
 /// The kernel does not do all of it: then nothing must run here.
-pub fn confine(isolation: &Isolation, whose: Whose) -> Result<()> {
+pub fn confine(isolation: &Isolation, whose: Whose, network: bool) -> Result<()> {
     let failed = |what, error: &dyn Display| {
         refused(what, error).with_hint(
             "this kernel cannot confine plugins; with `plugins.isolation.sandbox = false` they run in processes of their own, but unconfined",
@@ -107,11 +109,13 @@ pub fn confine(isolation: &Isolation, whose: Whose) -> Result<()> {
         writable.extend(["/dev", "/proc/self/task"].map(PathBuf::from));
     }
     read_only(&writable).map_err(|error| failed("files are not protected", &*error))?;
-    let programs = PROGRAMS.iter().filter(|_| whose != Whose::Program);
-    let others = SeccompAction::Errno(libc::EPERM as u32);
-    filter(REFUSED.iter().chain(programs), others, SeccompAction::Allow)
+    let calls = REFUSED.iter();
+    let calls = calls.chain(NETWORK.iter().filter(|_| !network));
+    let calls = calls.chain(PROGRAMS.iter().filter(|_| whose != Whose::Program));
+    let these = SeccompAction::Errno(libc::EPERM as u32);
+    filter(calls, these, SeccompAction::Allow)
         .map_err(|error| failed("the network is not closed", &*error))?;
-    probe(&writable)
+    probe(&writable, network)
 }
 
 /// Limits this process for ever to its own memory, so much of it, and to the files that are open.
@@ -130,7 +134,7 @@ pub fn only_compute(memory_mib: u64) -> Result<()> {
     if fs::File::open("/dev/null").is_ok() {
         return hole("it opens files");
     }
-    no_network()
+    no_sockets()
 }
 
 fn refused(what: &str, error: &dyn Display) -> Error {
@@ -181,7 +185,7 @@ fn filter<'a>(
 }
 
 /// Tries what must fail: a sandbox with a hole is none.
-fn probe(writable: &[PathBuf]) -> Result<()> {
+fn probe(writable: &[PathBuf], network: bool) -> Result<()> {
     let folder = std::env::temp_dir();
     let file = folder.join(format!("medfocus-probe-{}", std::process::id()));
     if fs::write(&file, "").is_ok() {
@@ -192,12 +196,18 @@ fn probe(writable: &[PathBuf]) -> Result<()> {
             return hole("it writes files");
         }
     }
-    no_network()
+    match network {
+        false => no_sockets(),
+        true => match UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
+            Ok(_) => hole("it can be reached by the network"),
+            Err(_) => Ok(()),
+        },
+    }
 }
 
-fn no_network() -> Result<()> {
-    match UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
-        Ok(_) => hole("it reaches the network"),
+fn no_sockets() -> Result<()> {
+    match UnixDatagram::unbound() {
+        Ok(_) => hole("it opens sockets"),
         Err(_) => Ok(()),
     }
 }

@@ -29,17 +29,27 @@ pub(super) fn check(user: &str, slot: &SlotManifest, component: &ComponentManife
             component.kind.with_article()
         )));
     }
+    check_abilities(user, slot, name, &component.abilities)
+}
+
+/// Refuses a model without what a slot asks of it.
+pub(super) fn check_abilities(
+    user: &str,
+    slot: &SlotManifest,
+    model: &str,
+    abilities: &[Ability],
+) -> Result<()> {
     let lacking: Vec<_> = slot
         .abilities
         .iter()
-        .filter(|ability| !component.abilities.contains(ability))
+        .filter(|ability| !abilities.contains(ability))
         .map(|ability: &Ability| ability.name())
         .collect();
     if lacking.is_empty() {
         return Ok(());
     }
     Err(Error::unsupported(format!(
-        "`{user}` needs a model that can {}, which `{name}` cannot",
+        "`{user}` needs a model that can {}, which `{model}` cannot",
         lacking.join(" and ")
     )))
 }
