@@ -19,7 +19,7 @@ use crate::{
 /// What is asked about the images of the probe.
 const QUESTION: &str = "Is the left half of the image brighter? Answer directly with yes or no without any explanation.";
 /// Tokens of the answer at most.
-const TOKENS: u32 = 8;
+const TOKENS: u32 = 16;
 /// By how much two log-probabilities of one token may differ, in nats: a server adds in another order when it writes.
 const TOLERANCE: f32 = 1e-2;
 

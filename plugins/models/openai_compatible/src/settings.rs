@@ -57,7 +57,7 @@ params! {
         pub timeout_seconds: u32 = 120, in 1..=3600;
         /// How often a request is made again that met a busy or failing server or a broken connection.
         pub retries: u32 = 3, in 0..=20;
-        /// Requests at once at most.
+        /// Requests at once at most; each worker of an experiment makes as many.
         pub concurrency: u32 = 4, in 1..=64;
         /// How given answers are scored.
         pub score: Scoring = "auto";
