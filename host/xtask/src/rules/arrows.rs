@@ -44,7 +44,7 @@ enum Place {
 fn place(folder: &str) -> Place {
     match folder.split('/').collect::<Vec<_>>()[..] {
         ["plugin-api", ..] => Place::Api,
-        ["host"] => Place::Host,
+        ["host"] | ["host", "dicom"] => Place::Host,
         ["plugins", "models" | "vision" | "editors", ..] => Place::TorchPlugin,
         ["plugins", "support", ..] => Place::Support,
         ["plugins", "tools", ..] => Place::Other,
