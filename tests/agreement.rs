@@ -6,7 +6,7 @@
 #[path = "../plugins/methods/medfocus/tests/common/mod.rs"]
 mod common;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use common::{TEST, displaced, phantom};
 use medfocus::{config::Layers, study::Study, workbench::Workbench};
@@ -80,11 +80,13 @@ fn real(folder: &Path) -> Vec<Sample> {
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let films = (0..).zip(paths).map(|(index, path)| {
-        let study = Study::read(&path, picture::here).unwrap();
+        let study = Study::read(&fs::read(&path).unwrap(), picture::here).unwrap();
         let stem = path.file_stem().unwrap().to_str().unwrap();
         let mask = |concept: &&str| {
             let name = format!("masks/{stem}__{}.png", concept.replace(' ', "_"));
-            let pixels = Study::read(&folder.join(name), picture::here).ok()?.native;
+            let pixels = Study::read(&fs::read(folder.join(name)).unwrap(), picture::here)
+                .ok()?
+                .native;
             let mask = Mask::from_array(pixels.view().mapv(|pixel| pixel != 0).view()).unwrap();
             let working = mask_to_working(&mask, &study.letterbox).unwrap();
             Some((

@@ -38,7 +38,7 @@ impl Reference {
 
     fn task(&self, case: &Value) -> Task {
         let file = format!("medfocus/images/{}.png", text(&case["image"]));
-        let study = Study::read(&fixtures().join(file), picture::here).unwrap();
+        let study = Study::read(&fs::read(fixtures().join(file)).unwrap(), picture::here).unwrap();
         Task::new(
             study.working,
             study.native,

@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds program and plugins before it runs these.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -161,12 +162,7 @@ pub fn confines() -> bool {
 /// A Python with the package `medfocus` of `plugins/python`, installed from PyPI's NumPy on first use and whenever the package
 /// changes.
 pub fn python() -> PathBuf {
-    let folder = built().join("python");
-    let python = folder.join("bin/python");
     let package = workspace().join("plugins/python");
-    // Tests are processes of their own.
-    let lock = File::create(built().join("python.lock")).expect("target is writable");
-    lock.lock().expect("a file can be locked");
     let mut sources: Vec<_> = std::fs::read_dir(package.join("src/medfocus"))
         .expect("the package is there")
         .map(|entry| entry.expect("it can be listed").path())
@@ -174,9 +170,33 @@ pub fn python() -> PathBuf {
         .collect();
     sources.sort();
     sources.push(package.join("pyproject.toml"));
+    let python = python_with("python", &sources, &[package.as_os_str()]);
+    let _ = std::fs::remove_dir_all(package.join("build"));
+    python
+}
+
+/// A Python with the packages from PyPI that a file of requirements in `tests` names.
+pub fn python_of(requirements: &str) -> PathBuf {
+    let file = workspace().join("tests").join(requirements);
+    let name = format!("python-{}", requirements.replace('/', "-"));
+    python_with(
+        &name,
+        &[file.clone()],
+        &["--requirement".as_ref(), file.as_os_str()],
+    )
+}
+
+/// A Python of its own in `target`, in which `pip install` of these arguments was done on first use and whenever one of these
+/// files changed.
+fn python_with(name: &str, files: &[PathBuf], install: &[&OsStr]) -> PathBuf {
+    let folder = built().join(name);
+    let python = folder.join("bin/python");
+    // Tests are processes of their own.
+    let lock = File::create(built().join(format!("{name}.lock"))).expect("target is writable");
+    lock.lock().expect("a file can be locked");
     let mut wanted = String::new();
-    for source in sources {
-        wanted += &std::fs::read_to_string(source).expect("it can be read");
+    for file in files {
+        wanted += &std::fs::read_to_string(file).expect("it can be read");
     }
     let installed = folder.join("installed");
     if std::fs::read_to_string(&installed).ok() != Some(wanted.clone()) {
@@ -193,11 +213,18 @@ pub fn python() -> PathBuf {
                 "--quiet",
                 "--disable-pip-version-check",
             ])
-            .arg(&package));
-        let _ = std::fs::remove_dir_all(package.join("build"));
+            .args(install));
         std::fs::write(&installed, wanted).expect("target is writable");
     }
     python
+}
+
+/// Where a program of this name is installed; nothing if it is not.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let mut places = folders.map(|folder| folder.join(program));
+    places.find(|place| place.is_file())
 }
 
 /// A plugin in plain C of these sources in `tests/plugins/c`, built in the folder as its author would, every warning an error.

@@ -26,6 +26,7 @@ use self::sentence::words;
 use crate::{
     audit::AuditConfig,
     boxes::BoxRule,
+    dicom,
     experiment::config::Experiment,
     isolation::Isolation,
     plugin::{Pins, folders},
@@ -56,6 +57,8 @@ pub struct Config {
     pub answer: AnswerConfig,
     /// How heat maps become boxes.
     pub boxes: BoxRule,
+    /// How DICOM objects are written and sent.
+    pub dicom: dicom::Settings,
     /// Seed of every random choice.
     pub seed: u64,
     /// Where it is written down who ran what.
@@ -119,6 +122,7 @@ impl Default for Config {
                 max_new_tokens: 256,
             },
             boxes: BoxRule::default(),
+            dicom: dicom::Settings::default(),
             seed: 0,
             audit: AuditConfig::default(),
             experiment: None,

@@ -6,7 +6,8 @@
 //! reads what a method says of concepts, [`overlay`] draws them, [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
 //! [`machine`] says what it computes on, [`calibration`] how fast that is, and [`causal`] is the filter that proves which samples' annotated region causes the answer.
-//! [`audit`] writes down who ran what. [`dataset`] walks a dataset, [`pool`] builds and checks the references of MedFocus. [`bundle`] carries all this to machines without a network. [`cli`] is the command line over all this.
+//! [`audit`] writes down who ran what. [`dicom`] brings a result back into the archive, [`watch`] keeps track of films that come, [`dataset`] walks a dataset,
+//! [`pool`] builds and checks the references of MedFocus. [`bundle`] carries all this to machines without a network. [`cli`] is the command line over all this.
 
 pub mod attribute;
 pub mod audit;
@@ -17,6 +18,7 @@ pub mod causal;
 pub mod cli;
 pub mod config;
 pub mod dataset;
+pub mod dicom;
 pub mod evidence;
 pub mod experiment;
 pub mod isolation;
@@ -33,4 +35,5 @@ pub mod statistics;
 pub mod study;
 pub mod trust;
 pub mod verdict;
+pub mod watch;
 pub mod workbench;

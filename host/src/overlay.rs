@@ -1,6 +1,7 @@
 //! The picture that shows a result: the X-ray, the evidence on it, and a caption underneath.
 
 mod annotation;
+mod banner;
 mod caption;
 mod concepts;
 mod heat;
@@ -22,6 +23,7 @@ use ndarray::{Array2, ArrayView2, s};
 
 use crate::evidence::{NO_CONCEPT, WHOLE_IMAGE, Weighed};
 pub use annotation::annotated;
+pub use banner::headed;
 use caption::Row;
 use marks::Mark;
 pub use paint::CONCEPTS;
@@ -287,6 +289,13 @@ fn enlarge(native: &GrayImage) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([grey.get_pixel(x, y).0[0]; 3])
     })
+}
+
+/// Columns and rows of the picture for one column and row of an image of the given size.
+pub fn scale(width: u32, height: u32) -> (f64, f64) {
+    let (columns, rows) = drawn_size(width, height);
+    let ratio = |drawn: u32, native: u32| f64::from(drawn) / f64::from(native);
+    (ratio(columns, width), ratio(rows, height))
 }
 
 /// Columns and rows an image of the given size is drawn in.

@@ -36,22 +36,28 @@ pub struct ImageRecord {
     pub letterbox: Letterbox,
 }
 
+/// The bytes of an image's file.
+///
+/// # Errors
+///
+/// It cannot be read, or is larger than any image.
+pub fn bytes(path: &Path) -> Result<Vec<u8>> {
+    let file = file::open(path).map_err(|error| {
+        Error::missing(format!("image {} cannot be read: {error}", path.display()))
+    })?;
+    decode::bytes(file)
+        .map_err(|error| Error::invalid(format!("image {}: {error}", path.display())))
+}
+
 impl Study {
-    /// Reads PNG, JPEG, TIFF or DICOM; `decode` makes a picture of the file's bytes.
+    /// The image in the bytes of a PNG, JPEG, TIFF or DICOM file, of which `decode` makes a picture.
     ///
     /// # Errors
     ///
-    /// The file is missing or cannot be read as an image; the sentence holds nothing of its
-    /// content.
-    pub fn read(path: &Path, decode: impl Fn(&[u8]) -> Result<Picture>) -> Result<Self> {
-        let named = |error: Error| error.context(format!("image {}", path.display()));
-        let file = file::open(path).map_err(|error| {
-            Error::missing(format!("image {} cannot be read: {error}", path.display()))
-        })?;
-        let bytes =
-            decode::bytes(file).map_err(|error| named(Error::invalid(error.to_string())))?;
-        let picture = decode(&bytes).map_err(named)?;
-        let digest = format!("blake3:{}", blake3::hash(&bytes).to_hex());
+    /// They cannot be read as an image; the sentence holds nothing of their content.
+    pub fn read(bytes: &[u8], decode: impl Fn(&[u8]) -> Result<Picture>) -> Result<Self> {
+        let picture = decode(bytes)?;
+        let digest = format!("blake3:{}", blake3::hash(bytes).to_hex());
         Self::new(picture.image, digest, picture.source, picture.warnings)
     }
 

@@ -27,7 +27,7 @@ use crate::{
         Contents, Copies, Decode, Gate, Inspected, Instance, Library, Mediator, PluginId, Registry,
         Session, nearest,
     },
-    study::Study,
+    study::{self, Study},
     trust::Voucher,
 };
 
@@ -154,16 +154,25 @@ impl Workbench {
         Arc::new(move |bytes| pictures.decode(bytes, &|| session.cancelled()))
     }
 
-    /// Reads an image file.
+    /// The image in a file.
     ///
     /// # Errors
     ///
-    /// Those of [`Study::read`] and [`Audit::record`].
+    /// Those of [`study::bytes`] and [`Workbench::decode`].
     pub fn study(&self, path: &Path) -> Result<Study> {
-        let study = Study::read(path, &*self.decoder())?;
-        self.audit.record(Event::Read {
-            image: study.source.digest.clone(),
-        })?;
+        self.decode(&study::bytes(path)?)
+            .map_err(|error| error.context(format!("image {}", path.display())))
+    }
+
+    /// The image in the bytes of a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Study::read`], and of the audit log.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Study> {
+        let study = Study::read(bytes, &*self.decoder())?;
+        let image = study.source.digest.clone();
+        self.audit.record(Event::Read { image })?;
         Ok(study)
     }
 

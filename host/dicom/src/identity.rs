@@ -46,18 +46,25 @@ impl std::fmt::Debug for Key {
 /// Dates move back by one day at least and by as many at most.
 const DAYS: u64 = 3650;
 
-/// The film as nobody's.
-///
-/// # Errors
-///
-/// Its pixels are said to show who the patient is.
-pub(crate) fn replace(film: &Film, key: &Key) -> Result<Film> {
-    if film.burned_in == "YES" {
-        return Err(Error::unsupported(
-            "the film's header says that its pixels show who the patient is, so that no picture of it is without identity",
-        )
-        .with_hint("set `dicom.identified = true` if the objects may name the patient"));
+impl Identity {
+    /// Whether objects about this film can have it.
+    ///
+    /// # Errors
+    ///
+    /// It is to be replaced, but the film's pixels are said to show who the patient is.
+    pub fn fits(&self, film: &Film) -> Result<()> {
+        match self {
+            Self::Replaced(_) if film.burned_in == "YES" => Err(Error::unsupported(
+                "the film's header says that its pixels show who the patient is, so that no picture of it is without identity",
+            )
+            .with_hint("set `dicom.identified = true` if the objects may name the patient")),
+            _ => Ok(()),
+        }
     }
+}
+
+/// The film as nobody's.
+pub(crate) fn replace(film: &Film, key: &Key) -> Film {
     let owner = format!("{}\0{}", film.patient.issuer, film.patient.id);
     let pseudonym = key.digest("patient", &owner);
     let name: String = pseudonym[..8]
@@ -67,7 +74,7 @@ pub(crate) fn replace(film: &Film, key: &Key) -> Result<Film> {
     let back = key.digest("days", &owner);
     let back = u64::from_le_bytes(back[..8].try_into().unwrap_or_default()) % DAYS + 1;
     let uid = |uid: &str| uid::instead_of(&key.0, uid);
-    Ok(Film {
+    Film {
         patient: Patient {
             name: format!("MEDFOCUS^{name}"),
             id: name,
@@ -79,7 +86,7 @@ pub(crate) fn replace(film: &Film, key: &Key) -> Result<Film> {
         study: uid(&film.study),
         replaced: true,
         ..film.clone()
-    })
+    }
 }
 
 /// A date so many days before; empty if it is none.

@@ -4,8 +4,9 @@
 //! secondary capture ([`picture`]), a structured report ([`report`]) and a presentation state ([`presentation`]), which name
 //! the film and are identified as it is or, with [`Identity::Replaced`], as nobody.
 //!
-//! Nothing here says anything over a network or reads or writes a file.
+//! Nothing here reads or writes a file, and nothing but [`archive`] speaks over a network.
 
+pub mod archive;
 pub mod codes;
 mod content;
 mod elements;
@@ -22,7 +23,7 @@ pub mod uid;
 pub use explanation::{Algorithm, Explanation, Picture, Region, Weight};
 pub use film::Film;
 pub use identity::{Identity, Key};
-pub use object::{Moment, Object};
+pub use object::{KINDS, Moment, Object};
 
 use medfocus_plugin_api::Result;
 
@@ -36,17 +37,18 @@ pub const BANNER: &str = "RESEARCH ONLY - NOT FOR DIAGNOSTIC USE";
 ///
 /// # Errors
 ///
-/// The film's pixels are said to show who the patient is, although the identity is to be replaced.
+/// The film cannot have this identity ([`Identity::fits`]).
 pub fn write(
     film: &Film,
     identity: &Identity,
     explanation: &Explanation<'_>,
     now: Moment,
 ) -> Result<Vec<Object>> {
+    identity.fits(film)?;
     let (film, now) = match identity {
         Identity::Kept => (film.clone(), now),
         Identity::Replaced(key) => {
-            let film = identity::replace(film, key)?;
+            let film = identity::replace(film, key);
             let then = Moment::midnight(&film.patient.study_date);
             (film, then)
         }

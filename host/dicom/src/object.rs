@@ -11,10 +11,13 @@ use crate::{
     uid,
 };
 
+/// The kinds of objects.
+pub const KINDS: [&str; 3] = ["sc", "sr", "gsps"];
+
 /// An object to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// What it is, for a file name: `sc`, `sr` or `gsps`.
+    /// What it is, for a file name: one of [`KINDS`].
     pub kind: &'static str,
     /// Its SOP instance UID.
     pub uid: String,

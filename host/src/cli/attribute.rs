@@ -2,109 +2,64 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{
-    Args,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use medfocus_plugin_api::{Mode, Result};
-use ndarray::Ix3;
+use clap::Args;
+use medfocus_dicom::archive::Archive;
+use medfocus_plugin_api::Result;
 
-use super::terminal;
+use super::{
+    explaining::{Asked, Source},
+    terminal,
+};
 use crate::{
-    attribute::{self, BoxRecord, Query, Record},
+    attribute::Record,
     evidence::{self, Weighed},
     output::OutDir,
-    overlay::{self, NativeBox, Overlay},
-    workbench::{Workbench, on},
+    workbench::Workbench,
 };
 
 #[derive(Args)]
 pub struct Attribute {
-    /// COMPONENT=FOLDER, as gemma3=path/to/checkpoint, or a name from the model folders
-    #[arg(long)]
-    model: String,
-    /// Attribution method
-    #[arg(long)]
-    method: String,
+    #[command(flatten)]
+    asked: Asked,
     /// PNG, JPEG, TIFF or DICOM
     #[arg(long, value_name = "FILE")]
     image: PathBuf,
-    /// What to ask about it
-    #[arg(long, value_name = "TEXT")]
-    question: String,
-    /// The answer to explain [default: the model answers first]
-    #[arg(long, value_name = "TEXT")]
-    answer: Option<String>,
-    /// The finding the question is about, for methods that know findings, as anatomy_prior
-    #[arg(long, value_name = "NAME")]
-    finding: Option<String>,
-    /// How to ask for the answer: a suffix to the question
-    #[arg(long, value_parser = mode(), default_value = Mode::Direct.name())]
-    mode: Mode,
-    /// cpu or cuda:N [default: the model's own choice]
-    #[arg(long)]
-    device: Option<String>,
     /// Folder for attribution.json, overlay.png and the heat maps
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Write the result as DICOM objects, too; the image must be a DICOM file
+    #[arg(long)]
+    dicom: bool,
+    /// Send these objects to dicom://TITLE@HOST:PORT or https://HOST/dicom-web/studies
+    #[arg(long, value_name = "ADDRESS")]
+    send: Option<String>,
 }
 
 impl Attribute {
     pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
         // What needs no model is checked before one is loaded.
-        let model = bench.plan_model(&self.model, on(self.device.as_deref()))?;
-        let method = bench.plan_own_method(&self.method, &model.manifest)?;
-        let study = bench.study(&self.image)?;
+        self.asked.check(bench)?;
+        let settings = &bench.layers.config.dicom;
+        let archive = self.send.as_deref().map(Archive::parse).transpose()?;
+        let speaking = settings.speaking()?;
+        let identity = (self.dicom || archive.is_some()).then(|| settings.identity());
+        let identity = identity.transpose()?;
+        let source = Source::read(bench, &self.image, identity.as_ref())?;
         let out = OutDir::create(&self.out)?;
         terminal::attend(&bench.session);
 
-        let model = bench.make(&model, None)?;
-        let method = bench.make(&method, Some(&model))?;
-        let query = Query {
-            study: &study,
-            question: &self.question,
-            answer: self.answer.as_deref(),
-            mode: self.mode,
-            finding: self.finding.as_deref(),
-        };
-        let outcome = attribute::attribute(bench, &model, &method, &query)?;
-        let record = &outcome.record;
-        let boxes: Vec<_> = record.boxes.iter().filter_map(in_native).collect();
-        let picture = overlay::render(&Overlay {
-            native: &study.native,
-            letterbox: &study.letterbox,
-            heat: outcome.heat.as_ref(),
-            mask: outcome.mask.as_ref(),
-            concepts: Weighed::of(&record.evidence).as_ref(),
-            boxes: &boxes,
-            question: &record.question,
-            answer: &record.answer,
-            method: &self.method,
-            model: &self.model,
-            notes: &record.warnings,
-        });
-        if let (Some(heat), Some(file)) = (&outcome.heat, record.heatmap) {
-            out.npy(file, heat.view())?;
-        }
-        if let (Some(maps), Some(file)) = (&outcome.token_heat, record.token_heatmaps) {
-            out.npy(file, maps.view_nd::<f32, Ix3>()?)?;
-        }
-        out.png_rgb(record.overlay, &picture)?;
-        // Last, so that a record never names a file that is not there.
-        out.json("attribution.json", record)?;
-        summarise(record);
+        let explainer = self.asked.load(bench, identity)?;
+        let explained = explainer.ask(&source)?.write(&out)?;
+        summarise(&explained.record);
         println!("  written   {}", self.out.display());
+        if let Some(archive) = archive {
+            let files = explained.objects.iter();
+            let files: Vec<&[u8]> = files.map(|object| &object.bytes[..]).collect();
+            archive.send(&files, &speaking)?;
+            println!("  sent      {archive}");
+        }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// A box as it is drawn; those in the padding are not.
-fn in_native(found: &BoxRecord) -> Option<NativeBox> {
-    Some(NativeBox {
-        bbox: found.native?,
-        score: found.score,
-        label: found.label.clone(),
-    })
 }
 
 fn summarise(record: &Record) {
@@ -141,13 +96,4 @@ fn summarise(record: &Record) {
         .map_or(0, |calls| calls.tensors);
     let seconds: f64 = record.seconds.values().sum();
     println!("  cost      {images} images scored, {seconds:.2} s");
-}
-
-/// Reads a mode by its name.
-fn mode() -> impl TypedValueParser<Value = Mode> {
-    let names = PossibleValuesParser::new(Mode::ALL.map(Mode::name));
-    names.map(|name| {
-        let mode = Mode::ALL.into_iter().find(|mode| mode.name() == name);
-        mode.unwrap_or_default()
-    })
 }

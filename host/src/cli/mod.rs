@@ -9,12 +9,14 @@ mod dataset;
 mod doctor;
 mod ending;
 mod experiment;
+mod explaining;
 mod image;
 mod model;
 mod plugins;
 mod pool;
 mod sample;
 mod terminal;
+mod watch;
 
 use std::{
     path::{Path, PathBuf},
@@ -60,6 +62,8 @@ struct Common {
 enum Command {
     /// Explain an answer: which region made the model say so, how strongly
     Attribute(attribute::Attribute),
+    /// Explain films as they come into a folder or are sent here, and send the results back
+    Watch(watch::Watch),
     /// Show what an experiment comes down to and what it will cost
     Plan(experiment::PlanCommand),
     /// Run an experiment, or go on with it; results are never lost
@@ -154,6 +158,7 @@ fn run(name: &str, cli: Cli) -> Result<ExitCode> {
         Command::Benchmark(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Report(command) => command.run(),
         Command::Attribute(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Watch(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Image(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Dataset(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Sample(command) => common.on_bench(name, |bench| command.run(&bench)),

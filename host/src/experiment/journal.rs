@@ -39,7 +39,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
                 Error::invalid(format!("another process is writing to {}", path.display()))
-                    .with_hint("wait for it, or choose another `experiment.out`")
+                    .with_hint("wait for it, or choose another folder for the results")
             }
             TryLockError::Error(error) => failed(error),
         })?;

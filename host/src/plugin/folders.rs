@@ -16,12 +16,17 @@ pub fn beside() -> PathBuf {
 /// The user's own folder: `$XDG_DATA_HOME/medfocus/plugins`, by default `~/.local/share/medfocus/plugins`. Nothing if
 /// neither variable holds an absolute path.
 pub fn of_user() -> Option<PathBuf> {
+    Some(data()?.join("plugins"))
+}
+
+/// The folder of whatever the user has here, around [`of_user`].
+pub fn data() -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(env::var_os(name)?);
         path.is_absolute().then_some(path)
     };
     let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
-    Some(data?.join("medfocus/plugins"))
+    Some(data?.join("medfocus"))
 }
 
 /// Where a plugin comes from.

@@ -1,0 +1,282 @@
+//! What `medfocus attribute` and `medfocus watch` share: one question about a film, and what is written of the answer.
+
+use std::path::{Path, PathBuf};
+
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use image::RgbImage;
+use medfocus_dicom::{Film, Identity, KINDS, Object};
+use medfocus_plugin_api::{Error, Mode, Result, file};
+use ndarray::Ix3;
+
+use crate::{
+    attribute::{self, BoxRecord, Outcome, Query, Record},
+    dicom::objects::{self, About},
+    evidence::Weighed,
+    output::{self, OutDir},
+    overlay::{self, NativeBox, Overlay},
+    study::{self, Study},
+    workbench::{Ready, Workbench, on},
+};
+
+#[derive(Args)]
+pub struct Asked {
+    /// COMPONENT=FOLDER, as gemma3=path/to/checkpoint, or a name from the model folders
+    #[arg(long)]
+    model: String,
+    /// Attribution method
+    #[arg(long)]
+    method: String,
+    /// What to ask about the image
+    #[arg(long, value_name = "TEXT")]
+    question: String,
+    /// The answer to explain [default: the model answers first]
+    #[arg(long, value_name = "TEXT")]
+    answer: Option<String>,
+    /// The finding the question is about, for methods that know findings, as anatomy_prior
+    #[arg(long, value_name = "NAME")]
+    finding: Option<String>,
+    /// How to ask for the answer: a suffix to the question
+    #[arg(long, value_parser = mode(), default_value = Mode::Direct.name())]
+    mode: Mode,
+    /// cpu or cuda:N [default: the model's own choice]
+    #[arg(long)]
+    device: Option<String>,
+}
+
+/// An image to be explained.
+pub struct Source {
+    study: Study,
+    film: Option<Film>,
+}
+
+impl Source {
+    /// Reads it; where DICOM objects are to be written, with this identity, its header, too.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or no such object can be about it.
+    pub fn read(bench: &Workbench, path: &Path, identity: Option<&Identity>) -> Result<Self> {
+        Self::of(bench, path, &study::bytes(path)?, identity)
+    }
+
+    /// The same, of a file that was read already.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Source::read`].
+    fn of(
+        bench: &Workbench,
+        path: &Path,
+        bytes: &[u8],
+        identity: Option<&Identity>,
+    ) -> Result<Self> {
+        let named = |error: Error| error.context(format!("image {}", path.display()));
+        let study = bench.decode(bytes).map_err(named)?;
+        let film = identity.map(|identity| {
+            let film = Film::read(bytes)?;
+            identity.fits(&film)?;
+            Ok(film)
+        });
+        let film = film.transpose().map_err(named)?;
+        Ok(Self { study, film })
+    }
+}
+
+/// A model and a method that are ready to answer.
+pub struct Explainer<'a> {
+    bench: &'a Workbench,
+    asked: &'a Asked,
+    model: Ready,
+    method: Ready,
+    identity: Option<Identity>,
+}
+
+/// What was found.
+pub struct Answer {
+    outcome: Outcome,
+    picture: RgbImage,
+    objects: Vec<Object>,
+}
+
+/// What was found and written.
+pub struct Explained {
+    /// The record.
+    pub record: Record,
+    /// The DICOM objects, if they were asked for.
+    pub objects: Vec<Object>,
+}
+
+impl Asked {
+    /// Checks that there is such a model and method, without loading either.
+    ///
+    /// # Errors
+    ///
+    /// There is not, or they do not fit.
+    pub fn check(&self, bench: &Workbench) -> Result<()> {
+        let model = bench.plan_model(&self.model, on(self.device.as_deref()))?;
+        bench.plan_own_method(&self.method, &model.manifest)?;
+        Ok(())
+    }
+
+    /// Loads both. `identity` is for DICOM objects; none are written without.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Asked::check`], and what fails while loading.
+    pub fn load<'a>(
+        &'a self,
+        bench: &'a Workbench,
+        identity: Option<Identity>,
+    ) -> Result<Explainer<'a>> {
+        let model = bench.plan_model(&self.model, on(self.device.as_deref()))?;
+        let method = bench.plan_own_method(&self.method, &model.manifest)?;
+        let model = bench.make(&model, None)?;
+        let method = bench.make(&method, Some(&model))?;
+        Ok(Explainer {
+            bench,
+            asked: self,
+            model,
+            method,
+            identity,
+        })
+    }
+}
+
+impl Explainer<'_> {
+    /// An image to be explained, from its file's bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Source::read`].
+    pub fn source(&self, path: &Path, bytes: &[u8]) -> Result<Source> {
+        Source::of(self.bench, path, bytes, self.identity.as_ref())
+    }
+
+    /// Asks; nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// What model and method fail with.
+    pub fn ask(&self, source: &Source) -> Result<Answer> {
+        let asked = self.asked;
+        let query = Query {
+            study: &source.study,
+            question: &asked.question,
+            answer: asked.answer.as_deref(),
+            mode: asked.mode,
+            finding: asked.finding.as_deref(),
+        };
+        let outcome = attribute::attribute(self.bench, &self.model, &self.method, &query)?;
+        let picture = self.draw(&source.study, &outcome);
+        let objects = match (&source.film, &self.identity) {
+            (Some(film), Some(identity)) => objects::write(
+                &About {
+                    film,
+                    record: &outcome.record,
+                    overlay: &picture,
+                    method: &asked.method,
+                    model: &asked.model,
+                    finding: asked.finding.as_deref(),
+                },
+                identity,
+            )?,
+            _ => Vec::new(),
+        };
+        Ok(Answer {
+            outcome,
+            picture,
+            objects,
+        })
+    }
+
+    fn draw(&self, study: &Study, outcome: &Outcome) -> RgbImage {
+        let record = &outcome.record;
+        let boxes: Vec<_> = record.boxes.iter().filter_map(in_native).collect();
+        overlay::render(&Overlay {
+            native: &study.native,
+            letterbox: &study.letterbox,
+            heat: outcome.heat.as_ref(),
+            mask: outcome.mask.as_ref(),
+            concepts: Weighed::of(&record.evidence).as_ref(),
+            boxes: &boxes,
+            question: &record.question,
+            answer: &record.answer,
+            method: &self.asked.method,
+            model: &self.asked.model,
+            notes: &record.warnings,
+        })
+    }
+}
+
+impl Answer {
+    /// Writes it into a folder.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn write(self, out: &OutDir) -> Result<Explained> {
+        let Outcome {
+            record,
+            heat,
+            token_heat,
+            ..
+        } = self.outcome;
+        if let (Some(heat), Some(file)) = (&heat, record.heatmap) {
+            out.npy(file, heat.view())?;
+        }
+        if let (Some(maps), Some(file)) = (&token_heat, record.token_heatmaps) {
+            out.npy(file, maps.view_nd::<f32, Ix3>()?)?;
+        }
+        out.png_rgb(record.overlay, &self.picture)?;
+        for object in &self.objects {
+            out.write(&file_name(object.kind), |file| {
+                file.write_all(&object.bytes)
+            })?;
+        }
+        // Last, so that a record never names a file that is not there.
+        out.json("attribution.json", &record)?;
+        Ok(Explained {
+            record,
+            objects: self.objects,
+        })
+    }
+}
+
+/// The DICOM objects that were written into a folder.
+///
+/// # Errors
+///
+/// They are not there any more.
+pub fn objects(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    let places = KINDS.iter().map(|kind| folder.join(file_name(kind)));
+    // A film in colour has no presentation state.
+    let there = places.filter(|place| place.exists());
+    let read =
+        |place: PathBuf| file::read(&place).map_err(|error| output::failed("read", &place, &error));
+    there.map(read).collect()
+}
+
+fn file_name(kind: &str) -> String {
+    format!("explanation.{kind}.dcm")
+}
+
+/// A box as it is drawn; those in the padding are not.
+fn in_native(found: &BoxRecord) -> Option<NativeBox> {
+    Some(NativeBox {
+        bbox: found.native?,
+        score: found.score,
+        label: found.label.clone(),
+    })
+}
+
+/// Reads a mode by its name.
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    let names = PossibleValuesParser::new(Mode::ALL.map(Mode::name));
+    names.map(|name| {
+        let mode = Mode::ALL.into_iter().find(|mode| mode.name() == name);
+        mode.unwrap_or_default()
+    })
+}

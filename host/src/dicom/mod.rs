@@ -1,0 +1,6 @@
+//! Results as DICOM objects: what the config says about them, and how a record becomes some.
+
+pub mod objects;
+pub mod settings;
+
+pub use settings::Settings;
