@@ -7,12 +7,13 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage, codecs::png::PngEncoder};
+use image::RgbImage;
 use medfocus_plugin_api::{Error, GrayImage, Result};
 use ndarray::{ArrayView, Dimension};
-use ndarray_npy::{WriteNpyError, WriteNpyExt};
 use serde::Serialize;
 use tempfile::Builder;
+
+use crate::encode;
 
 /// A folder of result files.
 ///
@@ -114,10 +115,7 @@ impl OutDir {
     ///
     /// Also if the value cannot be said in JSON.
     pub fn json(&self, name: &str, value: &impl Serialize) -> Result<PathBuf> {
-        self.write(name, |out| {
-            serde_json::to_writer_pretty(&mut *out, value)?;
-            out.write_all(b"\n")
-        })
+        self.write(name, |out| encode::json(out, value))
     }
 
     /// Writes a NumPy `.npy` file of f32; see [`OutDir::write`].
@@ -126,12 +124,7 @@ impl OutDir {
     ///
     /// Those of [`OutDir::write`].
     pub fn npy<D: Dimension>(&self, name: &str, values: ArrayView<'_, f32, D>) -> Result<PathBuf> {
-        self.write(name, |out| {
-            values.write_npy(out).map_err(|error| match error {
-                WriteNpyError::Io(error) => error,
-                other => io::Error::other(other),
-            })
-        })
+        self.write(name, |out| encode::npy(out, values))
     }
 
     /// Writes a colour picture as PNG; see [`OutDir::write`].
@@ -140,7 +133,7 @@ impl OutDir {
     ///
     /// Those of [`OutDir::write`].
     pub fn png_rgb(&self, name: &str, image: &RgbImage) -> Result<PathBuf> {
-        self.png(name, image, image.dimensions(), ExtendedColorType::Rgb8)
+        self.write(name, |out| encode::png_rgb(out, image))
     }
 
     /// Writes a grey image as PNG; see [`OutDir::write`].
@@ -149,25 +142,7 @@ impl OutDir {
     ///
     /// Those of [`OutDir::write`].
     pub fn png_grey(&self, name: &str, image: &GrayImage) -> Result<PathBuf> {
-        let size = (image.width(), image.height());
-        self.png(name, image.bytes(), size, ExtendedColorType::L8)
-    }
-
-    fn png(
-        &self,
-        name: &str,
-        pixels: &[u8],
-        (width, height): (u32, u32),
-        colour: ExtendedColorType,
-    ) -> Result<PathBuf> {
-        self.write(name, |out| {
-            PngEncoder::new(out)
-                .write_image(pixels, width, height, colour)
-                .map_err(|error| match error {
-                    ImageError::IoError(error) => error,
-                    other => io::Error::other(other),
-                })
-        })
+        self.write(name, |out| encode::png_grey(out, image))
     }
 
     fn place(&self, name: &str) -> Result<PathBuf> {

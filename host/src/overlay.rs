@@ -5,6 +5,7 @@ mod banner;
 mod caption;
 mod concepts;
 mod heat;
+pub mod layer;
 mod marks;
 mod paint;
 mod panel;
@@ -81,7 +82,7 @@ pub struct NativeBox {
 pub fn render(spec: &Overlay<'_>) -> RgbImage {
     let mut picture = enlarge(spec.native);
     let text_size = text_size(picture.width().max(MIN_WIDTH));
-    let line = line(&picture);
+    let line = line(picture.dimensions());
     let shown = Shown::of(spec.heat, spec.mask, spec.concepts);
     let peak = shown.draw(&mut picture, spec.letterbox, line);
     let marks = marks(spec, picture.dimensions(), text_size, line);
@@ -109,8 +110,8 @@ fn page(picture: RgbImage, text_size: f32, rows: &[Row<'_>]) -> RgbImage {
 }
 
 /// Pixels of a line on a picture.
-fn line(picture: &RgbImage) -> i64 {
-    let large = picture.width().max(picture.height()) > 1280;
+fn line((width, height): (u32, u32)) -> i64 {
+    let large = width.max(height) > 1280;
     if large { 4 } else { 2 }
 }
 
@@ -157,17 +158,16 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// A map of the working frame at the pixels of a picture that shows exactly the content of the letterbox, so that their
-/// pixel centres align; nothing if it has another frame.
+/// A map of the working frame at the pixels of a picture of this size that shows exactly the content of the letterbox, so
+/// that their pixel centres align; nothing if it has another frame.
 fn onto(
-    picture: &RgbImage,
+    (width, height): (u32, u32),
     map: ArrayView2<'_, f32>,
     letterbox: &Letterbox,
 ) -> Option<Array2<f32>> {
     let side = WORKING_SIDE as usize;
     let content = letterbox.content().clip(WORKING_SIDE, WORKING_SIDE)?;
     let [x1, y1, x2, y2] = content.corners().map(|c| c as usize);
-    let (width, height) = picture.dimensions();
     (map.dim() == (side, side)).then(|| {
         let content = map.slice(s![y1..y2, x1..x2]);
         upsample(content, height as usize, width as usize)

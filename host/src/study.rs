@@ -74,6 +74,11 @@ impl Study {
         Self::new(native, digest, "8-bit grey".to_owned(), Vec::new())
     }
 
+    /// Bytes of its pixels.
+    pub fn bytes(&self) -> usize {
+        self.native.bytes().len() + self.working.bytes().len()
+    }
+
     /// The task of explaining this answer about the image.
     pub fn into_task(self, question: impl Into<String>, answer: impl Into<String>) -> Task {
         Task::new(self.working, self.native, self.letterbox, question, answer)

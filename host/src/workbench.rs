@@ -3,7 +3,7 @@
 mod fit;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -144,6 +144,16 @@ impl Workbench {
             audit: self.audit.clone(),
             known: self.known.clone(),
             shared: self.shared.clone(),
+        }
+    }
+
+    /// Another bench with the same config and plugins, which is cancelled for itself and shares no component with this one:
+    /// a component is cancelled with the bench that made it.
+    pub fn apart(&self) -> Self {
+        Self {
+            session: Session::default(),
+            shared: Arc::default(),
+            ..self.fork()
         }
     }
 
@@ -608,6 +618,18 @@ impl Workbench {
             provenance.slots.insert(slot.clone(), filled);
         }
         Ok(provenance)
+    }
+
+    /// Names of the models in the model folders.
+    pub fn model_names(&self) -> Vec<String> {
+        let folders = self.layers.config.model_folders.iter();
+        let entries = folders.filter_map(|folder| folder.read_dir().ok());
+        let files = entries.flatten().flatten().map(|entry| entry.path());
+        let files = files.filter(|file| file.extension().is_some_and(|end| end == "toml"));
+        let names: BTreeSet<_> = files
+            .filter_map(|file| Some(file.file_stem()?.to_str()?.to_owned()))
+            .collect();
+        names.into_iter().collect()
     }
 
     /// The file of this name in a model folder; None for `COMPONENT=FOLDER`.

@@ -37,7 +37,7 @@ pub struct Audit(Option<Arc<Log>>);
 
 struct Log {
     chain: Chain,
-    /// What was said already: a component that many workers make is one.
+    /// Which components were made already.
     said: Mutex<BTreeSet<Event>>,
 }
 
@@ -63,7 +63,7 @@ impl Audit {
         self.0.is_some()
     }
 
-    /// Adds an entry and brings it to the disk; one that this process made already is not made again.
+    /// Adds an entry and brings it to the disk. That a component was made, which many workers do, is said once.
     ///
     /// # Errors
     ///
@@ -74,6 +74,7 @@ impl Audit {
         if said.contains(&event) {
             return Ok(());
         }
+        let once = matches!(event, Event::Made { .. }).then(|| event.clone());
         let time = OffsetDateTime::now_utc()
             .format(&Rfc3339)
             .map_err(|error| Error::internal(format!("the time cannot be told: {error}")))?;
@@ -83,10 +84,10 @@ impl Audit {
             uid: rustix::process::getuid().as_raw(),
             program: concat!("medfocus ", env!("CARGO_PKG_VERSION")).to_owned(),
             process: std::process::id(),
-            event: event.clone(),
+            event,
             previous,
         })?;
-        said.insert(event);
+        said.extend(once);
         Ok(())
     }
 }

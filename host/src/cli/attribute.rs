@@ -13,6 +13,7 @@ use super::{
 use crate::{
     attribute::Record,
     evidence::{self, Weighed},
+    files,
     output::OutDir,
     workbench::Workbench,
 };

@@ -9,14 +9,12 @@ use clap::{
 use image::RgbImage;
 use medfocus_dicom::{Film, Identity, KINDS, Object};
 use medfocus_plugin_api::{Error, Mode, Result, file};
-use ndarray::Ix3;
 
 use crate::{
-    attribute::{self, BoxRecord, Outcome, Query, Record},
+    attribute::{self, Outcome, Query, Record},
     dicom::objects::{self, About},
-    evidence::Weighed,
+    files,
     output::{self, OutDir},
-    overlay::{self, NativeBox, Overlay},
     study::{self, Study},
     workbench::{Ready, Workbench, on},
 };
@@ -170,7 +168,7 @@ impl Explainer<'_> {
             finding: asked.finding.as_deref(),
         };
         let outcome = attribute::attribute(self.bench, &self.model, &self.method, &query)?;
-        let picture = self.draw(&source.study, &outcome);
+        let picture = files::picture(&source.study, &outcome, &asked.method, &asked.model);
         let objects = match (&source.film, &self.identity) {
             (Some(film), Some(identity)) => objects::write(
                 &About {
@@ -191,24 +189,6 @@ impl Explainer<'_> {
             objects,
         })
     }
-
-    fn draw(&self, study: &Study, outcome: &Outcome) -> RgbImage {
-        let record = &outcome.record;
-        let boxes: Vec<_> = record.boxes.iter().filter_map(in_native).collect();
-        overlay::render(&Overlay {
-            native: &study.native,
-            letterbox: &study.letterbox,
-            heat: outcome.heat.as_ref(),
-            mask: outcome.mask.as_ref(),
-            concepts: Weighed::of(&record.evidence).as_ref(),
-            boxes: &boxes,
-            question: &record.question,
-            answer: &record.answer,
-            method: &self.asked.method,
-            model: &self.asked.model,
-            notes: &record.warnings,
-        })
-    }
 }
 
 impl Answer {
@@ -218,28 +198,16 @@ impl Answer {
     ///
     /// Those of the disk.
     pub fn write(self, out: &OutDir) -> Result<Explained> {
-        let Outcome {
-            record,
-            heat,
-            token_heat,
-            ..
-        } = self.outcome;
-        if let (Some(heat), Some(file)) = (&heat, record.heatmap) {
-            out.npy(file, heat.view())?;
-        }
-        if let (Some(maps), Some(file)) = (&token_heat, record.token_heatmaps) {
-            out.npy(file, maps.view_nd::<f32, Ix3>()?)?;
-        }
-        out.png_rgb(record.overlay, &self.picture)?;
         for object in &self.objects {
             out.write(&file_name(object.kind), |file| {
                 file.write_all(&object.bytes)
             })?;
         }
-        // Last, so that a record never names a file that is not there.
-        out.json("attribution.json", &record)?;
+        for file in files::of(&self.outcome, &self.picture)? {
+            out.write(file.name, |out| out.write_all(&file.bytes))?;
+        }
         Ok(Explained {
-            record,
+            record: self.outcome.record,
             objects: self.objects,
         })
     }
@@ -261,15 +229,6 @@ pub fn objects(folder: &Path) -> Result<Vec<Vec<u8>>> {
 
 fn file_name(kind: &str) -> String {
     format!("explanation.{kind}.dcm")
-}
-
-/// A box as it is drawn; those in the padding are not.
-fn in_native(found: &BoxRecord) -> Option<NativeBox> {
-    Some(NativeBox {
-        bbox: found.native?,
-        score: found.score,
-        label: found.label.clone(),
-    })
 }
 
 /// Reads a mode by its name.

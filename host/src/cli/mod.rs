@@ -15,6 +15,7 @@ mod model;
 mod plugins;
 mod pool;
 mod sample;
+mod serve;
 mod terminal;
 mod watch;
 
@@ -97,6 +98,8 @@ enum Command {
     /// Check or export the log of who ran what
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Serve a page on which people ask models about images
+    Serve(serve::Serve),
     /// Check this installation: plugins, libtorch, models
     Doctor,
     /// Print a completion script
@@ -166,6 +169,7 @@ fn run(name: &str, cli: Cli) -> Result<ExitCode> {
         Command::Plugins(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Bundle(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Model(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Serve(command) => common.on_bench(name, |bench| command.run(bench)),
         Command::Bench(command) => common.on_bench(name, |bench| command.run(bench)),
         Command::PluginHost { confined } => match confined {
             Some(confined) => child::become_program(&confined),

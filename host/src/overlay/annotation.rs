@@ -15,7 +15,7 @@ pub fn annotated(sample: &Sample) -> RgbImage {
     let native = (sample.image.width(), sample.image.height());
     let mut picture = enlarge(&sample.image);
     let text_size = text_size(picture.width().max(MIN_WIDTH));
-    let (size, line) = (picture.dimensions(), line(&picture));
+    let (size, line) = (picture.dimensions(), line(picture.dimensions()));
     let several = sample.boxes.len() > 1;
     let boxes = sample.boxes.iter().zip(1_usize..);
     let marks = boxes.filter_map(|(bbox, number)| {

@@ -17,8 +17,30 @@ pub fn draw(
     colour: Rgb<u8>,
     line: i64,
 ) {
+    let size = picture.dimensions();
+    strokes(
+        size,
+        mask,
+        letterbox,
+        colour,
+        line,
+        |(x, y), over, share| {
+            paint::blend(picture, i64::from(x), i64::from(y), over, share);
+        },
+    );
+}
+
+/// Each pixel (x, y) that the region has in a picture of this size, with its colour and how strongly that covers the picture.
+pub fn strokes(
+    size: (u32, u32),
+    mask: &Mask,
+    letterbox: &Letterbox,
+    colour: Rgb<u8>,
+    line: i64,
+    mut stroke: impl FnMut((u32, u32), Rgb<u8>, f32),
+) {
     let inside = mask.view().mapv(|pixel| f32::from(u8::from(pixel != 0)));
-    let Some(shares) = onto(picture, smooth(&inside).view(), letterbox) else {
+    let Some(shares) = onto(size, smooth(&inside).view(), letterbox) else {
         return;
     };
     let inside = shares.mapv(|share| share >= 0.5);
@@ -35,7 +57,7 @@ pub fn draw(
         } else {
             (colour, TINT)
         };
-        paint::blend(picture, at.1 as i64, at.0 as i64, colour, share);
+        stroke((at.1 as u32, at.0 as u32), colour, share);
     }
 }
 

@@ -76,6 +76,11 @@ impl Session {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// Takes that back; call it when no component is at work.
+    pub fn resume(&self) {
+        self.0.cancelled.store(false, Ordering::Relaxed);
+    }
+
     /// Whether they were asked.
     pub fn cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Relaxed)
