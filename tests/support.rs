@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test` builds program and plugins before it runs these.
 
+mod server;
+
 use std::{
     ffi::OsStr,
     fs::File,
@@ -12,6 +14,8 @@ use std::{
 
 use rand::RngExt;
 use serde_json::Value;
+
+pub use server::{Answer, Server};
 
 /// The folder of the built program: two above this test's own executable.
 pub fn built() -> PathBuf {

@@ -29,6 +29,8 @@ pub struct Answer {
     evidence: Option<String>,
     /// The share, 0 to 1, of the longest bar at which a concept begins to dominate.
     threshold: Option<f64>,
+    /// Why the evidence need not be the concept with the highest Delta, if it is not.
+    rule: Option<String>,
     /// What to know before trusting it.
     notes: Vec<String>,
     /// Names of the layers.
@@ -99,6 +101,7 @@ impl Answer {
             threshold: said
                 .as_ref()
                 .and_then(|said| Some(said.length(said.threshold?))),
+            rule: said.as_ref().and_then(Weighed::rule),
             notes: notes(record, said.as_ref()),
             layers: names(layers),
             files: names(files),
@@ -117,7 +120,6 @@ impl Token {
 
 fn notes(record: &Record, said: Option<&Weighed<'_>>) -> Vec<String> {
     let mut notes = record.warnings.clone();
-    notes.extend(said.and_then(Weighed::rule));
     notes.extend(said.and_then(Weighed::rejection));
     if !evidence::reliable(&record.evidence) {
         notes.push("The method does not stand by this result".to_owned());

@@ -1,8 +1,8 @@
 //! `medfocus serve`: the workbench as a web service, with a page for people.
 //!
-//! [`listen`] takes connections, [`gate`] says who may come in, [`routes`] answer. They share the [`desk`]: [`catalogue`] says
-//! what can be asked, [`ask`] checks a question, a [`lane`] of each device queues it as a [`job`] and its [`worker`] does it,
-//! [`answer`] is what the page shows of it. Images and results lie in a [`store`] under random names ([`id`]), never on a disk.
+//! `listen` takes connections, `gate` says who may come in, `routes` answer. They share the `desk`: `catalogue` says
+//! what can be asked, `ask` checks a question, a `lane` of each device queues it as a `job` and its `worker` does it,
+//! `answer` is what the page shows of it. Images and results lie in a `store` under random names (`id`), never on a disk.
 
 mod answer;
 mod ask;
@@ -53,7 +53,7 @@ pub struct Options {
     pub upload: usize,
 }
 
-/// How often the [`Desk`] is tidied.
+/// How often the desk is tidied.
 const TIDY: Duration = Duration::from_millis(500);
 /// So long is waited at the end for those who work.
 const FAREWELL: Duration = Duration::from_secs(5);

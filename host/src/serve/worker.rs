@@ -44,10 +44,13 @@ impl Worker {
             model,
             method,
         } = self;
-        let shown = job.clone();
-        bench
-            .session
-            .on_progress(move |progress| shown.step(progress));
+        // The session outlives the job, which holds an image.
+        let shown = Arc::downgrade(job);
+        bench.session.on_progress(move |progress| {
+            if let Some(job) = shown.upgrade() {
+                job.step(progress);
+            }
+        });
         let asked = &job.asked;
         if model.as_ref().is_some_and(|(held, _)| *held != asked.model) {
             // Freed before the next one takes its memory; the method holds it, too.

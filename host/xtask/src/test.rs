@@ -22,6 +22,11 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         }
         step(command.args(arguments).args(selection))
     };
+    if !answers("chromium") {
+        eprintln!(
+            "Chromium is not installed: the tests of the web page test nothing (`apt-get install chromium`)."
+        );
+    }
     if nextest_is_installed() {
         for selection in SELECTIONS {
             cargo(
@@ -44,9 +49,17 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 
 fn nextest_is_installed() -> bool {
     let mut probe = Command::new("cargo-nextest");
+    succeeds(probe.args(["nextest", "--version"]))
+}
+
+fn answers(program: &str) -> bool {
+    succeeds(Command::new(program).arg("--version"))
+}
+
+fn succeeds(probe: &mut Command) -> bool {
     probe
-        .args(["nextest", "--version"])
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    probe.status().is_ok_and(|status| status.success())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }

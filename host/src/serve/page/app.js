@@ -10,6 +10,8 @@ const $ = (id) => document.getElementById(id);
 let image = null;
 let finding = null;
 let job = null;
+let method = null;
+let methodSpoke = false;
 let most = Infinity;
 
 async function start() {
@@ -62,6 +64,9 @@ function working(on) {
 }
 
 function progress({ phase, ahead, step }) {
+  // Once the method says how far it is, the small steps of its model say nothing more.
+  if (step?.component === method) methodSpoke = true;
+  else if (methodSpoke) return;
   const bar = $("bar");
   if (step?.total > 0) {
     bar.max = step.total;
@@ -77,7 +82,9 @@ async function ask() {
   if (!image) throw new Error("there is no image; choose one first");
   working(true);
   try {
-    job = (await api.ask(form.question(image.id, finding))).id;
+    const question = form.question(image.id, finding);
+    [method, methodSpoke] = [question.method, false];
+    job = (await api.ask(question)).id;
     const state = await api.follow(job, progress);
     if (state.phase === "failed") throw new Error(state.error);
     if (state.phase === "done") explain(job, await api.answer(job));

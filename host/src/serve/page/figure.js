@@ -51,7 +51,7 @@ export function explain(job, answer, light) {
   const concepts = element("div", { className: "layer concepts" });
   for (const [at, concept] of answer.concepts.entries()) {
     for (const corners of concept.boxes) {
-      const made = box(corners, answer.size, `hue-${concept.hue}`, concept.letter);
+      const made = box(corners, answer.size, `hue-${concept.hue}`, concept.name);
       made.dataset.concept = at;
       made.onpointerenter = () => light(at);
       made.onpointerleave = () => light(null);

@@ -28,6 +28,7 @@ export function say(job, answer, lit) {
     element("p", { className: "detail", id: "detail" }, meanwhile(answer)),
     evidence(answer),
   ];
+  if (answer.rule) parts.push(element("p", { className: "about", textContent: `${answer.rule}.` }));
   if (answer.notes.length > 0) {
     const notes = answer.notes.map((note) => element("li", { textContent: note }));
     parts.push(element("ul", { className: "notes", ariaLabel: "Notes" }, ...notes));
@@ -51,7 +52,8 @@ export function wait(text) {
 
 function tokenOf({ text, log_prob }, at, lit) {
   const percent = Math.round(100 * Math.exp(log_prob));
-  const label = `${text.trim() || "space"}: log-probability ${log_prob.toFixed(2)}, ${percent} %`;
+  const logProb = log_prob.toFixed(2).replace("-0.00", "0.00");
+  const label = `${text.trim() || "space"}: log-probability ${logProb}, ${percent} %`;
   const token = element("span", { className: "token", textContent: text, tabIndex: 0, title: label, ariaLabel: label });
   token.style.setProperty("--sure", Math.exp(log_prob).toFixed(3));
   const on = () => {
@@ -138,7 +140,7 @@ function lightAll(lit, concept, token) {
   const half = (values, at) => values[at] > 0 && values[at] >= Math.max(...values) / 2;
   const column = token === null ? [] : drops.map((row) => row?.[token] ?? 0);
   const row = concept === null ? [] : (drops[concept] ?? []);
-  const chosen = new Set(concepts.keys().filter((at) => at === concept || half(column, at)));
+  const chosen = new Set(concepts.map((_, at) => at).filter((at) => at === concept || half(column, at)));
   concepts.forEach((item, at) => {
     item.classList.toggle("lit", chosen.has(at));
     item.ariaSelected = String(at === concept);
