@@ -13,7 +13,6 @@ use super::{
 use crate::{
     attribute::Record,
     evidence::{self, Weighed},
-    files,
     output::OutDir,
     workbench::Workbench,
 };

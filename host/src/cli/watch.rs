@@ -10,7 +10,6 @@ use std::{
 
 use clap::Args;
 use medfocus_dicom::{
-    Identity,
     archive::{
         Archive, Peer, Speaking,
         receive::{Received, Receiver},
@@ -20,7 +19,7 @@ use medfocus_imaging::decode::MAX_BYTES;
 use medfocus_plugin_api::{Error, ErrorKind, Result, file};
 
 use super::{
-    explaining::{self, Asked, Explainer, Source},
+    explaining::{self, Asked, Explainer},
     terminal,
 };
 use crate::{
@@ -79,7 +78,6 @@ impl Watch {
             ledger: Ledger::open(&self.out.join("journal.jsonl"), self.retry_failed)?,
             inbox: Inbox::new(&folder),
             out: &out,
-            identity: &identity,
             archive: archive.as_ref().map(|archive| (archive, &speaking)),
             received: self.listen.is_some(),
             pause: None,
@@ -91,7 +89,7 @@ impl Watch {
         });
         let receiver = receiver.transpose()?;
         terminal::attend(&bench.session);
-        let explainer = self.asked.load(bench, Some(identity.clone()))?;
+        let explainer = self.asked.load(bench, Some(identity))?;
 
         let session = &bench.session;
         thread::scope(|scope| {
@@ -141,7 +139,6 @@ struct Round<'a> {
     inbox: Inbox,
     ledger: Ledger,
     out: &'a OutDir,
-    identity: &'a Identity,
     archive: Option<(&'a Archive, &'a Speaking)>,
     /// Whether the films in the inbox are this program's own copies.
     received: bool,
