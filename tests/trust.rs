@@ -324,11 +324,35 @@ fn no_config_widens_what_the_machine_trusts() {
     hospital.sign(&plugin);
     let ran = with_etc(&etc, &command(&open)).unwrap();
     assert_eq!(ran.code, 0, "{ran:?}");
+    let program = with_etc(&etc, &command("plugins.isolation.program=/bin/true")).unwrap();
+    program.one_sentence(&[
+        "`plugins.isolation.program` names a program",
+        "leave it out",
+    ]);
     // Stricter it may be.
     let strict = hospital.trust("strict.toml", "pinned", "");
     let ran = with_etc(&etc, &command(&strict)).unwrap();
     assert!(
         ran.out.contains("is not listed in") && ran.out.contains("strict.toml"),
+        "{ran:?}"
+    );
+
+    // And libtorch is where the machine's file says, whatever anybody sets.
+    let nowhere = hospital.at("nowhere").display().to_string();
+    hospital.trust(
+        "etc/medfocus/trust.toml",
+        "open",
+        &format!("libtorch = {nowhere:?}"),
+    );
+    let torch = workspace().join(".libtorch/torch");
+    let mut doctor = hospital.user.command(&["doctor", "--set"]);
+    doctor
+        .arg(format!("libtorch.dir={}", torch.display()))
+        .env("LIBTORCH", torch);
+    let ran = with_etc(&etc, &doctor).unwrap();
+    assert!(
+        ran.out
+            .contains(&format!("FAIL the config's `libtorch.dir` names {nowhere}")),
         "{ran:?}"
     );
 

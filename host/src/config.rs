@@ -193,6 +193,15 @@ impl Layers {
         let pool = config.slots.entry(POOL.to_owned());
         pool.or_insert_with(phantom_pool);
         let trust = Trust::load(config.plugins.trust.as_deref())?;
+        if let Some(folder) = trust.libtorch() {
+            config.libtorch.dir = Some(folder.to_owned());
+        }
+        if !trust.is_silent() && config.plugins.isolation.program.is_some() {
+            let error = Error::invalid(
+                "`plugins.isolation.program` names a program that no trust file vouches for",
+            );
+            return Err(error.with_hint("leave it out"));
+        }
         Ok(Self {
             figment,
             config,

@@ -58,6 +58,12 @@ impl Trust {
         Ok(self)
     }
 
+    /// The folder of libtorch, where one of the files says it; the machine's comes first.
+    pub fn libtorch(&self) -> Option<&Path> {
+        let mut files = self.0.iter();
+        files.find_map(|file| file.rules.libtorch.as_deref())
+    }
+
     /// Whether everything may be loaded and nobody is named who could vouch for it.
     pub fn is_silent(&self) -> bool {
         self.0.is_empty()

@@ -1,6 +1,10 @@
 //! What one trust file says, and whom it lets pass.
 
-use std::{collections::BTreeSet, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use medfocus_plugin_api::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,6 +33,9 @@ pub struct Rules {
     mode: Mode,
     #[serde(default)]
     digests: BTreeSet<Digest>,
+    /// Where libtorch must be.
+    #[serde(default)]
+    pub libtorch: Option<PathBuf>,
     #[serde(default)]
     keys: Keys,
     #[serde(default)]
@@ -89,7 +96,8 @@ impl Rules {
         Ok(Self {
             mode: Mode::Signed,
             digests: BTreeSet::new(),
-            keys: Keys::try_from(std::collections::BTreeMap::from(keys)).map_err(Error::invalid)?,
+            libtorch: None,
+            keys: Keys::try_from(BTreeMap::from(keys)).map_err(Error::invalid)?,
             revoked: Revoked::default(),
         })
     }

@@ -261,6 +261,28 @@ fn a_file_that_is_not_understood_is_refused() {
 }
 
 #[test]
+fn the_machine_says_first_where_libtorch_is() {
+    let place = Place::new();
+    let at = |folder: &str| format!("mode = \"open\"\nlibtorch = \"{folder}\"\n");
+    let read = |rules: &str| {
+        place.trusting(rules).unwrap();
+        TrustFile::read(&place.at("trust.toml"), Owner::RootOrUser).unwrap()
+    };
+    let (silent, system, named) = (
+        read("mode = \"open\""),
+        read(&at("/opt")),
+        read(&at("/home")),
+    );
+    let says = |files: &[&TrustFile]| {
+        let trust = Trust(files.iter().map(|&file| file.clone()).collect());
+        trust.libtorch().map(Path::to_owned)
+    };
+    assert_eq!(says(&[&silent]), None);
+    assert_eq!(says(&[&system, &named]), Some("/opt".into()));
+    assert_eq!(says(&[&silent, &named]), Some("/home".into()));
+}
+
+#[test]
 fn a_file_that_others_may_change_is_refused() {
     let place = Place::new();
     let path = place.at("trust.toml");
