@@ -115,6 +115,12 @@ impl Kit {
     }
 }
 
+/// A plugin in Python that offers nothing.
+const SCRIPT: &str = r#"{
+    "manifest": {"name": "b", "version": "1.0.0", "abi_epoch": 1, "target": "any", "api_version": "0.1.0", "components": []},
+    "command": ["python3", "b.py"], "files": ["b.py"]
+}"#;
+
 /// The head of a file of whatever name, also one that no writer of tars would write.
 fn header(name: &str, kind: EntryType) -> Header {
     let mut header = Header::new_gnu();
@@ -196,12 +202,18 @@ fn a_kit_holds_what_was_asked_for_and_says_so() {
     let torch = place.path().join("torch");
     fs::create_dir_all(torch.join("lib")).unwrap();
     fs::create_dir_all(place.path().join("nvidia/cu13/include")).unwrap();
+    fs::create_dir_all(place.path().join("p")).unwrap();
+    fs::copy(outside_plugin(), place.path().join("p/a.so")).unwrap();
     for (path, text) in [
         ("torch/lib/libtorch_cpu.so", "a stand-in"),
         ("torch/build-version", "2.13.0+cpu\n"),
         ("nvidia/cu13/libcudart.so.13", "another"),
         ("nvidia/cu13/include/cuda.h", "no library"),
         ("hospital.toml", "seed = 3\n"),
+        ("p/a.so.minisig", "a signature, of whatever"),
+        ("p/b.medfocus.json", SCRIPT),
+        ("p/b.py", "print(1)\n"),
+        ("p/c.py", "of no plugin"),
     ] {
         fs::write(place.path().join(path), text).unwrap();
     }
@@ -211,7 +223,8 @@ fn a_kit_holds_what_was_asked_for_and_says_so() {
     );
     let torch = format!("libtorch.dir={}", torch.display());
     let more = ["--add", &config, "--set", &torch];
-    let kit = Kit::new(&[outside_plugin()], &more);
+    let plugins = [place.path().join("p")];
+    let kit = Kit::new(&plugins, &more);
     assert_eq!(
         kit.paths(),
         [
@@ -220,13 +233,16 @@ fn a_kit_holds_what_was_asked_for_and_says_so() {
             ".libtorch/torch/lib/libtorch_cpu.so",
             "medfocus",
             "medfocus.toml",
-            "plugins/libmedfocus_outside.so",
+            "plugins/a.so",
+            "plugins/a.so.minisig",
+            "plugins/b.medfocus.json",
+            "plugins/b.py",
             "sbom.cdx.json",
         ]
     );
     assert_eq!(kit.manifest()["libtorch"], "2.13.0+cpu");
     let first = fs::read(kit.tar()).unwrap();
-    assert_eq!(run(&mut kit.create(&[outside_plugin()], &more)).code, 0);
+    assert_eq!(run(&mut kit.create(&plugins, &more)).code, 0);
     assert!(
         first == fs::read(kit.tar()).unwrap(),
         "the same files make the same kit"
@@ -235,7 +251,7 @@ fn a_kit_holds_what_was_asked_for_and_says_so() {
     let verified = kit.bundle("verify", &[]);
     assert_eq!(
         (verified.code, verified.out.as_str()),
-        (0, "whole: 7 files; no signature was asked for\n")
+        (0, "whole: 10 files; no signature was asked for\n")
     );
     assert_eq!(kit.install("opt").code, 0);
     for path in kit.paths() {

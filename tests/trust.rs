@@ -157,7 +157,7 @@ fn list_check_and_doctor_say_who_vouches() {
     assert_eq!(listed["refused"].as_array().unwrap().len(), 1);
     let doctor = says(&["doctor"], &trust);
     let line = format!(
-        "trust: signed (1 keys, 0 digests, 0 revoked), by {}",
+        "trust: signed (keys: 1, digests: 0, revoked: 0), by {}",
         hospital.at("signed.toml").display()
     );
     assert!(doctor.out.contains(&format!("ok   {line}")), "{doctor:?}");
@@ -189,6 +189,21 @@ fn list_check_and_doctor_say_who_vouches() {
     let listed = says(&["plugins", "list", "--json"], "seed=0");
     let listed: Value = serde_json::from_str(&listed.out).unwrap();
     assert_eq!(listed["plugins"][0]["trusted"], "nobody");
+}
+
+#[test]
+fn a_trust_file_that_is_broken_or_anybodys_opens_nothing() {
+    let hospital = Hospital::new();
+    let listed = |trust: &str| hospital.user.says(&["plugins", "list", "--set", trust]);
+    let trust = hospital.trust("trust.toml", "closed", "");
+    listed(&trust).one_sentence(&["trust.toml is not understood", "`closed`", "signed"]);
+    let trust = hospital.trust("trust.toml", "open", "revoke = []");
+    listed(&trust).one_sentence(&["trust.toml is not understood", "revoke", "revoked"]);
+    let trust = hospital.trust("trust.toml", "open", "");
+    fs::set_permissions(hospital.at("trust.toml"), Permissions::from_mode(0o666)).unwrap();
+    listed(&trust).one_sentence(&["trust.toml may be changed by others", "chmod go-w"]);
+    fs::remove_file(hospital.at("trust.toml")).unwrap();
+    listed(&trust).one_sentence(&["trust.toml cannot be read"]);
 }
 
 #[test]

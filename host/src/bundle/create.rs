@@ -11,7 +11,7 @@ use tar::{Builder, EntryType, Header};
 use super::{
     manifest::{Checked, Entry, MANIFEST, Manifest},
     sbom,
-    sources::{Source, Sources},
+    sources::{PROGRAM, Source, Sources},
 };
 use crate::output::{OutDir, failed};
 
@@ -28,7 +28,7 @@ pub fn create(mut sources: Sources, folder: &OutDir, name: &str) -> Result<Manif
     sources.files.insert(SBOM.to_owned(), Source::Bytes(bill));
     let mut files = Vec::with_capacity(sources.files.len());
     for (path, source) in &sources.files {
-        let executable = *path == sources.program;
+        let executable = path == PROGRAM;
         let entry = source
             .open()
             .and_then(|mut content| Entry::of(path.clone(), executable, &mut content));

@@ -17,6 +17,8 @@ use crate::{
     workbench::Workbench,
 };
 
+/// The program's path in a kit.
+pub const PROGRAM: &str = "medfocus";
 /// Where the program looks for libtorch beside itself.
 const LIBTORCH: &str = ".libtorch/torch";
 /// Where it looks for models, from the folder where it runs.
@@ -49,8 +51,6 @@ pub enum Source {
 pub struct Sources {
     /// The files.
     pub files: BTreeMap<String, Source>,
-    /// The program's path in the kit.
-    pub program: String,
     /// Which plugins they are.
     pub plugins: Vec<PluginId>,
     /// Version of libtorch, if it is among them.
@@ -66,13 +66,10 @@ impl Sources {
     ///
     /// Something is not there, may not be loaded, or two files would be one.
     pub fn gather(bench: &Workbench, wanted: &Wanted) -> Result<Self> {
-        let mut sources = Self {
-            program: "medfocus".to_owned(),
-            ..Self::default()
-        };
+        let mut sources = Self::default();
         let program = std::env::current_exe()
             .map_err(|error| Error::internal(format!("this program is not found: {error}")))?;
-        sources.add("medfocus".to_owned(), Source::File(program))?;
+        sources.add(PROGRAM.to_owned(), Source::File(program))?;
         if let Some(error) = bench.registry.refused().first() {
             return Err(error.clone());
         }

@@ -189,7 +189,7 @@ impl fmt::Display for Rules {
         };
         write!(
             f,
-            "{mode} ({keys} keys, {digests} digests, {revoked} revoked)"
+            "{mode} (keys: {keys}, digests: {digests}, revoked: {revoked})"
         )
     }
 }
