@@ -57,6 +57,7 @@ impl Hospital {
     fn explains(&self, method: &str, plugins: &[&Path], settings: &[&str]) -> Ran {
         let image = bright_cell(self.user.data(), 2, 5);
         let mut command = self.user.command(&["attribute", "--model", "toy=nowhere"]);
+        command.current_dir(self.user.data());
         command.args(["--question", "Is there a bright spot?", "--method", method]);
         command.arg("--image").arg(image);
         command.arg("--out").arg(self.at("out"));
@@ -258,6 +259,12 @@ fn in_python_what_was_signed_runs_and_nothing_beside_it() {
     // An interpreter would take these for the file, or for what it imports.
     let evil = hospital.at("evil.py");
     fs::write(&evil, "raise SystemExit('evil')\n").unwrap();
+    let version = "import sys; sys.exit(sys.version_info < (3, 11))";
+    if run(Command::new(python()).args(["-c", version])).code == 0 {
+        for module in ["numpy.py", "medfocus.py"] {
+            fs::copy(&evil, hospital.at(module)).unwrap();
+        }
+    }
     let poison = "import importlib.util, py_compile, sys\n\
         cache = importlib.util.cache_from_source(sys.argv[2])\n\
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH\n\
