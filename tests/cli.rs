@@ -377,3 +377,13 @@ fn plugins_of_the_command_line_are_added_to_the_others() {
     let missing = run(medfocus().args(["plugins", "list", "--plugins", "not/there"]));
     missing.one_sentence(&["`--plugins not/there`: there is no such file or folder"]);
 }
+
+#[test]
+fn what_a_file_says_is_no_command_to_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("lab.toml");
+    std::fs::write(&config, "\"a\\nb\\u001b[2J\" = 1\n").unwrap();
+    let ran = run(medfocus().args(["doctor", "--config"]).arg(&config));
+    ran.one_sentence(&["a b\\u{1b}[2J"]);
+    assert!(!ran.err.contains('\u{1b}'), "{ran:?}");
+}

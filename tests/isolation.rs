@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +15,9 @@ use medfocus::{
 use medfocus_plugin_api::{
     AttributionMethod, Error, ErrorKind, ScoreRequest, Task, VisionLanguageModel, testkit,
 };
-use medfocus_tests::{built, children, confines, medfocus, outside_plugin, run, timeless_lines};
+use medfocus_tests::{
+    built, c_plugin, children, confines, medfocus, outside_plugin, run, timeless_lines,
+};
 use ndarray::{Array2, Ix2};
 use serde_json::Value;
 
@@ -274,6 +277,38 @@ fn a_run_survives_what_its_methods_do_to_themselves() {
 }
 
 #[test]
+fn a_run_goes_on_beside_methods_that_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = format!("of = \"third_party\", sandbox = {}", confines());
+    let methods = ["occlusion", "overflows", "panics_elsewhere"];
+    let file = config(folder.path(), &of, &methods);
+    let faults = ["segmentation", "exit at once"].map(|fault| {
+        format!("[[experiment.methods]]\ncomponent = \"c_faults\"\nname = {fault:?}\nparams = {{ fault = {fault:?} }}\n")
+    });
+    let text = std::fs::read_to_string(&file).unwrap() + &faults.concat();
+    std::fs::write(&file, text).unwrap();
+    let plugin = c_plugin(folder.path(), &["faults.c"], &[]);
+    let ran = run(medfocus().arg("run").arg(file).arg("--plugins").arg(plugin));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let journal = std::fs::read_to_string(folder.path().join("out/journal.jsonl")).unwrap();
+    assert_eq!(journal.lines().count(), 3);
+    for record in timeless_lines(&journal) {
+        let result = |at: usize| &record["results"][at];
+        let status = |at: usize| result(at)["status"].as_str().unwrap();
+        let found = [0, 1, 2, 3, 4].map(status);
+        let expected = ["scored", "failed", "scored", "failed", "failed"];
+        assert_eq!(found, expected, "{record}");
+        for (at, words) in [
+            (3, "ended by signal 11 (segmentation fault)"),
+            (4, "ended its process with exit code 0"),
+        ] {
+            let error = result(at)["error"].to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_run_goes_through_all_its_stages_apart() {
     let found = |of: &str| {
         let folder = tempfile::tempdir().unwrap();
@@ -323,9 +358,20 @@ fn a_host_that_is_killed_takes_its_plugins_along() {
 fn a_plugin_does_not_end_a_run_in_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = config(folder.path(), "", &["occlusion", "exits"]);
-    let ran = run(medfocus().arg("run").arg(&file));
-    assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.err.contains("a plugin ended the program"), "{ran:?}");
+    let ended = |command: &mut Command| {
+        let ran = run(command);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("a plugin ended the program"), "{ran:?}");
+    };
+    ended(medfocus().arg("run").arg(&file));
+
+    // Nor by `_exit`, after which nothing of the program runs.
+    let plugin = c_plugin(folder.path(), &["faults.c"], &[]);
+    let methods = "experiment.methods=[{component=\"c_faults\", params={fault=\"exit at once\"}}]";
+    let out = format!("experiment.out={:?}", folder.path().join("other"));
+    let mut command = medfocus();
+    command.arg("run").arg(&file).arg("--plugins").arg(plugin);
+    ended(command.args(["--set", methods, "--set", &out]));
 }
 
 #[test]

@@ -1,31 +1,33 @@
-//! A run that is killed again and again, and its plugins with it or without it: nothing is lost, nothing is there twice.
+//! A run that is killed again and again, and its plugins with it or without it; and one whose disk is full: nothing is lost,
+//! nothing is there twice.
 //!
 //! `cargo xtask kills --times 1000` kills more often than the tests of every day.
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use medfocus_tests::{children, confines, medfocus, run, timeless_lines, untimed_table};
+use medfocus_tests::{children, confines, medfocus, run, timeless_lines, untimed_table, workspace};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::Value;
 
 /// How often processes are killed, unless this variable says otherwise.
-const TIMES: (&str, u64) = ("MEDFOCUS_KILLS", 30);
+const TIMES: (&str, u64) = ("KILLS", 30);
 /// Seed of the moments and the victims.
 const SEED: u64 = 14;
 
 const SAMPLES: usize = 4;
 
-/// A folder with the demo in small, whose plugins run in processes of their own; results go to `out` in it.
+/// A folder with the demo in small; results go to `out` in it.
 struct Lab(tempfile::TempDir);
 
 impl Lab {
-    fn new() -> Self {
+    /// One in which these plugins run in processes of their own.
+    fn new(isolated: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         let sandbox = confines();
@@ -34,7 +36,7 @@ impl Lab {
             seed = 11
             threads = 1
             [plugins.isolation]
-            of = "everybody"
+            of = {isolated:?}
             sandbox = {sandbox}
             [experiment]
             name = "lab"
@@ -204,13 +206,13 @@ fn nobody_is_left(lab: &Lab) {
 #[test]
 fn kills_lose_nothing_and_double_nothing() {
     let times = std::env::var(TIMES.0).map_or(TIMES.1, |times| times.parse().unwrap());
-    let whole = Lab::new();
+    let whole = Lab::new("everybody");
     let begin = Instant::now();
     let ran = run(&mut whole.command(&[]));
     assert_eq!(ran.code, 0, "{ran:?}");
     let expected = whole.results();
 
-    let lab = Lab::new();
+    let lab = Lab::new("everybody");
     let mut storm = Storm {
         lab: &lab,
         random: StdRng::seed_from_u64(SEED),
@@ -238,4 +240,89 @@ fn kills_lose_nothing_and_double_nothing() {
         "{} runs and {} plugins killed; {through} times it came through",
         storm.kills[0], storm.kills[1]
     );
+}
+
+/// Runs a command while this folder is on a disk of so many KiB: a namespace of its own has one in memory there.
+const ON_A_SMALL_DISK: &str = r#"
+    out=$1 disk=$2 size=$3
+    shift 3
+    mount -t tmpfs -o size="$size"k none "$disk" && cp -a "$out/." "$disk" && mount --bind "$disk" "$out" || exit 99
+    "$@"
+    code=$?
+    umount "$out" && find "$out" -mindepth 1 -delete && cp -a "$disk/." "$out" || exit 99
+    exit $code
+"#;
+
+#[test]
+fn a_disk_that_is_full_at_any_moment_loses_nothing() {
+    let alone = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--mount"]);
+        unshare
+    };
+    if !alone()
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        eprintln!("nothing is tried: nobody may mount a disk here");
+        return;
+    }
+    let whole = Lab::new("nobody");
+    let ran = run(&mut whole.command(&[]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let expected = whole.results();
+
+    let lab = Lab::new("nobody");
+    let disk = lab.0.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    fs::create_dir(lab.out()).unwrap();
+    let mut random = StdRng::seed_from_u64(SEED);
+    let mut failures = 0;
+    while failures < 8 {
+        let held = lab.lines("journal.jsonl");
+        // What is there fits, and some of the next.
+        let size = used(&lab.out()) + random.random_range(8..160);
+        let command = lab.command(&["--retry-failed"]);
+        let mut limited = alone();
+        limited.args(["sh", "-c", ON_A_SMALL_DISK, "sh"]);
+        limited.arg(lab.out()).arg(&disk).arg(size.to_string());
+        limited.arg(command.get_program()).args(command.get_args());
+        let ran = run(limited.current_dir(workspace()));
+        if ran.code == 0 {
+            assert!(lab.results() == expected, "on {size} KiB");
+            fs::remove_dir_all(lab.out()).unwrap();
+            fs::create_dir(lab.out()).unwrap();
+            continue;
+        }
+        failures += 1;
+        if ran.code == 2 {
+            let said = ran
+                .err
+                .lines()
+                .filter(|line| line.starts_with("medfocus: "));
+            assert_eq!(said.count(), 1, "{ran:?}");
+            assert!(ran.err.contains("No space left"), "{ran:?}");
+        } else {
+            // An edited image that does not fit is a failure of its sample.
+            assert_eq!(ran.code, 1, "{ran:?}");
+            let filter = fs::read_to_string(lab.out().join("filter.jsonl")).unwrap();
+            assert!(filter.contains("No space left"), "{filter}");
+        }
+        let holds = lab.lines("journal.jsonl");
+        assert!(holds.starts_with(&held), "something is lost");
+    }
+    let ran = run(&mut lab.command(&["--retry-failed"]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(lab.results() == expected);
+}
+
+/// KiB that a folder takes on a disk of pages.
+fn used(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let sizes = entries.map(|entry| match entry.path().is_dir() {
+        true => used(&entry.path()),
+        false => entry.metadata().unwrap().len().div_ceil(4096) * 4,
+    });
+    sizes.sum()
 }

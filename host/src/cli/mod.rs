@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
     match run(name, cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("medfocus: {error}");
+            eprintln!("medfocus: {}", terminal::line(&error.to_string()));
             ExitCode::from(2)
         }
     }

@@ -103,3 +103,15 @@ fn report_run(began: &Mutex<Began>, progress: &Progress<'_>) {
         eprintln!("{done} of {total} {note}, about {left:.1} min left");
     }
 }
+
+/// A text as one line: what a file put into it is no line break, and no command to the terminal.
+pub fn line(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
+}

@@ -327,6 +327,12 @@ impl Part {
 mod tests {
     use super::*;
     use ndarray::{Array1, Array2, Ix2, arr2};
+    use proptest::{
+        collection::vec,
+        option,
+        prelude::*,
+        sample::{Index, select},
+    };
     use std::thread;
 
     fn pair() -> (Wire, Wire) {
@@ -448,5 +454,40 @@ mod tests {
         }
         assert!(seen(vec![part(&[0], 0)], memory(SEALS, 0)).is_ok());
         assert!(seen(vec![part(&[1], 0)], memory(SEALS, 0)).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn a_damaged_packet_is_refused_or_read_within_its_memory(
+            damages in vec((any::<Index>(), prop_oneof![any::<u8>(), select(&b"0123456789-[]\","[..])]), 0..4),
+            length in option::of(0_u32..200),
+            end in option::of(any::<Index>()),
+        ) {
+            let tensors = [
+                Tensor::from_array(arr2(&[[1.5_f32, 2.5], [3.5, 4.5]])),
+                Tensor::from_array(Array1::from(vec![7_u8; 30])),
+            ];
+            let (tensors, memory) = share(&tensors).unwrap();
+            let mut head = serde_json::to_vec(&Head { kind: "k", body: 3, tensors }).unwrap();
+            for (at, byte) in damages {
+                *at.get_mut(&mut head) = byte;
+            }
+            let length = length.unwrap_or(head.len() as u32).to_ne_bytes();
+            let mut packet = [&length, &head[..], b"123"].concat();
+            packet.truncate(end.map_or(packet.len(), |end| end.index(packet.len())));
+            let (here, there) = pair();
+            if !packet.is_empty() {
+                let sent = here.send_some(&packet, memory.as_ref(), &mut ever).unwrap();
+                prop_assert_eq!(sent, packet.len());
+            }
+            drop(here);
+            if let Ok((_, message)) = there.receive::<String>(&mut ever) {
+                for tensor in message.tensors() {
+                    let size = tensor.shape().iter().product::<usize>();
+                    prop_assert!(tensor.to_bytes().len() >= size);
+                }
+            }
+        }
     }
 }

@@ -23,12 +23,12 @@ pub struct Fuzz {
 
 /// Kills a run and its plugins.
 pub fn kills(workspace: &Workspace, args: &Kills) -> Result<()> {
-    run(workspace, "kills", None, ("MEDFOCUS_KILLS", args.times))
+    run(workspace, "kills", None, ("KILLS", args.times))
 }
 
 /// Gives damaged inputs to whatever reads what others wrote.
 pub fn fuzz(workspace: &Workspace, args: &Fuzz) -> Result<()> {
-    let seconds = ("MEDFOCUS_FUZZ_SECONDS", args.seconds);
+    let seconds = ("FUZZ_SECONDS", args.seconds);
     run(workspace, "fuzz", args.target.as_deref(), seconds)
 }
 

@@ -132,6 +132,13 @@ macro_rules! misbehaving {
 
 misbehaving!(PanicsInNew, "panics_in_new", new: || panic!("no {} today", "construction"), attribute: || Ok(Attribution::default()));
 misbehaving!(PanicsInCall, "panics_in_call", new: || Ok(Self), attribute: || panic!("lost the thread"));
+misbehaving!(PanicsElsewhere, "panics_elsewhere", new: || Ok(Self), attribute: || {
+    let lost = std::thread::spawn(|| panic!("lost in another thread"));
+    while !lost.is_finished() {
+        std::thread::yield_now();
+    }
+    Ok(upper_half())
+});
 misbehaving!(PanicsInDrop, "panics_in_drop", new: || Ok(Self), attribute: || Ok(Attribution { boxes: Some(Vec::new()), ..Attribution::default() }));
 misbehaving!(GivesNothing, "gives_nothing", new: || Ok(Self), attribute: || Ok(Attribution::default()));
 
@@ -190,6 +197,7 @@ medfocus_plugin_api::export_plugin! {
     method Centre;
     method PanicsInNew;
     method PanicsInCall;
+    method PanicsElsewhere;
     method PanicsInDrop;
     method GivesNothing;
     method Exits;
