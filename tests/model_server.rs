@@ -165,8 +165,9 @@ fn a_check_says_whether_the_server_is_there() {
     let ran = run(asking(&server, &check).args(["--set", "model.model=other"]));
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
-        ran.out
-            .contains("does not serve `other`; it serves `local`"),
+        ran.out.contains(
+            "does not serve `other` (set in `--set model.model=other`); it serves `local`"
+        ),
         "{ran:?}"
     );
     let gone = server.url();
@@ -185,7 +186,7 @@ fn a_check_says_whether_the_server_is_there() {
 }
 
 #[test]
-fn neither_key_nor_question_is_in_the_log() {
+fn neither_key_nor_question_is_in_the_log_and_the_way_is_that_of_the_config() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let pem = folder.path().join("hospital.pem");
@@ -200,6 +201,8 @@ fn neither_key_nor_question_is_in_the_log() {
             .arg("--out")
             .arg(folder.path().join("out"))
             .env("OUR_KEY", "s3cret")
+            // Nobody listens there.
+            .envs(["HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:9")))
             .env("MEDFOCUS_LOG", "trace"),
     );
     assert_eq!(ran.code, 0, "{ran:?}");

@@ -1,6 +1,7 @@
 //! The way to the server: address, key, certificates, tries.
 
 mod address;
+mod credentials;
 mod trouble;
 
 use std::{
@@ -8,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use medfocus_plugin_api::{Error, Result, file};
+use medfocus_plugin_api::{Error, Result};
 use ureq::{
-    Agent, Body, Proxy,
+    Agent, Body,
     http::{HeaderValue, Response, header},
-    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+    tls::TlsConfig,
 };
 
 use self::{
@@ -57,19 +58,19 @@ impl Endpoint {
             // A key must not travel elsewhere, nor an image.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(proxy(&settings.proxy)?)
+            .proxy(credentials::proxy(settings)?)
             .timeout_global(Some(timeout))
             .max_idle_connections_per_host(settings.concurrency as usize)
             .user_agent(concat!("medfocus/", env!("CARGO_PKG_VERSION")))
             .tls_config(
                 TlsConfig::builder()
-                    .root_certs(roots(&settings.ca_file)?)
+                    .root_certs(credentials::roots(settings)?)
                     .build(),
             );
         Ok(Self {
             address,
             agent: config.build().new_agent(),
-            key: key(settings)?,
+            key: credentials::key(settings)?,
             timeout,
             retries: settings.retries,
         })
@@ -139,40 +140,37 @@ impl Endpoint {
         stop: &Stop,
         send: impl Fn() -> Result<Response<Body>, ureq::Error>,
     ) -> Result<Answer> {
-        let mut pause = PAUSE;
-        for left in (0..=self.retries).rev() {
-            let trouble = match send() {
-                Ok(response) => match self.received(response) {
-                    Ok(answer) => return Ok(answer),
-                    Err(trouble) => trouble,
-                },
-                Err(error) => trouble::of(self.host(), self.timeout, &error),
-            };
-            let (error, wish) = match trouble {
-                Trouble::Lasting(error) => return Err(error),
-                Trouble::Passing(error, wish) => (error, wish),
+        let (mut pause, mut left) = (PAUSE, self.retries);
+        loop {
+            let outcome = send()
+                .map_err(|error| self.trouble(&error))
+                .and_then(|response| self.received(response));
+            let (error, wish) = match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Lasting(error)) => return Err(error),
+                Err(Trouble::Passing(error, wish)) => (error, wish),
             };
             if left == 0 {
                 let tries = self.retries + 1;
                 let times = if tries == 1 { "try" } else { "tries" };
-                return Err(Error {
-                    message: format!("{} ({tries} {times})", error.message),
-                    ..error
-                });
+                let message = format!("{} ({tries} {times})", error.message);
+                return Err(Error { message, ..error });
             }
             let wait = wish.unwrap_or_else(|| pause.mul_f64(jitter()));
             if wait > self.timeout {
-                let asked = format!(
-                    "{}; it asks to be left alone for {} s",
-                    error.message,
-                    wait.as_secs()
-                );
-                return Err(Error::internal(asked).with_hint("try again later"));
+                let (said, seconds) = (error.message, wait.as_secs());
+                return Err(Error::internal(format!(
+                    "{said}; it asks to be left alone for {seconds} s"
+                )));
             }
             stop.wait(wait)?;
             pause = (pause * 2).min(LONGEST_PAUSE);
+            left -= 1;
         }
-        Err(Error::internal("no try was made"))
+    }
+
+    fn trouble(&self, error: &ureq::Error) -> Trouble {
+        trouble::of(self.host(), self.timeout, error)
     }
 
     fn received(&self, mut response: Response<Body>) -> Result<Answer, Trouble> {
@@ -184,7 +182,7 @@ impl Endpoint {
                 .limit(LONGEST)
                 .read_to_vec()
                 .map(Answer::Body)
-                .map_err(|error| trouble::of(self.host(), self.timeout, &error)),
+                .map_err(|error| self.trouble(&error)),
             429 | 500 | 502 | 503 | 504 => {
                 let wish = response.headers().get(header::RETRY_AFTER);
                 let wish = wish.and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -202,83 +200,4 @@ impl Endpoint {
 fn jitter() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     0.5 + (random >> 11) as f64 / (1_u64 << 54) as f64
-}
-
-fn proxy(url: &str) -> Result<Option<Proxy>> {
-    if url.is_empty() {
-        return Ok(None);
-    }
-    let wrong = || {
-        Error::invalid("parameter `proxy` is no proxy without a password of its own")
-            .with_key("proxy")
-            .with_hint("write it as http://HOST:PORT")
-    };
-    if url.contains('@') {
-        return Err(wrong());
-    }
-    Proxy::new(url).map(Some).map_err(|_| wrong())
-}
-
-fn read(parameter: &str, path: &str) -> Result<String> {
-    file::read_to_string(std::path::Path::new(path)).map_err(|error| {
-        Error::missing(format!(
-            "parameter `{parameter}`: {path} cannot be read: {error}"
-        ))
-        .with_key(parameter)
-    })
-}
-
-fn roots(path: &str) -> Result<RootCerts> {
-    if path.is_empty() {
-        return Ok(RootCerts::WebPki);
-    }
-    let text = read("ca_file", path)?;
-    let certificates: Vec<_> = parse_pem(text.as_bytes())
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(
-            Error::invalid(format!("parameter `ca_file`: {path} holds no certificate"))
-                .with_key("ca_file")
-                .with_hint("it must be a PEM file"),
-        );
-    }
-    Ok(RootCerts::new_with_certs(&certificates))
-}
-
-/// The header that holds the key, which no message shows.
-fn key(settings: &Settings) -> Result<Option<HeaderValue>> {
-    let (parameter, key) = match (&*settings.api_key_env, &*settings.api_key_file) {
-        ("", "") => return Ok(None),
-        (name, "") => {
-            let key = std::env::var(name).map_err(|_| {
-                Error::missing(format!(
-                    "parameter `api_key_env`: the environment variable {name} is not set"
-                ))
-                .with_key("api_key_env")
-            })?;
-            ("api_key_env", key)
-        }
-        ("", path) => ("api_key_file", read("api_key_file", path)?),
-        _ => {
-            return Err(
-                Error::invalid("parameters `api_key_env` and `api_key_file` are both set")
-                    .with_key("api_key_env")
-                    .with_hint("keep one of them"),
-            );
-        }
-    };
-    let wrong = |what: &str| {
-        Error::invalid(format!("parameter `{parameter}`: the key {what}")).with_key(parameter)
-    };
-    if key.trim().is_empty() {
-        return Err(wrong("is empty"));
-    }
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim()))
-        .map_err(|_| wrong("holds characters that a key cannot hold"))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
 }
