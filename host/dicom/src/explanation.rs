@@ -60,7 +60,7 @@ pub struct Algorithm<'a> {
     pub digest: &'a str,
     /// Digest of weights and settings, if it has weights.
     pub weights: Option<&'a str>,
-    /// Its parameters, as JSON.
+    /// Its parameters, as JSON; empty if they are not told.
     pub parameters: &'a str,
 }
 

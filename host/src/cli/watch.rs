@@ -9,12 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use medfocus_dicom::{
-    archive::{
-        Archive, Peer, Speaking,
-        receive::{Received, Receiver},
-    },
-};
+use medfocus_dicom::archive::{Archive, Peer, Speaking, receive::Receiver};
 use medfocus_imaging::decode::MAX_BYTES;
 use medfocus_plugin_api::{Error, ErrorKind, Result, file};
 
@@ -127,10 +122,10 @@ fn apart(folder: &Path, out: &Path) -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-/// A film that was sent here becomes a file, whole or not at all.
-fn keep(films: &OutDir, film: &Received) -> Result<()> {
-    let name = format!("{}.dcm", film.uid);
-    films.write(&name, |file| file.write_all(&film.bytes))?;
+/// A film that was sent here becomes a file, whole or not at all; its name says nothing of its header.
+fn keep(films: &OutDir, film: &[u8]) -> Result<()> {
+    let name = format!("{}.dcm", blake3::hash(film).to_hex());
+    films.write(&name, |file| file.write_all(film))?;
     Ok(())
 }
 

@@ -44,12 +44,8 @@ pub fn write(about: &About<'_>, identity: &Identity) -> Result<Vec<Object>> {
     };
     let weighed = Weighed::of(&record.evidence);
     let weights = weighed.iter().flat_map(|weighed| &weighed.concepts);
-    let parameters = [&record.method, &record.model].map(|made| {
-        serde_json::to_string(&made.params)
-            .map_err(|error| Error::internal(format!("parameters cannot be written: {error}")))
-    });
-    let [method, model] = parameters;
-    let (method, model) = (method?, model?);
+    let parameters = serde_json::to_string(&record.method.params)
+        .map_err(|error| Error::internal(format!("parameters cannot be written: {error}")))?;
     let explanation = Explanation {
         version: record.medfocus,
         question: &record.question,
@@ -64,11 +60,12 @@ pub fn write(about: &About<'_>, identity: &Identity) -> Result<Vec<Object>> {
             })
             .collect(),
         warnings: &record.warnings,
-        method: algorithm(about.method, &record.method, &method, None),
+        method: algorithm(about.method, &record.method, &parameters, None),
         model: algorithm(
             named(about.model),
             &record.model,
-            &model,
+            // They say where it lies.
+            "",
             Some(&record.model_info.digest),
         ),
         picture: Picture {

@@ -43,14 +43,6 @@ const COMMAND: usize = 1 << 16;
 /// How long it sleeps between looking whether somebody calls.
 const REST: Duration = Duration::from_millis(50);
 
-/// A film that came.
-pub struct Received {
-    /// Its SOP instance UID, which is a valid one.
-    pub uid: String,
-    /// The file: DICOM part 10.
-    pub bytes: Vec<u8>,
-}
-
 /// Listens for films.
 pub struct Receiver {
     listener: TcpListener,
@@ -101,8 +93,8 @@ impl Receiver {
             .map_err(|error| Error::internal(format!("the receiver has no address: {error}")))
     }
 
-    /// Takes films until `stopped`. Only when `store` has a film, its sender is told so.
-    pub fn serve(&self, stopped: impl Fn() -> bool, store: impl Fn(Received) -> Result<()> + Sync) {
+    /// Takes films until `stopped`, as files of DICOM part 10. Only when `store` has a film, its sender is told so.
+    pub fn serve(&self, stopped: impl Fn() -> bool, store: impl Fn(Vec<u8>) -> Result<()> + Sync) {
         let senders: Mutex<Vec<(SocketAddr, TcpStream)>> = Mutex::default();
         let senders = || senders.lock().unwrap_or_else(PoisonError::into_inner);
         thread::scope(|scope| {
@@ -135,7 +127,7 @@ impl Receiver {
     }
 
     /// One sender, to the end.
-    fn attend(&self, stream: TcpStream, store: &impl Fn(Received) -> Result<()>) -> Result<()> {
+    fn attend(&self, stream: TcpStream, store: &impl Fn(Vec<u8>) -> Result<()>) -> Result<()> {
         let broken = |_| Error::invalid("broken off");
         let mut association = self.options.establish(stream).map_err(broken)?;
         let mut command = Vec::new();
@@ -197,7 +189,7 @@ impl Receiver {
         context: u8,
         message: &Message,
         data: Vec<u8>,
-        store: &impl Fn(Received) -> Result<()>,
+        store: &impl Fn(Vec<u8>) -> Result<()>,
     ) -> u16 {
         if message.field() != STORE {
             return UNKNOWN;
@@ -219,10 +211,7 @@ impl Receiver {
         let Some(bytes) = file(&class, &instance, &syntax, &data) else {
             return NOT_UNDERSTOOD;
         };
-        match store(Received {
-            uid: instance,
-            bytes,
-        }) {
+        match store(bytes) {
             Ok(()) => DONE,
             Err(error) => {
                 tracing::warn!("a film could not be kept: {error}");
