@@ -65,7 +65,7 @@ impl Identity {
 
 /// The film as nobody's.
 pub(crate) fn replace(film: &Film, key: &Key) -> Film {
-    let owner = format!("{}\0{}", film.patient.issuer, film.patient.id);
+    let owner = owner(film);
     let pseudonym = key.digest("patient", &owner);
     let name: String = pseudonym[..8]
         .iter()
@@ -86,6 +86,15 @@ pub(crate) fn replace(film: &Film, key: &Key) -> Film {
         study: uid(&film.study),
         replaced: true,
         ..film.clone()
+    }
+}
+
+/// Who the film belongs to; a film that names nobody may be anybody's, so that its study stands alone.
+fn owner(film: &Film) -> String {
+    if film.patient.id.is_empty() {
+        format!("study\0{}", film.study)
+    } else {
+        format!("{}\0{}", film.patient.issuer, film.patient.id)
     }
 }
 

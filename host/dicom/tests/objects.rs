@@ -223,6 +223,20 @@ fn another_film_of_the_patient_stays_theirs() {
 }
 
 #[test]
+fn films_that_name_nobody_are_not_one_patients() {
+    let nameless = |study: &str| {
+        let film = film().without(tags::PATIENT_ID);
+        let film = film.with(tags::STUDY_INSTANCE_UID, VR::UI, study);
+        text(
+            &open(&written(&read(&film), &nobody())[0]),
+            tags::PATIENT_ID,
+        )
+    };
+    assert_ne!(nameless("1.2.3"), nameless("1.2.4"));
+    assert_eq!(nameless("1.2.3"), nameless("1.2.3"));
+}
+
+#[test]
 fn identifiers_follow_from_the_content() {
     let film = read(&film());
     let objects = written(&film, &Identity::Kept);
