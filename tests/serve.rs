@@ -219,7 +219,7 @@ fn nothing_holds_up_the_others_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let plugin = outside_plugin();
     let plugin = plugin.to_str().unwrap();
-    let server = Server::start(&["--longest", "1", "--plugins", plugin]);
+    let server = Server::start(&["--longest", "5", "--plugins", plugin]);
     let held = server.upload(&phantom(folder.path(), 0));
     let slow = server.job(&held, "rise", &json!({"params": {"count": 65_536}}));
     let hangs = server.job(&held, "hangs", &json!({}));
@@ -230,7 +230,7 @@ fn nothing_holds_up_the_others_for_ever() {
         end["error"]
             .as_str()
             .unwrap()
-            .contains("took longer than 1 s"),
+            .contains("took longer than 5 s"),
         "{end}"
     );
     let end = server.end(&hangs);

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
@@ -14,6 +14,8 @@ use crate::medfocus;
 /// A server of its own, on a free port; it ends with the test.
 pub struct Server {
     child: Child,
+    /// The program ends when nobody reads what it prints.
+    _out: BufReader<ChildStdout>,
     /// As `127.0.0.1:12345`.
     pub address: String,
     agent: Agent,
@@ -59,9 +61,9 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let out = child.stdout.take().expect("it was asked for");
+        let mut out = BufReader::new(child.stdout.take().expect("it was asked for"));
         let mut line = String::new();
-        BufReader::new(out).read_line(&mut line).expect("it prints");
+        out.read_line(&mut line).expect("it prints");
         let address = line.trim().strip_prefix("serving at http://");
         let address = address.and_then(|address| address.strip_suffix('/'));
         let config = Agent::config_builder()
@@ -72,6 +74,7 @@ impl Server {
         Self {
             address: address.expect("it prints its address").to_owned(),
             child,
+            _out: out,
             agent: config.build().into(),
         }
     }

@@ -16,7 +16,7 @@ mod tests;
 mod text;
 mod thumbnail;
 
-use image::{GrayImage as Grey, RgbImage, imageops};
+use image::{GrayImage as Grey, Rgb, RgbImage, imageops};
 use medfocus_plugin_api::{
     BBox, GrayImage, HeatMap, Letterbox, Mask, Native, WORKING_SIDE, heat::upsample,
 };
@@ -27,7 +27,6 @@ pub use annotation::annotated;
 pub use banner::headed;
 use caption::Row;
 use marks::Mark;
-pub use paint::CONCEPTS;
 use paint::Rect;
 use text::{Text, number};
 pub use thumbnail::{Thumbnail, thumbnail};
@@ -96,6 +95,15 @@ pub fn render(spec: &Overlay<'_>) -> RgbImage {
         None => picture,
     };
     page(picture, text_size, &rows(spec, peak))
+}
+
+/// The concepts' colours as a style sheet: `.hue-0` to `.hue-5` set this property.
+pub fn hues(property: &str) -> String {
+    let hue = |(at, colour): (usize, &Rgb<u8>)| {
+        let [red, green, blue] = colour.0;
+        format!(".hue-{at} {{ {property}: #{red:02x}{green:02x}{blue:02x}; }}\n")
+    };
+    paint::CONCEPTS.iter().enumerate().map(hue).collect()
 }
 
 /// The picture over its caption.

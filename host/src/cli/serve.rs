@@ -55,8 +55,9 @@ impl Serve {
             upload: (self.upload as usize) << 20,
         };
         serve::serve(bench, &options, |address| {
-            println!("serving at http://{address}/");
-            println!("Research only, not for diagnosis. Ctrl-C ends it.");
+            println!(
+                "serving at http://{address}/\nResearch only, not for diagnosis. Ctrl-C ends it."
+            );
         })?;
         Ok(ExitCode::SUCCESS)
     }

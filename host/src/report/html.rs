@@ -13,7 +13,6 @@ pub(super) mod words;
 
 use std::path::Path;
 
-use image::Rgb;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
@@ -40,7 +39,7 @@ pub fn page(table: &Table, results: &Results, folder: &Path) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (name) " - MedFocus" }
-                style { (PreEscaped(include_str!("html/style.css"))) (PreEscaped(hues())) }
+                style { (PreEscaped(include_str!("html/style.css"))) (PreEscaped(overlay::hues("--bright"))) }
             }
             body {
                 header.top {
@@ -96,15 +95,6 @@ fn contents(table: &Table, results: &Results, gallery: bool) -> Markup {
             }
         }
     }
-}
-
-/// The colours of the pictures' concepts.
-fn hues() -> String {
-    let hue = |(at, colour): (usize, &Rgb<u8>)| {
-        let [red, green, blue] = colour.0;
-        format!(".hue-{at} {{ --bright: #{red:02x}{green:02x}{blue:02x}; }}\n")
-    };
-    overlay::CONCEPTS.iter().enumerate().map(hue).collect()
 }
 
 /// What each column means.

@@ -8,7 +8,7 @@ import * as reading from "./reading.js";
 const $ = (id) => document.getElementById(id);
 
 let image = null;
-let finding = null;
+let sample = null;
 let job = null;
 let method = null;
 let methodSpoke = false;
@@ -32,9 +32,9 @@ async function tell(work) {
   }
 }
 
-function hold(held, name, of) {
+function hold(held, name, from) {
   image = held;
-  finding = of;
+  sample = from;
   $("held").textContent = name;
   for (const button of $("samples").children) button.classList.remove("chosen");
   figure.show(held);
@@ -42,11 +42,11 @@ function hold(held, name, of) {
   $("question").focus();
 }
 
-function choose(sample, button) {
+function choose(offered, button) {
   return tell(async () => {
-    hold(await api.takeSample(sample.index), button.title, sample.finding);
+    hold(await api.takeSample(offered.index), button.title, offered);
     button.classList.add("chosen");
-    form.setQuestion(sample.question);
+    form.setQuestion(offered.question);
   });
 }
 
@@ -82,7 +82,7 @@ async function ask() {
   if (!image) throw new Error("there is no image; choose one first");
   working(true);
   try {
-    const question = form.question(image.id, finding);
+    const question = form.question(image.id, sample);
     [method, methodSpoke] = [question.method, false];
     job = (await api.ask(question)).id;
     const state = await api.follow(job, progress);

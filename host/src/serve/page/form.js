@@ -48,8 +48,8 @@ export function setQuestion(text) {
   $("question").value = text;
 }
 
-/// The question as the server takes it, for this image.
-export function question(image, finding) {
+/// The question as the server takes it, for this image; a sample's finding is known as long as its own question is asked.
+export function question(image, sample) {
   const params = {};
   for (const input of $("params").querySelectorAll("[data-key]")) {
     const value = read(input);
@@ -57,9 +57,9 @@ export function question(image, finding) {
   }
   return {
     image,
-    finding,
     params,
     question: $("question").value,
+    finding: sample?.question === $("question").value ? sample.finding : null,
     model: $("model").value,
     method: $("method").value,
     mode: $("mode").querySelector("input:checked").value,

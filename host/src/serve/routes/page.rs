@@ -49,12 +49,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
 /// The looks, with the colours of the pictures' concepts.
 async fn style() -> Response {
     let kind = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
-    let hues = overlay::CONCEPTS.iter().enumerate().map(|(at, colour)| {
-        let [red, green, blue] = colour.0;
-        format!(".hue-{at} {{ --hue: #{red:02x}{green:02x}{blue:02x}; }}\n")
-    });
-    let style = [include_str!("../page/style.css").to_owned()];
-    let style: String = style.into_iter().chain(hues).collect();
+    let style = include_str!("../page/style.css").to_owned() + &overlay::hues("--hue");
     (kind, style).into_response()
 }
 
