@@ -135,7 +135,7 @@ impl Reader {
             y: 0.0,
             width: 1280.0,
             height: 800.0,
-            scale: 0.75,
+            scale: 0.7,
         };
         self.tab
             .capture_screenshot(format, None, Some(clip), true)

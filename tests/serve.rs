@@ -253,7 +253,20 @@ fn what_is_no_image_or_no_question_is_refused_in_a_sentence() {
     let mut huge = image.clone();
     huge[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
     assert_eq!(upload(&huge).status, 422);
-    upload(&vec![0; (1 << 20) + 1]).refuses(413, &["more than 1 MiB"]);
+    // Before it is sent, if its length is said; otherwise as soon as it is too much.
+    let too_much = format!("{:x}\r\n{}", (1 << 20) + 1, "x".repeat((1 << 20) + 1));
+    for (length, body) in [
+        ("Content-Length: 1048577", ""),
+        ("Transfer-Encoding: chunked", too_much.as_str()),
+    ] {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let head = format!("POST /api/images HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("the image has more than 1 MiB"), "{answer}");
+    }
 
     let held = server.upload(&image);
     let ask = |more: Value| server.ask(&held, "medfocus", &more);
