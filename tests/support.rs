@@ -185,7 +185,7 @@ pub fn python_of(requirements: &str) -> PathBuf {
     let name = format!("python-{}", requirements.replace('/', "-"));
     python_with(
         &name,
-        &[file.clone()],
+        std::slice::from_ref(&file),
         &["--requirement".as_ref(), file.as_os_str()],
     )
 }

@@ -1,6 +1,6 @@
 //! An explanation as DICOM objects that lie beside the film in the archive.
 //!
-//! [`Film`] is what the header of the explained image says, [`Explanation`] what was found about it. [`write`] makes of both a
+//! [`Film`] is what the header of the explained image says, [`Explanation`] what was found about it. [`write()`] makes of both a
 //! secondary capture ([`picture`]), a structured report ([`report`]) and a presentation state ([`presentation`]), which name
 //! the film and are identified as it is or, with [`Identity::Replaced`], as nobody.
 //!
