@@ -27,7 +27,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use targets::Target;
 
 /// Damaged inputs a target, unless seconds are given.
-const CASES: u64 = 2000;
+const CASES: u64 = 1000;
 /// Seconds a target in place of [`CASES`].
 const SECONDS: &str = "FUZZ_SECONDS";
 /// Bytes that a process may write to: what reads files takes far less.
