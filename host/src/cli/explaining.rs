@@ -8,7 +8,7 @@ use clap::{
 };
 use image::RgbImage;
 use medfocus_dicom::{Film, Identity, KINDS, Object};
-use medfocus_plugin_api::{Error, Mode, Result, file};
+use medfocus_plugin_api::{Mode, Result, file};
 
 use crate::{
     attribute::{self, Outcome, Query, Record},
@@ -57,29 +57,22 @@ impl Source {
     ///
     /// It cannot be read, or no such object can be about it.
     pub fn read(bench: &Workbench, path: &Path, identity: Option<&Identity>) -> Result<Self> {
-        Self::of(bench, path, &study::bytes(path)?, identity)
+        Self::of(bench, &study::bytes(path)?, identity)
+            .map_err(|error| error.context(format!("image {}", path.display())))
     }
 
     /// The same, of a file that was read already.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Source::read`].
-    fn of(
-        bench: &Workbench,
-        path: &Path,
-        bytes: &[u8],
-        identity: Option<&Identity>,
-    ) -> Result<Self> {
-        let named = |error: Error| error.context(format!("image {}", path.display()));
-        let study = bench.decode(bytes).map_err(named)?;
+    fn of(bench: &Workbench, bytes: &[u8], identity: Option<&Identity>) -> Result<Self> {
+        let study = bench.decode(bytes)?;
         let film = identity.map(|identity| {
             let film = Film::read(bytes)?;
             identity.fits(&film)?;
             Ok(film)
         });
-        let film = film.transpose().map_err(named)?;
-        Ok(Self { study, film })
+        Ok(Self {
+            study,
+            film: film.transpose()?,
+        })
     }
 }
 
@@ -149,8 +142,8 @@ impl Explainer<'_> {
     /// # Errors
     ///
     /// Those of [`Source::read`].
-    pub fn source(&self, path: &Path, bytes: &[u8]) -> Result<Source> {
-        Source::of(self.bench, path, bytes, self.identity.as_ref())
+    pub fn source(&self, bytes: &[u8]) -> Result<Source> {
+        Source::of(self.bench, bytes, self.identity.as_ref())
     }
 
     /// Asks; nothing is written.

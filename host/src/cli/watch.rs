@@ -222,7 +222,7 @@ impl Round<'_> {
         digest: &str,
         explainer: &Explainer<'_>,
     ) -> Result<(), Wrong> {
-        let source = explainer.source(path, bytes).map_err(Wrong::Film)?;
+        let source = explainer.source(bytes).map_err(Wrong::Film)?;
         let answer = explainer.ask(&source).map_err(Wrong::Film)?;
         let place = self.out.within(&["results", digest]).map_err(Wrong::Disk)?;
         let explained = answer.write(&place).map_err(Wrong::Disk)?;

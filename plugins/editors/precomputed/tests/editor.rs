@@ -310,7 +310,8 @@ proptest! {
             + 100.0 / f64::from(scaled_width).min(width as f64);
         for (one, other) in image.iter().zip(&back) {
             let change = f64::from(one.abs_diff(*other));
-            prop_assert!(change <= 2.0 + step, "{change} of {step}");
+            // Half a level for each of four roundings, and the picture's own steps, which are whole levels.
+            prop_assert!(change <= 3.0 + step, "{change} of {step}");
         }
     }
 
