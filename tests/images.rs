@@ -143,13 +143,10 @@ fn no_image_is_decoded_in_the_programs_own_process() {
     )
     .unwrap();
     let out = folder.path().join("seen.png");
-    let dataset = format!("table={}", table.display());
+    let path = format!("dataset.path={}", table.display());
     let with = |args: &[&str], program: Option<&Path>| {
         let mut command = medfocus();
-        command.args(args).env(
-            "MEDFOCUS_DATASET__COLUMNS",
-            "{image='image', finding='finding', box=['x1','y1','x2','y2']}",
-        );
+        command.args(args);
         if let Some(program) = program {
             let program = program.display();
             command.arg("--set");
@@ -163,7 +160,7 @@ fn no_image_is_decoded_in_the_programs_own_process() {
         "--out",
         out.to_str().unwrap(),
     ];
-    let check = ["dataset", "check", "--dataset", &dataset];
+    let check = ["dataset", "check", "table", "--set", &path];
     let dead = program(&folder, "exit 3");
     with(&image, Some(&dead)).one_sentence(&["film.dcm", "its decoder", "exit code 3"]);
     assert!(!out.exists());

@@ -203,9 +203,10 @@ pub fn device(model: &Recipe) -> String {
     device.unwrap_or_default().to_owned()
 }
 
+/// Whether a model is here. To one on another machine images go only where it is named.
 fn has_checkpoint(model: &Recipe) -> bool {
     let path = model.provenance.params.get("path").and_then(Value::as_str);
-    path.is_none_or(|path| Path::new(path).exists())
+    path.is_some_and(|path| Path::new(path).exists())
 }
 
 /// Parameters that are no free text: a text may be the name of a file.
