@@ -64,7 +64,7 @@ impl Source {
     /// The same, of a file that was read already.
     fn of(bench: &Workbench, bytes: &[u8], identity: Option<&Identity>) -> Result<Self> {
         let study = bench.decode(bytes)?;
-        let film = identity.map(|identity| {
+        let film = identity.map(|identity| -> Result<Film> {
             let film = Film::read(bytes)?;
             identity.fits(&film)?;
             Ok(film)
