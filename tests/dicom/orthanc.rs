@@ -232,7 +232,8 @@ fn results_lie_beside_the_film_in_the_archive() {
     let shown = orthanc.get(&format!("{place}/rendered"), "image/png");
     let shown = image::load_from_memory(&shown).unwrap().into_rgb8();
     let pixels = capture.get(tags::PIXEL_DATA).unwrap().to_bytes().unwrap();
-    assert!(shown.as_raw()[..] == pixels[..]);
+    // An odd number of bytes is padded.
+    assert!(shown.as_raw()[..] == pixels[..shown.len()]);
 
     // The copy that was sent here is gone, and the same film again changes nothing.
     wait("the program's own copy is removed", || {

@@ -9,8 +9,9 @@ use ndarray::{Array2, ArrayView2, s};
 
 /// `edited` at the size of `image`; nothing if the one cannot show what the other does.
 ///
-/// - The same shape, within a pixel: resampled (Pillow's bicubic).
-/// - A square of an image that is none: cut out where [`Letterbox`] puts the image, then resampled.
+/// - A square of an image that is none: cut out where [`Letterbox`] puts the image, then resampled (Pillow's bicubic). One of
+///   an image that is nearly square must be black beside it.
+/// - The same shape, within a pixel: resampled.
 /// - An image for a square: letterboxed, if the square is black where the letterbox is.
 ///
 /// # Errors
@@ -22,21 +23,23 @@ pub fn fit(edited: ArrayView2<'_, u8>, image: ArrayView2<'_, u8>) -> Result<Opti
         return Ok(Some(edited.to_owned()));
     }
     let resized = |part: ArrayView2<'_, u8>| Some(resize(part, height, width, Filter::Bicubic));
-    if same_shape(edited.dim(), image.dim()) {
-        return Ok(resized(edited));
-    }
     let sizes = |of: (usize, usize)| (of.1 as u32, of.0 as u32);
-    if edited.nrows() == edited.ncols() {
+    let same = same_shape(edited.dim(), image.dim());
+    if edited.nrows() == edited.ncols() && height != width {
         let (width, height) = sizes(image.dim());
-        let [x1, y1, x2, y2] = content(width, height, edited.nrows() as u32)?;
-        return Ok(resized(edited.slice(s![y1..y2, x1..x2])));
+        let place = content(width, height, edited.nrows() as u32)?;
+        if !same || is_black_beside(edited, place) {
+            let [x1, y1, x2, y2] = place;
+            return Ok(resized(edited.slice(s![y1..y2, x1..x2])));
+        }
+    }
+    if same {
+        return Ok(resized(edited));
     }
     if height == width {
         let (edited_width, edited_height) = sizes(edited.dim());
-        let [x1, y1, x2, y2] = content(edited_width, edited_height, height as u32)?;
-        let black = image
-            .indexed_iter()
-            .all(|((y, x), &pixel)| pixel == 0 || ((y1..y2).contains(&y) && (x1..x2).contains(&x)));
+        let place = content(edited_width, edited_height, height as u32)?;
+        let black = is_black_beside(image, place);
         return Ok(black.then(|| working::letterbox(edited, height as u32)));
     }
     Ok(None)
@@ -46,6 +49,13 @@ pub fn fit(edited: ArrayView2<'_, u8>, image: ArrayView2<'_, u8>) -> Result<Opti
 fn content(width: u32, height: u32, side: u32) -> Result<[usize; 4]> {
     let content = Letterbox::new(width, height, side)?.content();
     Ok(content.corners().map(|corner| corner as usize))
+}
+
+/// Whether nothing but this box holds anything.
+fn is_black_beside(image: ArrayView2<'_, u8>, [x1, y1, x2, y2]: [usize; 4]) -> bool {
+    image
+        .indexed_iter()
+        .all(|((y, x), &pixel)| pixel == 0 || ((y1..y2).contains(&y) && (x1..x2).contains(&x)))
 }
 
 /// Whether one size is the other scaled, and rounded to whole pixels.
