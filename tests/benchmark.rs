@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use medfocus_tests::{Ran, kill_fifty_times, medfocus, run};
+use medfocus_tests::{Ran, kill_at_random, medfocus, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -97,7 +97,7 @@ fn fifty_kills_change_nothing() {
 
     let killed = config();
     let command = || killed.command(&["benchmark", "build"]);
-    kill_fifty_times(command, span, &killed.out(), "filter.jsonl", KILLED);
+    kill_at_random(50, command, span, &killed.out(), "filter.jsonl", KILLED);
     let ran = killed.build();
     assert_eq!(ran.code, 0, "{ran:?}");
     for folder in ["benchmark", "edits"] {

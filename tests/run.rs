@@ -9,7 +9,7 @@ use std::{
 };
 
 use medfocus_tests::{
-    Ran, built, kill_fifty_times, medfocus, outside_plugin, run, timeless_lines, untimed_table,
+    Ran, built, kill_at_random, medfocus, outside_plugin, run, timeless_lines, untimed_table,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -224,7 +224,7 @@ fn fifty_kills_change_nothing() {
         TUNED,
     );
     let command = || killed.command("run");
-    kill_fifty_times(command, span, &killed.out(), "journal.jsonl", 150);
+    kill_at_random(50, command, span, &killed.out(), "journal.jsonl", 150);
     let ran = killed.run();
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(killed.results(), whole.results());

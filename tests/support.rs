@@ -66,19 +66,19 @@ pub struct Ran {
 
 /// Runs the program to its end.
 pub fn run(command: &mut Command) -> Ran {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("the program starts");
-    Ran {
-        code: status.code().unwrap_or(-1),
-        out: String::from_utf8_lossy(&stdout).into_owned(),
-        err: String::from_utf8_lossy(&stderr).into_owned(),
-    }
+    Ran::of(command.output().expect("the program starts"))
 }
 
 impl Ran {
+    /// What a program left that has ended.
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Asserts that the run failed with exactly one line that holds these words.
     pub fn one_sentence(&self, words: &[&str]) {
         assert_eq!(self.code, 2, "{self:?}");
@@ -285,10 +285,11 @@ pub fn read_npy(path: &Path) -> ndarray::Array2<f32> {
     ndarray::Array2::from_shape_vec((224, 224), values).expect("the header says so")
 }
 
-/// Kills a command fifty times, each time at a random moment of the `span` that a whole run takes, and does away with
+/// Kills a command so many times, each time at a random moment of the `span` that a whole run takes, and does away with
 /// `out` whenever it came through: what followed would test nothing. At least one kill must come in the middle, where
 /// the journal in `out` holds some of its `whole` lines.
-pub fn kill_fifty_times(
+pub fn kill_at_random(
+    times: usize,
     mut command: impl FnMut() -> Command,
     span: Duration,
     out: &Path,
@@ -296,7 +297,7 @@ pub fn kill_fifty_times(
     whole: usize,
 ) {
     let (mut kills, mut lengths) = (0, Vec::new());
-    while kills < 50 {
+    while kills < times {
         let mut child = command()
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use image::RgbImage;
+use medfocus_dicom::Object;
 use medfocus_plugin_api::{Error, Result};
 use ndarray::Ix3;
 
@@ -45,15 +46,19 @@ pub fn picture(study: &Study, outcome: &Outcome, method: &str, model: &str) -> R
     })
 }
 
-/// All files of an outcome with its picture; the record is last, so that one that is written never names a file that is not
+/// All files of an outcome with its picture and the DICOM objects about it; the record is last, so that one that is written never names a file that is not
 /// there.
 ///
 /// # Errors
 ///
 /// The token maps have another shape than (T, 224, 224).
-pub fn of(outcome: &Outcome, picture: &RgbImage) -> Result<Vec<File>> {
+pub fn of(outcome: &Outcome, picture: &RgbImage, objects: &[Object]) -> Result<Vec<File>> {
     let record = &outcome.record;
-    let mut files = Vec::new();
+    let objects = objects.iter().map(|object| File {
+        name: object.name,
+        bytes: object.bytes.clone(),
+    });
+    let mut files: Vec<_> = objects.collect();
     if let (Some(heat), Some(name)) = (&outcome.heat, record.heatmap) {
         files.push(file(name, |out| encode::npy(out, heat.view()))?);
     }

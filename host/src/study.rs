@@ -79,6 +79,11 @@ impl Study {
         self.native.bytes().len() + self.working.bytes().len()
     }
 
+    /// Whether it came as a DICOM file.
+    pub fn is_dicom(&self) -> bool {
+        self.source.format.starts_with("DICOM")
+    }
+
     /// The task of explaining this answer about the image.
     pub fn into_task(self, question: impl Into<String>, answer: impl Into<String>) -> Task {
         Task::new(self.working, self.native, self.letterbox, question, answer)

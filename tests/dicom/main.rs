@@ -3,6 +3,7 @@
 #[path = "../../host/dicom/tests/support/mod.rs"]
 mod film;
 mod orthanc;
+mod serve;
 mod ward;
 mod watch;
 

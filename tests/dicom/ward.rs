@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::film;
 
-const QUESTION: &str = "Is there evidence of pleural effusion in the image?";
+pub const QUESTION: &str = "Is there evidence of pleural effusion in the image?";
 
 /// A phantom's film as DICOM, and where results about it go.
 pub struct Ward {

@@ -1,16 +1,42 @@
 //! `medfocus watch` with a folder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use dicom_dictionary_std::{tags, uids};
-use medfocus_tests::{Ran, run};
+use medfocus_tests::{Ran, kill_at_random, run};
 
 use crate::ward::Ward;
 
-fn watch(ward: &Ward, folder: &Path, more: &[&str]) -> Ran {
+fn command(ward: &Ward, folder: &Path) -> Command {
     let mut command = ward.medfocus("watch", "occlusion");
     command.arg("--folder").arg(folder);
-    run(command.args(["--once", "--every", "0.1"]).args(more))
+    command.args(["--every", "0.1"]);
+    command
+}
+
+fn watch(ward: &Ward, folder: &Path, more: &[&str]) -> Ran {
+    run(command(ward, folder).arg("--once").args(more))
+}
+
+/// Films that differ, in a folder.
+fn some(ward: &Ward, inbox: &Path) -> usize {
+    fs::create_dir(inbox).unwrap();
+    let left_out = [tags::ROWS, tags::BODY_PART_EXAMINED, tags::MODALITY];
+    for (number, tag) in left_out.into_iter().enumerate() {
+        let film = match number {
+            0 => ward.drawn(),
+            _ => ward.drawn().without(tag),
+        };
+        let film = film.file(uids::EXPLICIT_VR_LITTLE_ENDIAN);
+        fs::write(inbox.join(format!("{number}.dcm")), film).unwrap();
+    }
+    left_out.len()
 }
 
 fn results(ward: &Ward) -> usize {
@@ -77,4 +103,88 @@ fn results_are_not_written_where_films_are_looked_for() {
     let send = ["--send", "pacs.local"];
     watch(&ward, &ward.path("data"), &send)
         .one_sentence(&["pacs.local", "dicom://TITLE@HOST:PORT"]);
+}
+
+#[test]
+fn a_kill_loses_no_film_and_explains_none_twice() {
+    let ward = Ward::new();
+    let inbox = ward.path("inbox");
+    let films = some(&ward, &inbox);
+    let began = Instant::now();
+    let whole = watch(&ward, &inbox, &[]);
+    assert_eq!(whole.code, 0, "{whole:?}");
+    let span = began.elapsed();
+
+    fs::remove_dir_all(ward.path("out")).unwrap();
+    let once = || {
+        let mut command = command(&ward, &inbox);
+        command.arg("--once");
+        command
+    };
+    kill_at_random(12, once, span, &ward.path("out"), "journal.jsonl", films);
+    let last = watch(&ward, &inbox, &[]);
+    assert_eq!(last.code, 0, "{last:?}");
+
+    let journal = fs::read_to_string(ward.path("out/journal.jsonl")).unwrap();
+    let mut lines: Vec<_> = journal.lines().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), films, "{journal}");
+    assert_eq!(lines.len(), journal.lines().count(), "{journal}");
+    assert!(lines.iter().all(|line| line.contains("explained")));
+    assert_eq!(results(&ward), films);
+    for result in fs::read_dir(ward.path("out/results")).unwrap() {
+        let files = fs::read_dir(result.unwrap().path()).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        // What a kill may leave, as `OutDir` says.
+        names.retain(|name| !name.to_string_lossy().starts_with(".writing-"));
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "attribution.json",
+                "explanation.gsps.dcm",
+                "explanation.sc.dcm",
+                "explanation.sr.dcm",
+                "heatmap.npy",
+                "overlay.png",
+            ]
+        );
+    }
+}
+
+#[test]
+fn an_audit_log_that_was_altered_ends_it_and_is_no_fault_of_the_film() {
+    let ward = Ward::new();
+    let inbox = ward.path("inbox");
+    fs::create_dir(&inbox).unwrap();
+    let log = ward.path("audit.jsonl");
+    let kept = format!("audit.file={}", log.display());
+    let mut command = command(&ward, &inbox);
+    let mut child = command
+        .args(["--set", &kept])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(60);
+    // The components are made, and the folder is watched.
+    while !fs::read_to_string(&log).is_ok_and(|log| log.contains("occlusion")) {
+        assert!(Instant::now() < patience, "it never began");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let whole = fs::read(&log).unwrap();
+    fs::write(&log, &whole[..whole.len() / 2]).unwrap();
+    fs::copy(ward.film(), inbox.join("film.dcm")).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < patience, "it never ended");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let ended = Ran::of(child.wait_with_output().unwrap());
+    ended.one_sentence(&["audit log"]);
+
+    fs::write(&log, &whole).unwrap();
+    let again = watch(&ward, &inbox, &[]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(results(&ward), 1);
 }

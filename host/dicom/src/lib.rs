@@ -23,7 +23,7 @@ pub mod uid;
 pub use explanation::{Algorithm, Explanation, Picture, Region, Weight};
 pub use film::Film;
 pub use identity::{Identity, Key};
-pub use object::{KINDS, Moment, Object};
+pub use object::{Moment, NAMES, Object};
 
 use medfocus_plugin_api::Result;
 

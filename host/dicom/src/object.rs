@@ -11,14 +11,18 @@ use crate::{
     uid,
 };
 
-/// The kinds of objects.
-pub const KINDS: [&str; 3] = ["sc", "sr", "gsps"];
+/// What the files of objects are called: secondary capture, structured report, presentation state.
+pub const NAMES: [&str; 3] = [
+    "explanation.sc.dcm",
+    "explanation.sr.dcm",
+    "explanation.gsps.dcm",
+];
 
 /// An object to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// What it is, for a file name: one of [`KINDS`].
-    pub kind: &'static str,
+    /// What its file is called: one of [`NAMES`].
+    pub name: &'static str,
     /// Its SOP instance UID.
     pub uid: String,
     /// The file: DICOM part 10, explicit VR little endian.
@@ -58,8 +62,8 @@ impl Moment {
 }
 
 /// Gives a data set its identifiers and makes a file of it.
-pub(crate) fn finish(kind: &'static str, mut set: Set) -> Result<Object> {
-    let failed = |_| Error::internal(format!("the DICOM object `{kind}` cannot be written"));
+pub(crate) fn finish(name: &'static str, mut set: Set) -> Result<Object> {
+    let failed = |_| Error::internal(format!("the DICOM object `{name}` cannot be written"));
     let mut content = Vec::new();
     set.write_dataset_with_ts(&mut content, &EXPLICIT_VR_LITTLE_ENDIAN.erased())
         .map_err(failed)?;
@@ -74,11 +78,11 @@ pub(crate) fn finish(kind: &'static str, mut set: Set) -> Result<Object> {
         .implementation_version_name("MEDFOCUS");
     let file = set
         .with_meta(meta)
-        .map_err(|_| Error::internal(format!("the DICOM object `{kind}` has no identifiers")))?;
+        .map_err(|_| Error::internal(format!("the DICOM object `{name}` has no identifiers")))?;
     let mut bytes = Vec::with_capacity(content.len() + 1024);
     file.write_all(&mut bytes).map_err(failed)?;
     Ok(Object {
-        kind,
+        name,
         uid: instance,
         bytes,
     })

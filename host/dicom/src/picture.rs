@@ -79,5 +79,5 @@ pub(crate) fn write(film: &Film, explanation: &Explanation<'_>, now: &Moment) ->
     for element in &film.lossy {
         set.put(element.clone());
     }
-    object::finish("sc", set)
+    object::finish("explanation.sc.dcm", set)
 }

@@ -88,7 +88,7 @@ pub(crate) fn write(film: &Film, explanation: &Explanation<'_>, now: &Moment) ->
     for element in &film.modality {
         set.put(element.clone());
     }
-    object::finish("gsps", set)
+    object::finish("explanation.gsps.dcm", set)
 }
 
 /// L* 70, a* 40, b* 70 as PS3.3 C.10.7.1.1 writes them.

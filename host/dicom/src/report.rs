@@ -52,7 +52,7 @@ pub(crate) fn write(film: &Film, explanation: &Explanation<'_>, now: &Moment) ->
     for element in root(film, explanation) {
         set.put(element);
     }
-    object::finish("sr", set)
+    object::finish("explanation.sr.dcm", set)
 }
 
 /// Template 1500.

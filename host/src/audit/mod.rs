@@ -37,8 +37,15 @@ pub struct Audit(Option<Arc<Log>>);
 
 struct Log {
     chain: Chain,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     /// Which components were made already.
-    said: Mutex<BTreeSet<Event>>,
+    said: BTreeSet<Event>,
+    /// Why the last entry could not be written.
+    trouble: Option<Error>,
 }
 
 impl Audit {
@@ -53,7 +60,7 @@ impl Audit {
         };
         let log = Log {
             chain: Chain::new(file, config.key.as_deref())?,
-            said: Mutex::default(),
+            state: Mutex::default(),
         };
         Ok(Self(Some(Arc::new(log))))
     }
@@ -70,15 +77,37 @@ impl Audit {
     /// It cannot be written, or what is there was altered: then nothing must be done that is not in the log.
     pub fn record(&self, event: Event) -> Result<()> {
         let Some(log) = &self.0 else { return Ok(()) };
-        let mut said = log.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.contains(&event) {
+        let mut state = log.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.said.contains(&event) {
             return Ok(());
         }
         let once = matches!(event, Event::Made { .. }).then(|| event.clone());
+        let written = log.write(event);
+        state.trouble = written.as_ref().err().cloned();
+        if written.is_ok() {
+            state.said.extend(once);
+        }
+        written
+    }
+
+    /// Fails as the last entry did: so an error of the log can be told from one of an image, which stops nothing.
+    ///
+    /// # Errors
+    ///
+    /// That of [`Audit::record`].
+    pub fn holds(&self) -> Result<()> {
+        let Some(log) = &self.0 else { return Ok(()) };
+        let state = log.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.trouble.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Log {
+    fn write(&self, event: Event) -> Result<()> {
         let time = OffsetDateTime::now_utc()
             .format(&Rfc3339)
             .map_err(|error| Error::internal(format!("the time cannot be told: {error}")))?;
-        log.chain.append(|number, previous| Entry {
+        self.chain.append(|number, previous| Entry {
             number,
             time,
             uid: rustix::process::getuid().as_raw(),
@@ -86,8 +115,6 @@ impl Audit {
             process: std::process::id(),
             event,
             previous,
-        })?;
-        said.extend(once);
-        Ok(())
+        })
     }
 }

@@ -7,7 +7,7 @@ use medfocus_dicom::archive::Archive;
 use medfocus_plugin_api::Result;
 
 use super::{
-    explaining::{Asked, Source},
+    explaining::{self, Asked},
     terminal,
 };
 use crate::{
@@ -44,7 +44,7 @@ impl Attribute {
         let speaking = settings.speaking()?;
         let identity = (self.dicom || archive.is_some()).then(|| settings.identity());
         let identity = identity.transpose()?;
-        let source = Source::read(bench, &self.image, identity.as_ref())?;
+        let source = explaining::read(bench, &self.image, identity.as_ref())?;
         let out = OutDir::create(&self.out)?;
         terminal::attend(&bench.session);
 

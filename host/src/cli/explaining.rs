@@ -7,15 +7,15 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use image::RgbImage;
-use medfocus_dicom::{Film, Identity, KINDS, Object};
+use medfocus_dicom::{Identity, NAMES, Object};
 use medfocus_plugin_api::{Mode, Result, file};
 
 use crate::{
     attribute::{self, Outcome, Query, Record},
-    dicom::objects::{self, About},
+    dicom::Source,
     files,
     output::{self, OutDir},
-    study::{self, Study},
+    study,
     workbench::{Ready, Workbench, on},
 };
 
@@ -44,35 +44,21 @@ pub struct Asked {
     device: Option<String>,
 }
 
-/// An image to be explained.
-pub struct Source {
-    study: Study,
-    film: Option<Film>,
+/// An image to be explained; with an identity, one that DICOM objects are to be written about.
+///
+/// # Errors
+///
+/// It cannot be read, or no such object can be about it.
+pub fn read(bench: &Workbench, path: &Path, identity: Option<&Identity>) -> Result<Source> {
+    source(bench, &study::bytes(path)?, identity)
+        .map_err(|error| error.context(format!("image {}", path.display())))
 }
 
-impl Source {
-    /// Reads it; where DICOM objects are to be written, with this identity, its header, too.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read, or no such object can be about it.
-    pub fn read(bench: &Workbench, path: &Path, identity: Option<&Identity>) -> Result<Self> {
-        Self::of(bench, &study::bytes(path)?, identity)
-            .map_err(|error| error.context(format!("image {}", path.display())))
-    }
-
-    /// The same, of a file that was read already.
-    fn of(bench: &Workbench, bytes: &[u8], identity: Option<&Identity>) -> Result<Self> {
-        let study = bench.decode(bytes)?;
-        let film = identity.map(|identity| -> Result<Film> {
-            let film = Film::read(bytes)?;
-            identity.fits(&film)?;
-            Ok(film)
-        });
-        Ok(Self {
-            study,
-            film: film.transpose()?,
-        })
+fn source(bench: &Workbench, bytes: &[u8], identity: Option<&Identity>) -> Result<Source> {
+    let study = bench.decode(bytes)?;
+    match identity {
+        Some(identity) => Source::film(study, bytes, identity.clone()),
+        None => Ok(Source::plain(study)),
     }
 }
 
@@ -141,9 +127,9 @@ impl Explainer<'_> {
     ///
     /// # Errors
     ///
-    /// Those of [`Source::read`].
+    /// Those of [`read`].
     pub fn source(&self, bytes: &[u8]) -> Result<Source> {
-        Source::of(self.bench, bytes, self.identity.as_ref())
+        source(self.bench, bytes, self.identity.as_ref())
     }
 
     /// Asks; nothing is written.
@@ -162,20 +148,8 @@ impl Explainer<'_> {
         };
         let outcome = attribute::attribute(self.bench, &self.model, &self.method, &query)?;
         let picture = files::picture(&source.study, &outcome, &asked.method, &asked.model);
-        let objects = match (&source.film, &self.identity) {
-            (Some(film), Some(identity)) => objects::write(
-                &About {
-                    film,
-                    record: &outcome.record,
-                    overlay: &picture,
-                    method: &asked.method,
-                    model: &asked.model,
-                    finding: asked.finding.as_deref(),
-                },
-                identity,
-            )?,
-            _ => Vec::new(),
-        };
+        let finding = asked.finding.as_deref();
+        let objects = source.objects(&outcome, &picture, &asked.method, &asked.model, finding)?;
         Ok(Answer {
             outcome,
             picture,
@@ -191,12 +165,7 @@ impl Answer {
     ///
     /// Those of the disk.
     pub fn write(self, out: &OutDir) -> Result<Explained> {
-        for object in &self.objects {
-            out.write(&file_name(object.kind), |file| {
-                file.write_all(&object.bytes)
-            })?;
-        }
-        for file in files::of(&self.outcome, &self.picture)? {
+        for file in files::of(&self.outcome, &self.picture, &self.objects)? {
             out.write(file.name, |out| out.write_all(&file.bytes))?;
         }
         Ok(Explained {
@@ -212,16 +181,12 @@ impl Answer {
 ///
 /// They are not there any more.
 pub fn objects(folder: &Path) -> Result<Vec<Vec<u8>>> {
-    let places = KINDS.iter().map(|kind| folder.join(file_name(kind)));
+    let places = NAMES.iter().map(|name| folder.join(name));
     // A film in colour has no presentation state.
     let there = places.filter(|place| place.exists());
     let read =
         |place: PathBuf| file::read(&place).map_err(|error| output::failed("read", &place, &error));
     there.map(read).collect()
-}
-
-fn file_name(kind: &str) -> String {
-    format!("explanation.{kind}.dcm")
 }
 
 /// Reads a mode by its name.

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use medfocus_dicom::archive::{Archive, Peer, Speaking, receive::Receiver};
-use medfocus_imaging::decode::MAX_BYTES;
+use medfocus_imaging::decode::{self, MAX_BYTES};
 use medfocus_plugin_api::{Error, ErrorKind, Result, file};
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     terminal,
 };
 use crate::{
+    audit::Audit,
     output::{OutDir, failed},
     plugin::Session,
     watch::{Inbox, Ledger, State},
@@ -73,6 +74,7 @@ impl Watch {
             ledger: Ledger::open(&self.out.join("journal.jsonl"), self.retry_failed)?,
             inbox: Inbox::new(&folder),
             out: &out,
+            audit: &bench.audit,
             archive: archive.as_ref().map(|archive| (archive, &speaking)),
             received: self.listen.is_some(),
             pause: None,
@@ -134,6 +136,7 @@ struct Round<'a> {
     inbox: Inbox,
     ledger: Ledger,
     out: &'a OutDir,
+    audit: &'a Audit,
     archive: Option<(&'a Archive, &'a Speaking)>,
     /// Whether the films in the inbox are this program's own copies.
     received: bool,
@@ -167,7 +170,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Explains a film, unless that was done. What is wrong with the film is recorded; an error is one of the disk.
+    /// Explains a film, unless that was done. What is wrong with the film is recorded; an error is one of the disk or the audit log.
     fn film(&mut self, path: &Path, explainer: &Explainer<'_>) -> Result<()> {
         let Some((digest, bytes)) = self.open(path)? else {
             return Ok(());
@@ -176,7 +179,10 @@ impl Round<'_> {
             match self.explain(path, &bytes, &digest, explainer) {
                 Ok(()) => {}
                 Err(Wrong::Film(error)) if error.kind == ErrorKind::Cancelled => return Err(error),
-                Err(Wrong::Film(error)) => self.failed(path, &digest, &error)?,
+                Err(Wrong::Film(error)) => {
+                    self.audit.holds()?;
+                    self.failed(path, &digest, &error)?;
+                }
                 Err(Wrong::Disk(error)) => return Err(error),
             }
         }
@@ -189,27 +195,17 @@ impl Round<'_> {
 
     /// The digest and the bytes of a film; nothing if it cannot be read, which is recorded, or is gone.
     fn open(&mut self, path: &Path) -> Result<Option<(String, Vec<u8>)>> {
-        let Ok(about) = fs::metadata(path) else {
-            return Ok(None);
-        };
-        let name = || {
-            blake3::hash(path.as_os_str().as_encoded_bytes())
-                .to_hex()
-                .to_string()
-        };
-        if about.len() > MAX_BYTES as u64 {
-            let error = Error::invalid(format!("it has more than {MAX_BYTES} bytes"));
-            self.failed(path, &name(), &error)?;
-            return Ok(None);
-        }
-        match file::read(path) {
+        let read = file::open(path)
+            .map_err(|error| Error::missing(format!("it cannot be read: {error}")))
+            .and_then(|film| {
+                decode::bytes(film).map_err(|error| Error::invalid(error.to_string()))
+            });
+        match read {
             Ok(bytes) => Ok(Some((blake3::hash(&bytes).to_hex().to_string(), bytes))),
+            Err(_) if !path.exists() => Ok(None),
             Err(error) => {
-                self.failed(
-                    path,
-                    &name(),
-                    &Error::missing(format!("it cannot be read: {error}")),
-                )?;
+                let name = blake3::hash(path.as_os_str().as_encoded_bytes());
+                self.failed(path, name.to_hex().as_str(), &error)?;
                 Ok(None)
             }
         }

@@ -2,5 +2,7 @@
 
 pub mod objects;
 pub mod settings;
+mod source;
 
 pub use settings::Settings;
+pub use source::Source;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{catalogue::Catalogue, job::Asked};
-use crate::{config::Filling, study::Study, workbench::Workbench};
+use crate::{config::Filling, dicom::Source, workbench::Workbench};
 
 /// At most so many characters of a question, an answer or a finding.
 const TEXT: usize = 4000;
@@ -50,7 +50,7 @@ impl Ask {
         self,
         bench: &Workbench,
         catalogue: &Catalogue,
-        study: Arc<Study>,
+        source: Arc<Source>,
     ) -> Result<Asked> {
         let long = |text: &str| text.chars().count() > TEXT;
         let texts = [
@@ -77,7 +77,7 @@ impl Ask {
         };
         let method = bench.plan_method(&filling, &model.manifest)?;
         Ok(Asked {
-            study,
+            source,
             question: self.question,
             answer: self.answer,
             mode: self.mode,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::Filling,
-    study::Study,
+    dicom::Source,
     workbench::{Ready, Workbench},
 };
 
@@ -46,7 +46,7 @@ pub struct Desk {
     /// What can be asked.
     pub catalogue: Catalogue,
     /// The images that were handed in.
-    pub images: Store<Study>,
+    pub images: Store<Source>,
     /// The jobs, done and to be done.
     pub jobs: Arc<Store<Job>>,
     /// Who may come in.
@@ -91,10 +91,10 @@ impl Desk {
     /// # Errors
     ///
     /// There is no randomness for its name.
-    pub fn keep(&self, study: Study) -> Result<(Id, Arc<Study>)> {
-        let (id, study) = (Id::random()?, Arc::new(study));
-        self.images.add(id, study.clone(), study.bytes());
-        Ok((id, study))
+    pub fn keep(&self, source: Source) -> Result<(Id, Arc<Source>)> {
+        let (id, source) = (Id::random()?, Arc::new(source));
+        self.images.add(id, source.clone(), source.study.bytes());
+        Ok((id, source))
     }
 
     /// Puts a question into the queue of its model's device; nothing if that is full.

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::{answer::Answer, id::Id};
-use crate::{attribute::Query, files::File, plugin::Progress, study::Study, workbench::Recipe};
+use crate::{attribute::Query, dicom::Source, files::File, plugin::Progress, workbench::Recipe};
 
 /// What is asked, checked as far as it can be before a model is loaded.
 pub struct Asked {
     /// About which image.
-    pub study: Arc<Study>,
+    pub source: Arc<Source>,
     /// The question.
     pub question: String,
     /// The answer to explain; the model's own if nothing.
@@ -36,7 +36,7 @@ impl Asked {
     /// The same for [`attribute`](crate::attribute::attribute).
     pub fn query(&self) -> Query<'_> {
         Query {
-            study: &self.study,
+            study: &self.source.study,
             question: &self.question,
             answer: self.answer.as_deref(),
             mode: self.mode,

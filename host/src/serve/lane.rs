@@ -212,7 +212,7 @@ impl Lane {
     fn end(&self, job: &Job, outcome: Result<Done>) {
         let result = outcome.as_ref().map_or(0, Done::bytes);
         job.end(outcome);
-        (self.ended)(job, result + job.asked.study.bytes());
+        (self.ended)(job, result + job.asked.source.study.bytes());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -67,7 +67,7 @@ impl Worker {
         let method = method.insert(bench.make(&asked.method_recipe, Some(model))?);
         say(bench, "asking the model")?;
         let outcome = attribute::attribute(bench, model, method, &asked.query())?;
-        let letterbox = &asked.study.letterbox;
+        let letterbox = &asked.source.study.letterbox;
         let mut layers = Vec::new();
         if let Some(heat) = &outcome.heat
             && let Some(heat) = layer::heat(heat, letterbox)
@@ -80,8 +80,13 @@ impl Worker {
                 encode::png_rgba(out, &region)
             })?);
         }
-        let picture = files::picture(&asked.study, &outcome, &asked.method, &asked.model);
-        let files = files::of(&outcome, &picture)?;
+        let picture = files::picture(&asked.source.study, &outcome, &asked.method, &asked.model);
+        let finding = asked.finding.as_deref();
+        let objects =
+            asked
+                .source
+                .objects(&outcome, &picture, &asked.method, &asked.model, finding)?;
+        let files = files::of(&outcome, &picture, &objects)?;
         Ok(Done {
             answer: Answer::of(&outcome.record, &layers, &files),
             files,

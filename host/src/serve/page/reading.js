@@ -11,6 +11,9 @@ const FILES = {
   "overlay.png": "Picture (PNG)",
   "heatmap.npy": "Heat map (NumPy)",
   "token_heatmaps.npy": "Heat map of each token (NumPy)",
+  "explanation.sc.dcm": "Secondary capture (DICOM)",
+  "explanation.sr.dcm": "Structured report (DICOM)",
+  "explanation.gsps.dcm": "Presentation state (DICOM)",
 };
 
 let drops = [];

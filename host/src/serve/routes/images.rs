@@ -21,7 +21,7 @@ use super::{
     beside,
     offers::picture as as_png,
 };
-use crate::study::Study;
+use crate::{dicom::Source, study::Study};
 
 /// An image that the server holds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -84,12 +84,16 @@ pub async fn upload(
     let bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
     let reader = desk.clone();
     let decoded = move || {
-        let study = reader.bench.decode(&bytes);
-        study.map_err(|error| error.context("the image"))
+        let bench = &reader.bench;
+        let study = bench
+            .decode(&bytes)
+            .map_err(|error| error.context("the image"))?;
+        let identity = bench.layers.config.dicom.identity()?;
+        Ok(Source::offered(study, &bytes, identity))
     };
-    let study = beside(decoded);
-    let (id, study) = desk.keep(study.await?)?;
-    Ok((StatusCode::CREATED, Json(Held::of(id, &study))))
+    let source = beside(decoded);
+    let (id, source) = desk.keep(source.await?)?;
+    Ok((StatusCode::CREATED, Json(Held::of(id, &source.study))))
 }
 
 /// Takes a sample of the server's dataset as an image.
@@ -104,13 +108,14 @@ pub async fn take_sample(
 ) -> Result<(StatusCode, Json<Held>), Problem> {
     let index = index.parse().map_err(|_| Problem::gone("sample"))?;
     let reader = desk.clone();
-    let study = beside(move || {
+    let source = beside(move || {
         let sample = reader.sample(index)?;
-        sample.map(|sample| Study::of(sample.image)).transpose()
+        let study = sample.map(|sample| Study::of(sample.image)).transpose()?;
+        Ok(study.map(Source::plain))
     });
-    let study = study.await?.ok_or(Problem::gone("sample"))?;
-    let (id, study) = desk.keep(study)?;
-    Ok((StatusCode::CREATED, Json(Held::of(id, &study))))
+    let source = source.await?.ok_or(Problem::gone("sample"))?;
+    let (id, source) = desk.keep(source)?;
+    Ok((StatusCode::CREATED, Json(Held::of(id, &source.study))))
 }
 
 /// Says what an image is.
@@ -123,9 +128,9 @@ pub async fn describe(
     State(desk): State<Arc<Desk>>,
     Path(id): Path<String>,
 ) -> Result<Json<Held>, Problem> {
-    let study = find(&desk, &id)?;
+    let source = find(&desk, &id)?;
     let id = id.parse().map_err(|()| Problem::gone("image"))?;
-    Ok(Json(Held::of(id, &study)))
+    Ok(Json(Held::of(id, &source.study)))
 }
 
 /// Forgets an image at once; jobs that ask about it keep it until they are forgotten.
@@ -154,10 +159,10 @@ pub async fn picture(
     State(desk): State<Arc<Desk>>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    as_png(find(&desk, &id)?.native.clone()).await
+    as_png(find(&desk, &id)?.study.native.clone()).await
 }
 
 /// The image of this name.
-pub fn find(desk: &Desk, id: &str) -> Result<Arc<Study>, Problem> {
+pub fn find(desk: &Desk, id: &str) -> Result<Arc<Source>, Problem> {
     desk.images.get(id).ok_or_else(|| Problem::gone("image"))
 }

@@ -56,9 +56,9 @@ pub async fn ask(
             ),
         )
     })?;
-    let study = images::find(&desk, &ask.image)?;
+    let source = images::find(&desk, &ask.image)?;
     let taken = beside(move || {
-        let asked = ask.check(&desk.bench, &desk.catalogue, study)?;
+        let asked = ask.check(&desk.bench, &desk.catalogue, source)?;
         desk.ask(asked)
     });
     let job = taken.await?.ok_or_else(Problem::busy)?;

@@ -51,7 +51,8 @@ pub async fn layer(
     named(&done(&job)?.layers, &name)
 }
 
-/// A file, as `medfocus attribute` writes it: `attribution.json`, `overlay.png`, `heatmap.npy`, `token_heatmaps.npy`.
+/// A file, as `medfocus attribute` writes it: `attribution.json`, `overlay.png`, `heatmap.npy`, `token_heatmaps.npy`, and
+/// of a DICOM image `explanation.sc.dcm`, `explanation.sr.dcm`, `explanation.gsps.dcm`.
 #[utoipa::path(
     get, path = "/api/jobs/{id}/files/{name}",
     params(("id" = String, Path, description = "Its name"), ("name" = String, Path, description = "Of the file")),
@@ -104,6 +105,7 @@ fn download(name: &'static str, bytes: Vec<u8>) -> Response {
         Some((_, "png")) => "image/png",
         Some((_, "json")) => "application/json",
         Some((_, "zip")) => "application/zip",
+        Some((_, "dcm")) => "application/dicom",
         _ => "application/octet-stream",
     };
     let as_file = format!("attachment; filename=\"{name}\"");
