@@ -182,7 +182,11 @@ impl Layers {
             }
             None => figment = figment.merge(relative::File::nearest("medfocus.toml")),
         }
-        figment = figment.merge(Env::prefixed("MEDFOCUS_").ignore(&["log"]).split("__"));
+        figment = figment.merge(
+            Env::prefixed("MEDFOCUS_")
+                .ignore(&["log", "shard_offset"])
+                .split("__"),
+        );
         for setting in settings {
             figment = figment.merge(Setting::parse(setting)?);
         }

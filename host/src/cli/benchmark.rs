@@ -8,7 +8,7 @@ use medfocus_plugin_api::Result;
 use super::{experiment, terminal};
 use crate::{
     causal::published,
-    experiment::{plan::Plan, results::Results, run},
+    experiment::{part::Part, plan::Plan, results::Results, run},
     output::OutDir,
     report,
     workbench::Workbench,
@@ -34,8 +34,8 @@ impl Benchmark {
         let Self::Build(build) = self;
         let plan = Plan::new(bench)?;
         terminal::attend(&bench.session);
-        let finished =
-            run::build(bench, &plan, build.retry_failed).map_err(experiment::resumable)?;
+        let finished = run::build(bench, &Part::new(&plan, None)?, build.retry_failed)
+            .map_err(experiment::resumable)?;
         let out = OutDir::create(plan.folder())?;
         let results = Results::read(out.path())?;
         report::write(&out, &results)?;

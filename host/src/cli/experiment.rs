@@ -1,4 +1,4 @@
-//! `medfocus plan`, `medfocus run`, `medfocus report`.
+//! `medfocus plan`, `medfocus run`, `medfocus merge`, `medfocus report`.
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -12,9 +12,12 @@ use crate::{
     experiment::{
         estimate::Estimate,
         filtering::FilterCost,
+        merge,
+        part::Part,
         plan::Plan,
         results::{self, Results},
-        run,
+        run::{self, Progress},
+        shards::{self, Shard, Shards},
         stage::Finished,
         trial::{self, MethodCost, ModelTrial},
     },
@@ -37,6 +40,9 @@ pub struct PlanCommand {
         conflicts_with = "no_estimate"
     )]
     calibrations: Vec<PathBuf>,
+    /// Cut the experiment into so many shards, for `medfocus run --shard`
+    #[arg(long, value_name = "N")]
+    shards: Option<u32>,
 }
 
 #[derive(Args)]
@@ -46,6 +52,18 @@ pub struct RunCommand {
     /// Do failed samples again
     #[arg(long)]
     retry_failed: bool,
+    /// Do one shard, as 0/8 for the first of eight; auto/8 where Slurm, HyperQueue or Kubernetes tells the number
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+}
+
+#[derive(Args)]
+pub struct MergeCommand {
+    /// Config with an `experiment` section [default: --config]
+    pub file: Option<PathBuf>,
+    /// Merge what there is, although samples are missing
+    #[arg(long)]
+    partial: bool,
 }
 
 #[derive(Args)]
@@ -67,9 +85,23 @@ impl PlanCommand {
         }
         out.write("tasks.jsonl", |file| write_tasks(file, &plan))?;
         println!("{}", describe(&plan));
-        if !self.no_estimate {
-            terminal::attend(&bench.session);
-            println!("{}", cost(bench, &plan, &self.calibrations)?);
+        let trials = match self.no_estimate {
+            true => Vec::new(),
+            false => {
+                terminal::attend(&bench.session);
+                let (trials, places) = tried(bench, &plan, &self.calibrations)?;
+                let estimates = Estimate::of(&plan, &trials)?;
+                println!("{}", costs(&plan, &estimates, &places));
+                trials
+            }
+        };
+        if let Some(count) = self.shards {
+            let shards = match self.no_estimate {
+                true => Shards::even(&plan, count)?,
+                false => Shards::cut(&plan, count, &Estimate::costs(&plan, &trials)?)?,
+            };
+            let folder = out.within(&[results::SHARDS, &count.to_string()])?;
+            folder.json(shards::MANIFEST, &shards)?;
         }
         println!("Written to {}.", out.path().display());
         Ok(ExitCode::SUCCESS)
@@ -81,7 +113,15 @@ impl RunCommand {
         let plan = Plan::new(bench)?;
         println!("{}", describe(&plan));
         terminal::attend(&bench.session);
-        let finished = run::run(bench, &plan, self.retry_failed).map_err(resumable)?;
+        let shard = self.shard.as_deref().map(str::parse).transpose()?;
+        let part = Part::new(&plan, shard)?;
+        let done = run::run(bench, &part, self.retry_failed).map_err(resumable)?;
+        if let Some(shard) = shard {
+            return Ok(shard_ended(shard, done));
+        }
+        let Progress::Done(finished) = done else {
+            return Err(Error::internal("a whole experiment waits for itself"));
+        };
         let folder = plan.folder();
         let results = Results::read(&folder)?;
         report::write(&OutDir::create(&folder)?, &results)?;
@@ -91,6 +131,46 @@ impl RunCommand {
         }
         println!("The report is {}.", folder.join(report::HTML).display());
         Ok(exit(finished))
+    }
+}
+
+impl MergeCommand {
+    pub fn run(self, bench: &Workbench) -> Result<ExitCode> {
+        let plan = Plan::new(bench)?;
+        let merged = merge::merge(&plan, self.partial)?;
+        let folder = plan.folder();
+        let results = Results::read(&folder)?;
+        report::write(&OutDir::create(&folder)?, &results)?;
+        println!("{}", report::summary(&results));
+        for missing in &merged.missing {
+            println!("Partial: {missing}.");
+        }
+        println!("The report is {}.", folder.join(report::HTML).display());
+        Ok(exit(Finished {
+            resumed: 0,
+            samples: merged.samples,
+            failed: merged.failed,
+        }))
+    }
+}
+
+/// How a shard went, in a sentence and as the exit code.
+fn shard_ended(shard: Shard, done: Progress) -> ExitCode {
+    match done {
+        Progress::Done(finished) => {
+            let Finished {
+                samples, resumed, ..
+            } = finished;
+            println!("Shard {shard} is done: {samples} samples, {resumed} of them before.");
+            exit(finished)
+        }
+        Progress::Waiting(phase, missing) => {
+            println!(
+                "Shard {shard} goes on, by the same command, once the other shards have done {missing} more samples of {}.",
+                phase.words()
+            );
+            ExitCode::SUCCESS
+        }
     }
 }
 
@@ -199,9 +279,13 @@ fn differences(ours: &Provenance, theirs: &Provenance) -> Value {
     Value::Object(differences)
 }
 
-/// What a run will cost, by calibrations or else by trying a few samples.
-fn cost(bench: &Workbench, plan: &Plan, calibrations: &[PathBuf]) -> Result<String> {
-    let (trials, places): (Vec<_>, Vec<_>) = if calibrations.is_empty() {
+/// What samples take, by calibrations or else by trying a few, and where.
+fn tried(
+    bench: &Workbench,
+    plan: &Plan,
+    calibrations: &[PathBuf],
+) -> Result<(Vec<ModelTrial>, Vec<String>)> {
+    Ok(if calibrations.is_empty() {
         let named = |name: &str| {
             plan.cells
                 .iter()
@@ -220,9 +304,7 @@ fn cost(bench: &Workbench, plan: &Plan, calibrations: &[PathBuf]) -> Result<Stri
             .collect::<Result<_>>()?;
         let tried = |calibration: Calibration| (calibration.trial.clone(), calibration.place());
         calibrations.into_iter().map(tried).unzip()
-    };
-    let estimates = Estimate::of(plan, &trials)?;
-    Ok(costs(plan, &estimates, &places))
+    })
 }
 
 fn costs(plan: &Plan, estimates: &[Estimate<'_>], places: &[String]) -> String {

@@ -69,6 +69,8 @@ enum Command {
     Plan(experiment::PlanCommand),
     /// Run an experiment, or go on with it; results are never lost
     Run(experiment::RunCommand),
+    /// Join what the shards of an experiment did, and write its report
+    Merge(experiment::MergeCommand),
     /// Find the samples whose annotated region is proven to cause the answer
     #[command(subcommand)]
     Benchmark(benchmark::Benchmark),
@@ -147,6 +149,7 @@ fn run(name: &str, cli: Cli) -> Result<ExitCode> {
     let mut common = cli.common;
     if let Command::Plan(experiment::PlanCommand { file, .. })
     | Command::Run(experiment::RunCommand { file, .. })
+    | Command::Merge(experiment::MergeCommand { file, .. })
     | Command::Benchmark(benchmark::Benchmark::Build(benchmark::Build { file, .. })) =
         &cli.command
     {
@@ -158,6 +161,7 @@ fn run(name: &str, cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Plan(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Run(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Merge(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Benchmark(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Report(command) => command.run(),
         Command::Attribute(command) => common.on_bench(name, |bench| command.run(&bench)),

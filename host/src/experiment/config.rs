@@ -75,6 +75,10 @@ pub struct Experiment {
     /// Samples explained at the same time, each worker with a model of its own.
     #[serde(default = "one")]
     pub workers: usize,
+    /// Where the workers' models compute, as `cuda:0`, one after the other in turn; as the models say if nothing. There is
+    /// at least one worker a device.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// Failed samples after which the run stops.
     #[serde(default = "max_failures")]
     pub max_failures: u64,

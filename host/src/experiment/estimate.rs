@@ -3,6 +3,7 @@
 use medfocus_plugin_api::{Error, Result};
 
 use super::{
+    phase::Phase,
     plan::{Cell, Plan, PlannedMethod},
     trial::{MethodCost, ModelTrial, Trial},
 };
@@ -74,6 +75,43 @@ impl<'a> Estimate<'a> {
         let methods: f64 = methods.map(|cost| cost.seconds).sum();
         let filter = self.trial.filter.map_or(0.0, |filter| filter.seconds);
         (self.trial.answer + methods + filter) * self.cell.samples as f64
+    }
+
+    /// Seconds that a sample of a phase takes on one worker, by its cell, from trials of a plan's models.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Estimate::of`].
+    pub fn costs(plan: &'a Plan, trials: &'a [ModelTrial]) -> Result<impl Fn(Phase, &Cell) -> f64> {
+        let estimates = Self::of(plan, trials)?;
+        Ok(move |phase, cell: &Cell| {
+            let same = |other: &&Self| {
+                (&other.cell.model, other.cell.mode) == (&cell.model, cell.mode)
+                    && (phase == Phase::Tuning || other.cell.dataset == cell.dataset)
+            };
+            let mut found = estimates.iter().filter(same);
+            found.next().map_or(0.0, |found| found.sample(plan, phase))
+        })
+    }
+
+    /// Seconds of one sample in a phase.
+    fn sample(&self, plan: &Plan, phase: Phase) -> f64 {
+        let methods = self.methods.iter().filter_map(|(_, cost)| *cost);
+        let methods: f64 = methods.map(|cost| cost.seconds).sum();
+        match phase {
+            Phase::Filter => self.trial.filter.map_or(0.0, |filter| filter.seconds),
+            // Of one sample: what all of them take is spread over the split.
+            Phase::Tuning => {
+                let samples = plan.tuning.as_ref().map_or(1, |split| split.samples.max(1));
+                self.tuning / samples as f64
+            }
+            Phase::Explain => self.trial.answer + methods,
+            Phase::Sanity => {
+                let sanity = plan.experiment.sanity.as_ref();
+                let changes = sanity.map_or(0, |sanity| 2 + sanity.randomise.len());
+                methods * (1 + changes) as f64
+            }
+        }
     }
 
     /// Bytes of its journal.

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     case::{case_seed, reader},
     config::{Ask, Filter},
-    journal::Journal,
+    part::Part,
+    phase::Phase,
     plan::{Cell, Plan},
     results,
     stage::{Desk, Finished, Stage, StageResult},
@@ -44,10 +45,10 @@ use crate::{
 pub(super) fn filter(
     bench: &Workbench,
     crew: &mut Crew,
-    plan: &Plan,
-    folder: &OutDir,
+    part: &Part<'_>,
     retry_failed: bool,
 ) -> Result<StageResult<FilterRecord>> {
+    let plan = part.plan;
     let Some(filter) = &plan.experiment.filter else {
         return Ok(StageResult {
             records: Vec::new(),
@@ -56,12 +57,14 @@ pub(super) fn filter(
     };
     let edits = match &filter.edits {
         Some(path) => OutDir::create(path)?,
-        None => folder.within(&[results::EDITS])?,
+        None => part.folder.within(&[results::EDITS])?,
     };
-    let (journal, held) = Journal::open(&folder.path().join(results::FILTER))?;
+    let (journal, held) = part.journal(Phase::Filter)?;
     let stage = Stage {
         session: &bench.session,
         plan,
+        part,
+        phase: Phase::Filter,
         cells: &plan.cells,
         note: "samples filtered",
     };

@@ -2,21 +2,33 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write},
     marker::PhantomData,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use medfocus_plugin_api::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::{owner::Owner, seal};
 use crate::output::failed;
+
+/// How a line holds a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The JSON alone.
+    Plain,
+    /// The JSON behind a seal, so that a damaged line is noticed: journals of shards travel between machines.
+    Sealed,
+}
 
 /// A journal that this process alone appends to.
 pub struct Journal<T> {
     path: PathBuf,
     file: Mutex<File>,
+    /// Of a sealed journal, the proof that it is this process's.
+    owner: Option<Arc<Owner>>,
     kind: PhantomData<fn(T) -> T>,
 }
 
@@ -29,44 +41,49 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     ///
     /// Another process is writing to it, a whole line is not of this kind, or the disk fails.
     pub fn open(path: &Path) -> Result<(Self, Vec<T>)> {
-        let failed = |error: std::io::Error| failed("open", path, &error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(failed)?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => {
-                Error::invalid(format!("another process is writing to {}", path.display()))
-                    .with_hint("wait for it, or choose another folder for the results")
-            }
-            TryLockError::Error(error) => failed(error),
+        let file = lock(path)?;
+        let mut records = Vec::new();
+        let whole = each(path, Form::Plain, |record, _| {
+            records.push(record);
+            Ok(())
         })?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(failed)?;
-        let whole = whole_lines(&bytes);
-        if whole.len() < bytes.len() {
-            tracing::warn!(journal = %path.display(), "the last line was cut short and is removed");
-            file.set_len(whole.len() as u64).map_err(failed)?;
-        }
-        let records = parse(path, whole)?;
-        let journal = Self {
+        cut(path, &file, whole)?;
+        Ok((Self::over(path, file, None), records))
+    }
+
+    /// Opens or begins a sealed journal, of which the owner is sure without any lock.
+    ///
+    /// # Errors
+    ///
+    /// The disk fails.
+    pub(super) fn owned(path: &Path, owner: Arc<Owner>) -> Result<Self> {
+        let file = open(path)?;
+        let whole = lines(path, |_, _| Ok(()))?;
+        cut(path, &file, whole)?;
+        Ok(Self::over(path, file, Some(owner)))
+    }
+
+    fn over(path: &Path, file: File, owner: Option<Arc<Owner>>) -> Self {
+        Self {
             path: path.to_owned(),
             file: Mutex::new(file),
+            owner,
             kind: PhantomData,
-        };
-        Ok((journal, records))
+        }
     }
 
     /// Adds a line and brings it to the disk.
     ///
     /// # Errors
     ///
-    /// The disk fails; then the journal is as it was before.
+    /// The disk fails; then the journal is as it was before. Or another process has taken it over.
     pub fn append(&self, record: &T) -> Result<()> {
         let mut line = serde_json::to_vec(record)
             .map_err(|error| Error::internal(format!("a record is not JSON: {error}")))?;
+        if let Some(owner) = &self.owner {
+            owner.check()?;
+            line = seal::sealed(&line);
+        }
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let before = file
@@ -88,36 +105,117 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
 ///
 /// A whole line is not of this kind, or the disk fails.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    match std::fs::read(path) {
-        Ok(bytes) => parse(path, whole_lines(&bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(failed("read", path, &error)),
+    let mut records = Vec::new();
+    each(path, Form::Plain, |record, _| {
+        records.push(record);
+        Ok(())
+    })?;
+    Ok(records)
+}
+
+/// Takes what a journal holds one by one, each with where its JSON lies; returns the bytes of all whole lines.
+///
+/// # Errors
+///
+/// A whole line is not of this kind or damaged, the disk fails, or `take` does.
+pub(super) fn each<T: DeserializeOwned>(
+    path: &Path,
+    form: Form,
+    mut take: impl FnMut(T, Span) -> Result<()>,
+) -> Result<u64> {
+    let mut number = 0;
+    lines(path, |line, span| {
+        number += 1;
+        let wrong = |why: String| {
+            Error::invalid(format!("line {number} of {} {why}", path.display()))
+                .with_hint("delete that line to do its work again")
+        };
+        let json = match form {
+            Form::Plain => line,
+            Form::Sealed => seal::opened(line).ok_or_else(|| wrong("is damaged".to_owned()))?,
+        };
+        let record = serde_json::from_slice(json)
+            .map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let length = json.len() as u32;
+        let begin = span.begin + (line.len() - json.len()) as u64;
+        take(record, Span { begin, length })
+    })
+}
+
+/// Where something lies in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Bytes before it.
+    pub begin: u64,
+    /// Its bytes.
+    pub length: u32,
+}
+
+/// Takes the whole lines of a file that are not empty; returns the bytes of all whole ones. A file that is not there has
+/// none.
+fn lines(path: &Path, mut take: impl FnMut(&[u8], Span) -> Result<()>) -> Result<u64> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        file => file.map_err(|error| failed("read", path, &error))?,
+    };
+    let mut file = BufReader::with_capacity(1 << 16, file);
+    let mut line = Vec::new();
+    let mut whole = 0;
+    loop {
+        line.clear();
+        let read = file
+            .read_until(b'\n', &mut line)
+            .map_err(|error| failed("read", path, &error))?;
+        let Some(text) = line.strip_suffix(b"\n") else {
+            return Ok(whole);
+        };
+        if !text.is_empty() {
+            let length = text.len() as u32;
+            take(
+                text,
+                Span {
+                    begin: whole,
+                    length,
+                },
+            )?;
+        }
+        whole += read as u64;
     }
 }
 
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let end = bytes
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .map_or(0, |at| at + 1);
-    &bytes[..end]
+/// A journal's file, which this process alone writes to as long as it is open.
+///
+/// # Errors
+///
+/// Another process is writing to it, or the disk fails.
+pub(super) fn lock(path: &Path) -> Result<File> {
+    let file = open(path)?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => {
+            Error::invalid(format!("another process is writing to {}", path.display()))
+                .with_hint("wait for it, or choose another folder for the results")
+        }
+        TryLockError::Error(error) => failed("open", path, &error),
+    })?;
+    Ok(file)
 }
 
-fn parse<T: DeserializeOwned>(path: &Path, lines: &[u8]) -> Result<Vec<T>> {
-    let lines = lines.split(|&b| b == b'\n').filter(|line| !line.is_empty());
-    lines
-        .enumerate()
-        .map(|(number, line)| {
-            serde_json::from_slice(line).map_err(|error| {
-                Error::invalid(format!(
-                    "line {} of {} cannot be read: {error}",
-                    number + 1,
-                    path.display()
-                ))
-                .with_hint("delete that line to do its work again")
-            })
-        })
-        .collect()
+fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).append(true).create(true);
+    options
+        .open(path)
+        .map_err(|error| failed("open", path, &error))
+}
+
+/// Removes a last line that is not whole.
+fn cut(path: &Path, file: &File, whole: u64) -> Result<()> {
+    let failed = |error: std::io::Error| failed("open", path, &error);
+    if whole < file.metadata().map_err(failed)?.len() {
+        tracing::warn!(journal = %path.display(), "the last line was cut short and is removed");
+        file.set_len(whole).map_err(failed)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -181,6 +279,7 @@ mod tests {
         let journal = Journal::<Vec<u32>> {
             file: Mutex::new(OpenOptions::new().append(true).open(&path).unwrap()),
             path,
+            owner: None,
             kind: PhantomData,
         };
         let error = journal.append(&vec![1]).unwrap_err().to_string();

@@ -284,6 +284,11 @@ impl Cell {
         self.chosen.as_ref()?[at].answer.as_deref()
     }
 
+    /// Whether a sample is of its dataset, model and mode.
+    pub fn is_of(&self, case: &CaseKey) -> bool {
+        (&case.dataset, &case.model, case.mode) == (&self.dataset, &self.model, self.mode)
+    }
+
     /// One of its samples.
     pub fn case(&self, index: u64) -> CaseKey {
         CaseKey {

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
+    ops::Range,
     path::Path,
 };
 
@@ -30,6 +31,8 @@ pub const TUNING: &str = "tuning.jsonl";
 pub const TUNED: &str = "tuned.json";
 /// The [`SanityRecord`]s of one sample and change a line.
 pub const SANITY: &str = "sanity.jsonl";
+/// Folder of what shards did.
+pub const SHARDS: &str = "shards";
 
 /// All that an experiment found.
 #[derive(Clone, Debug)]
@@ -65,7 +68,7 @@ impl Results {
             // A sample was checked in place of one that had failed, until that was done again.
             let models = plan.models.iter();
             let checked: HashSet<&CaseKey> = models
-                .flat_map(|model| checked(&plan, &records, &model.name, wanted.samples))
+                .flat_map(|model| checked(&plan, &records, &model.name, |_| 0..wanted.samples))
                 .map(|(_, record)| &record.case)
                 .collect();
             sanity.retain(|record| checked.contains(&record.case));
@@ -90,23 +93,24 @@ fn latest(lines: Vec<Vec<SanityRecord>>) -> Vec<SanityRecord> {
     valid.flat_map(|(_, line)| line).collect()
 }
 
-/// The samples of a model that sanity checks are about: the first of each cell that were attributed.
+/// The samples of a model that sanity checks are about: of those of each cell that were attributed the ones in these places,
+/// which are the first ones.
 pub(super) fn checked<'a>(
     plan: &'a Plan,
     records: &'a [Record],
     model: &'a str,
-    samples: u64,
+    places: impl Fn(&Cell) -> Range<u64> + 'a,
 ) -> impl Iterator<Item = (&'a Cell, &'a Record)> {
     let cells = plan.cells.iter().filter(move |cell| cell.model == model);
     cells.flat_map(move |cell| {
+        let places = places(cell);
         records
             .iter()
             .filter(|record| {
-                let case = &record.case;
-                (&case.dataset, &case.model, case.mode) == (&cell.dataset, &cell.model, cell.mode)
-                    && matches!(record.outcome, Outcome::Attributed { .. })
+                cell.is_of(&record.case) && matches!(record.outcome, Outcome::Attributed { .. })
             })
-            .take(samples as usize)
+            .take(places.end as usize)
+            .skip(places.start as usize)
             .map(move |record| (cell, record))
     })
 }
@@ -119,7 +123,7 @@ pub(super) fn checked<'a>(
 pub fn plan_of_results(folder: &Path) -> Result<Option<Plan>> {
     let holds = |name: &&str| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() > 0);
     let journals = [JOURNAL, FILTER, TUNING, SANITY];
-    match journals.iter().any(holds) {
+    match journals.iter().any(holds) || folder.join(SHARDS).is_dir() {
         true => read_json(&folder.join(PLAN)),
         false => Ok(None),
     }

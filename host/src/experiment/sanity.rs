@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
+    ops::Range,
     slice,
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,6 +19,8 @@ use super::{
     config::Sanity,
     filtered::Filtered,
     journal::Journal,
+    part::Part,
+    phase::Phase,
     plan::{Cell, Plan, Tuned},
     record::{CaseKey, Change, Record, SanityOutcome, SanityRecord},
     results,
@@ -27,7 +30,6 @@ use super::{
 use crate::{
     attribute::{Explained, explain, with_suffix},
     metrics,
-    output::OutDir,
     plugin::{Progress, Session},
     workbench::{Ready, Workbench},
 };
@@ -43,6 +45,8 @@ pub(super) struct Checks<'a> {
     /// Shows progress.
     pub session: &'a Session,
     pub plan: &'a Plan,
+    /// Which of the samples are done here.
+    pub part: &'a Part<'a>,
     pub tuned: &'a [Tuned],
     pub filtered: &'a Filtered,
 }
@@ -53,18 +57,13 @@ impl Checks<'_> {
     /// # Errors
     ///
     /// Those of a run, and that a model cannot be randomised.
-    pub fn run(
-        &self,
-        crew: &mut Crew,
-        records: &[Record],
-        folder: &OutDir,
-        retry_failed: bool,
-    ) -> Result<()> {
+    pub fn run(&self, crew: &mut Crew, records: &[Record], retry_failed: bool) -> Result<()> {
         let Some(sanity) = &self.plan.experiment.sanity else {
             return Ok(());
         };
-        let (journal, held) = Journal::open(&folder.path().join(results::SANITY))?;
-        let mut held: Vec<Vec<SanityRecord>> = held;
+        let (journal, mut held) = self
+            .part
+            .lines(Phase::Sanity, |_: &Vec<SanityRecord>| true)?;
         if retry_failed {
             let failed = |r: &SanityRecord| matches!(r.outcome, SanityOutcome::Failed { .. });
             held.retain(|line| !line.iter().any(failed));
@@ -74,7 +73,7 @@ impl Checks<'_> {
             let originals = Originals::default();
             for change in changes(sanity) {
                 let items: Vec<Item<'_>> =
-                    results::checked(self.plan, records, &model.name, sanity.samples)
+                    results::checked(self.plan, records, &model.name, |cell| self.places(cell))
                         .filter(|(cell, record)| {
                             !done.contains(&(&record.case, change)) && cell.samples > 1
                         })
@@ -94,9 +93,22 @@ impl Checks<'_> {
         }
         Ok(())
     }
+
+    /// Which of a cell's attributed samples are checked here.
+    fn places(&self, cell: &Cell) -> Range<u64> {
+        let samples = self
+            .plan
+            .experiment
+            .sanity
+            .as_ref()
+            .map_or(0, |sanity| sanity.samples);
+        let places = self.part.places(Phase::Sanity, cell);
+        places.start..places.end.min(samples)
+    }
 }
 
-fn changes(sanity: &Sanity) -> Vec<Change> {
+/// What is changed, in this order.
+pub(super) fn changes(sanity: &Sanity) -> Vec<Change> {
     let weights = sanity
         .randomise
         .iter()

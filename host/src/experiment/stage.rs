@@ -13,6 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     journal::Journal,
+    part::Part,
+    phase::Phase,
     plan::{Cell, Plan},
     record::{CaseKey, Recorded},
     results::in_order,
@@ -39,6 +41,9 @@ pub(super) struct Stage<'a> {
     /// Shows progress.
     pub session: &'a Session,
     pub plan: &'a Plan,
+    /// Which of the samples are done here.
+    pub part: &'a Part<'a>,
+    pub phase: Phase,
     pub cells: &'a [Cell],
     /// What progress counts.
     pub note: &'a str,
@@ -87,13 +92,13 @@ impl Stage<'_> {
             limit: self.plan.experiment.max_failures,
         };
         let resumed = held.len() as u64;
-        let total: u64 = self.cells.iter().map(|cell| cell.samples).sum();
+        let total: u64 = self.cells.iter().map(|cell| self.count(cell)).sum();
         let counter = AtomicU64::new(resumed);
         let made = Mutex::new(held);
         for model in &self.plan.models {
             let cells = self.cells.iter().filter(|cell| cell.model == model.name);
             let items: Vec<(&Cell, u64)> = cells
-                .flat_map(|cell| cell.cases().map(move |case| (cell, case)))
+                .flat_map(|cell| self.cases(cell).map(move |case| (cell, case)))
                 .filter(|(_, case)| !done.contains(case))
                 .map(|(cell, case)| (cell, case.index))
                 .collect();
@@ -125,6 +130,20 @@ impl Stage<'_> {
             },
             records,
         })
+    }
+}
+
+impl Stage<'_> {
+    /// How many samples of a cell are done here.
+    fn count(&self, cell: &Cell) -> u64 {
+        let places = self.part.places(self.phase, cell);
+        places.end - places.start
+    }
+
+    /// Those samples.
+    fn cases(&self, cell: &Cell) -> impl Iterator<Item = CaseKey> {
+        let places = self.part.places(self.phase, cell);
+        places.map(|place| cell.case(cell.index(place)))
     }
 }
 

@@ -8,7 +8,8 @@ use super::{
     cast::with_params,
     explaining::Explaining,
     filtered::Filtered,
-    journal::Journal,
+    part::Part,
+    phase::Phase,
     plan::{Cell, Plan, Tuned},
     record::{MethodOutcome, Outcome, Record},
     results,
@@ -22,41 +23,22 @@ use crate::{
     workbench::{Ready, Workbench},
 };
 
-/// Scores every candidate of every swept method on the tuning split, for each model and mode, and chooses the one
-/// with the best mean over the samples that all of them scored; the first of equals. Writes `tuned.json`.
+/// Scores every candidate of every swept method on the tuning split, for each model and mode.
 ///
 /// # Errors
 ///
 /// Those of a run.
-pub(super) fn tune(
-    bench: &Workbench,
-    crew: &mut Crew,
-    plan: &Plan,
-    folder: &OutDir,
-) -> Result<Vec<Tuned>> {
-    let Some(dataset) = plan.tuning.as_ref().filter(|_| swept(plan)) else {
+pub(super) fn score(bench: &Workbench, crew: &mut Crew, part: &Part<'_>) -> Result<Vec<Record>> {
+    let plan = part.plan;
+    let cells = Phase::Tuning.cells(plan);
+    if cells.is_empty() {
         return Ok(Vec::new());
-    };
-    let mut cells: Vec<Cell> = Vec::new();
-    for cell in &plan.cells {
-        let cell = Cell {
-            dataset: dataset.name.clone(),
-            samples: dataset.samples,
-            chosen: None,
-            ..cell.clone()
-        };
-        if cells
-            .iter()
-            .all(|c| (&c.model, c.mode) != (&cell.model, cell.mode))
-        {
-            cells.push(cell);
-        }
     }
     // Only the tuning metric counts here.
     let mut without_curves = plan.clone();
     without_curves.experiment.curves = None;
     without_curves.experiment.flips = None;
-    let (journal, held) = Journal::open(&folder.path().join(results::TUNING))?;
+    let (journal, held) = part.journal(Phase::Tuning)?;
     let explaining = Explaining {
         plan: &without_curves,
         folder: None,
@@ -66,20 +48,39 @@ pub(super) fn tune(
     let stage = Stage {
         session: &bench.session,
         plan: &without_curves,
+        part,
+        phase: Phase::Tuning,
         cells: &cells,
         note: "tuning samples",
     };
-    let records = stage.run(crew, &journal, held, false, &|bench, model, desk| {
+    let scored = stage.run(crew, &journal, held, false, &|bench, model, desk| {
         explaining.work(bench, model, desk)
     })?;
-    let records = records.records;
-    let tuned: Vec<Vec<Tuned>> = cells
-        .iter()
-        .map(|cell| choose(plan, cell, &records))
-        .collect::<Result<_>>()?;
-    let tuned = tuned.concat();
-    folder.json(results::TUNED, &tuned)?;
-    Ok(tuned)
+    Ok(scored.records)
+}
+
+/// Chooses the candidate with the best mean over the samples that all of them scored, for each model and mode; the first of
+/// equals.
+///
+/// # Errors
+///
+/// No two candidates of a method can be compared.
+pub(super) fn choose(plan: &Plan, records: &[Record]) -> Result<Vec<Tuned>> {
+    let cells = Phase::Tuning.cells(plan);
+    let tuned = cells.iter().map(|cell| winners(plan, cell, records));
+    Ok(tuned.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Writes `tuned.json`, where anything was to be chosen.
+///
+/// # Errors
+///
+/// The disk fails.
+pub(super) fn write(folder: &OutDir, plan: &Plan, tuned: &[Tuned]) -> Result<()> {
+    if !Phase::Tuning.cells(plan).is_empty() {
+        folder.json(results::TUNED, &tuned)?;
+    }
+    Ok(())
 }
 
 /// Checks that a metric can choose between candidates.
@@ -103,12 +104,6 @@ pub(super) fn check_metric(name: &str) -> Result<()> {
         "`experiment.tuning.metric` is `{name}`, by which nothing can be chosen"
     ))
     .with_hint(hint))
-}
-
-fn swept(plan: &Plan) -> bool {
-    plan.methods
-        .iter()
-        .any(|method| !method.candidates.is_empty())
 }
 
 /// The name of a method's candidate in the tuning journal.
@@ -143,7 +138,7 @@ fn candidates(
 /// # Errors
 ///
 /// No two candidates can be compared.
-fn choose(plan: &Plan, cell: &Cell, records: &[Record]) -> Result<Vec<Tuned>> {
+fn winners(plan: &Plan, cell: &Cell, records: &[Record]) -> Result<Vec<Tuned>> {
     let metric = plan
         .experiment
         .tuning

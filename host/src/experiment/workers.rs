@@ -7,7 +7,8 @@ use std::sync::{
 
 use medfocus_plugin_api::Result;
 
-use crate::workbench::{Ready, Workbench};
+use super::config::Experiment;
+use crate::workbench::{Ready, Workbench, on};
 
 /// Items handed out one by one, until they are done or a worker failed.
 pub(super) struct Queue<'a, T> {
@@ -32,6 +33,8 @@ pub(super) struct Crew(Vec<Worker>);
 
 struct Worker {
     bench: Workbench,
+    /// Where its models compute, unless they say so themselves.
+    device: Option<String>,
     model: Option<(String, Ready)>,
 }
 
@@ -44,7 +47,8 @@ impl Worker {
             other => {
                 // Freed before the next one takes its memory.
                 drop(other);
-                bench.make(&bench.plan_model(name, Default::default())?, None)?
+                let device = on(self.device.as_deref());
+                bench.make(&bench.plan_model(name, device)?, None)?
             }
         };
         let (_, ready) = self.model.insert((name.to_owned(), ready));
@@ -53,13 +57,16 @@ impl Worker {
 }
 
 impl Crew {
-    /// So many workers, at least one.
-    pub fn new(bench: &Workbench, workers: usize) -> Self {
-        let worker = |_| Worker {
+    /// As many workers as the experiment wants, at least one a device.
+    pub fn new(bench: &Workbench, experiment: &Experiment) -> Self {
+        let devices = &experiment.devices;
+        let worker = |number: usize| Worker {
             bench: bench.fork(),
+            device: devices.get(number % devices.len().max(1)).cloned(),
             model: None,
         };
-        Self((0..workers.max(1)).map(worker).collect())
+        let workers = experiment.workers.max(devices.len()).max(1);
+        Self((0..workers).map(worker).collect())
     }
 
     /// Lets the workers, each around a `model` of its own, take items until none is left; the first error stops all.
