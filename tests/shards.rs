@@ -1,5 +1,5 @@
 //! An experiment cut into shards, as a cluster runs it: each shard a process of its own, killed and resumed, and all of them
-//! merged. The model is one with closed-form answers, so no libtorch takes part.
+//! merged.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use medfocus_tests::{Ran, built, medfocus, outside_plugin, run, timeless_lines, untimed_table};
+use medfocus_tests::{Ran, medfocus, run, timeless_lines, untimed_table};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -26,16 +26,14 @@ impl Lab {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
-        let plugins = [outside_plugin(), built().join("plugins")];
         let config = format!(
             r#"
             seed = 7
-            [plugins]
-            paths = {plugins:?}
+            threads = 1
             [experiment]
             name = "lab"
             out = {out:?}
-            models = ["toy=nowhere", "toy=elsewhere"]
+            models = ["phantom-gemma3", "phantom-qwen2_5_vl"]
             modes = ["direct", "reasoning"]
             keep = "all"
             gallery = 1
@@ -341,7 +339,10 @@ fn shards_follow_the_cost_and_the_plan_says_whose_is_what() {
     let pieces = manifest["pieces"].as_array().unwrap().iter();
     let explain = pieces.filter(|piece| piece["phase"] == "explain");
     let short = explain.map(|piece| {
-        let model = piece["model"].as_str().unwrap().trim_start_matches("toy=");
+        let model = piece["model"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("phantom-");
         let text = |key: &str| piece[key].to_string().replace('"', "");
         format!(
             "{} {model} {} {}..{}",
@@ -354,12 +355,12 @@ fn shards_follow_the_cost_and_the_plan_says_whose_is_what() {
     assert_eq!(
         short.collect::<Vec<_>>(),
         [
-            "0 nowhere direct 0..5",
-            "0 nowhere reasoning 0..2",
-            "1 nowhere reasoning 2..5",
-            "1 elsewhere direct 0..3",
-            "2 elsewhere direct 3..5",
-            "2 elsewhere reasoning 0..5",
+            "0 gemma3 direct 0..5",
+            "0 gemma3 reasoning 0..2",
+            "1 gemma3 reasoning 2..5",
+            "1 qwen2_5_vl direct 0..3",
+            "2 qwen2_5_vl direct 3..5",
+            "2 qwen2_5_vl reasoning 0..5",
         ]
     );
     // More samples are cut anew, on demand; what is done stays.
@@ -384,7 +385,15 @@ fn shards_follow_the_cost_and_the_plan_says_whose_is_what() {
 
 #[test]
 fn workers_compute_on_the_devices_in_turn() {
+    let alone = Lab::alone();
     let lab = Lab::new();
-    let ran = lab.says("run", &["--set", "experiment.devices=[\"cpu\", \"cpu\"]"]);
-    ran.one_sentence(&["device"]);
+    let on = |devices: &str| {
+        let devices = format!("experiment.devices={devices}");
+        lab.says("run", &["--set", &devices])
+    };
+    // The second worker is refused what the first one is not.
+    on(r#"["cpu", "abacus"]"#).one_sentence(&["abacus"]);
+    let ran = on(r#"["cpu", "cpu"]"#);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(lab.results().1, alone.results().1);
 }

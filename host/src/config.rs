@@ -26,7 +26,7 @@ use self::sentence::words;
 use crate::{
     audit::AuditConfig,
     boxes::BoxRule,
-    dicom,
+    cluster, dicom,
     experiment::config::Experiment,
     isolation::Isolation,
     plugin::{Pins, folders},
@@ -63,6 +63,8 @@ pub struct Config {
     pub seed: u64,
     /// Where it is written down who ran what.
     pub audit: AuditConfig,
+    /// What `medfocus submit` asks a cluster for.
+    pub cluster: cluster::Settings,
     /// What `medfocus run` does.
     pub experiment: Option<Experiment>,
 }
@@ -125,6 +127,7 @@ impl Default for Config {
             dicom: dicom::Settings::default(),
             seed: 0,
             audit: AuditConfig::default(),
+            cluster: cluster::Settings::default(),
             experiment: None,
         }
     }

@@ -18,6 +18,7 @@ pub mod bundle;
 pub mod calibration;
 pub mod causal;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod dataset;
 pub mod dicom;

@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod benchmark;
 mod bundle;
+mod cluster;
 mod dataset;
 mod doctor;
 mod ending;
@@ -71,6 +72,12 @@ enum Command {
     Run(experiment::RunCommand),
     /// Join what the shards of an experiment did, and write its report
     Merge(experiment::MergeCommand),
+    /// Hand an experiment to a cluster, shard by shard
+    Submit(cluster::Submit),
+    /// Say how far a cluster is with an experiment
+    Status(cluster::Status),
+    /// Take an experiment back from a cluster; what is done stays
+    Cancel(cluster::Cancel),
     /// Find the samples whose annotated region is proven to cause the answer
     #[command(subcommand)]
     Benchmark(benchmark::Benchmark),
@@ -150,6 +157,9 @@ fn run(name: &str, cli: Cli) -> Result<ExitCode> {
     if let Command::Plan(experiment::PlanCommand { file, .. })
     | Command::Run(experiment::RunCommand { file, .. })
     | Command::Merge(experiment::MergeCommand { file, .. })
+    | Command::Submit(cluster::Submit { file, .. })
+    | Command::Status(cluster::Status { file, .. })
+    | Command::Cancel(cluster::Cancel { file, .. })
     | Command::Benchmark(benchmark::Benchmark::Build(benchmark::Build { file, .. })) =
         &cli.command
     {
@@ -162,6 +172,9 @@ fn run(name: &str, cli: Cli) -> Result<ExitCode> {
         Command::Plan(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Run(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Merge(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Submit(command) => common.on_bench(name, |bench| command.run(&bench, &common)),
+        Command::Status(command) => common.on_bench(name, |bench| command.run(&bench)),
+        Command::Cancel(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Benchmark(command) => common.on_bench(name, |bench| command.run(&bench)),
         Command::Report(command) => command.run(),
         Command::Attribute(command) => common.on_bench(name, |bench| command.run(&bench)),

@@ -97,6 +97,26 @@ pub fn merge(plan: &Plan, partial: bool) -> Result<Merged> {
     })
 }
 
+/// How many samples of each phase there are by now, and how many there are to be; the sanity checks aside.
+///
+/// # Errors
+///
+/// Those of [`merge`].
+pub fn progress(plan: &Plan) -> Result<Vec<(Phase, u64, u64)>> {
+    let folder = OutDir::create(plan.folder())?;
+    let indices = [
+        Index::of::<FilterRecord>(&folder, plan, Phase::Filter, |_| false)?,
+        Index::of::<Record>(&folder, plan, Phase::Tuning, |_| false)?,
+        Index::of::<Record>(&folder, plan, Phase::Explain, |_| false)?,
+    ];
+    let indices = indices.iter().filter(|index| !index.cells.is_empty());
+    let counted = indices.map(|index| {
+        let all = index.entries.iter().map(Vec::len).sum::<usize>();
+        (index.phase, index.entries().count() as u64, all as u64)
+    });
+    Ok(counted.collect())
+}
+
 /// Where the record of each sample of a phase lies.
 struct Index {
     phase: Phase,

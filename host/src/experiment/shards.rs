@@ -3,7 +3,7 @@
 //! The samples of a phase stand in a line, model by model. A shard is a piece of each line, cut so that the pieces cost the
 //! same: so it loads as few models as can be. What comes of a sample is the same in whichever shard.
 
-use std::{fs, io::ErrorKind, ops::Range, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fs, io::ErrorKind, ops::Range, path::Path, str::FromStr};
 
 use medfocus_plugin_api::{Error, Mode, Result};
 use serde::{Deserialize, Serialize};
@@ -187,6 +187,15 @@ impl Shards {
     /// Whether it was cut for the very samples of this plan.
     pub fn covers(&self, plan: &Plan) -> bool {
         self.cells == digest(plan)
+    }
+
+    /// What the dearest task takes: the pieces of a shard in its dearest wave.
+    pub fn dearest(&self) -> f64 {
+        let mut costs: BTreeMap<(u32, usize), f64> = BTreeMap::new();
+        for piece in &self.pieces {
+            *costs.entry((piece.shard, piece.phase.wave())).or_default() += piece.cost;
+        }
+        costs.into_values().fold(0.0, f64::max)
     }
 
     /// The places of a cell that a shard does in a phase.
