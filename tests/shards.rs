@@ -306,9 +306,18 @@ fn two_workers_on_one_shard_are_told_apart() {
     assert_eq!(lab.says("run", &["--shard", "0/2"]).code, 0);
     assert!(!owner.exists(), "who is done owns nothing");
     let living = serde_json::json!({ "host": "far", "pid": 1, "task": "77_0", "mark": "m" });
-    fs::write(&owner, living.to_string()).unwrap();
-    let refused = lab.says("run", &["--shard", "0/2"]);
-    refused.one_sentence(&["task 77_0 on far does this shard already", "owner.json"]);
+    let living = living.to_string();
+    fs::write(&owner, &living).unwrap();
+    // It shows that it lives.
+    let refused = std::thread::scope(|scope| {
+        let run = scope.spawn(|| lab.says("run", &["--shard", "0/2"]));
+        while !run.is_finished() {
+            fs::write(&owner, &living).unwrap();
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        run.join().unwrap()
+    });
+    refused.one_sentence(&["task 77_0 on far does this shard already", "let it"]);
     assert!(owner.exists());
     // The same task, requeued elsewhere.
     let mut again = lab.command("run", &["--shard", "auto/2"]);
@@ -319,7 +328,7 @@ fn two_workers_on_one_shard_are_told_apart() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.err.contains("the same task, requeued"), "{ran:?}");
     // One that has been silent for long.
-    fs::write(&owner, living.to_string()).unwrap();
+    fs::write(&owner, &living).unwrap();
     let file = fs::File::options().write(true).open(&owner).unwrap();
     file.set_modified(std::time::SystemTime::now() - Duration::from_secs(300))
         .unwrap();

@@ -288,12 +288,17 @@ impl Copy<'_> {
 struct Checks {
     /// What is wanted, in its order, each with what there is of it.
     lines: Vec<Option<Vec<SanityRecord>>>,
+    /// Whether any were wanted.
+    wanted: bool,
 }
 
 impl Checks {
     fn of(folder: &OutDir, plan: &Plan, explained: &Index) -> Result<Self> {
         let Some(wanted) = &plan.experiment.sanity else {
-            return Ok(Self { lines: Vec::new() });
+            return Ok(Self {
+                lines: Vec::new(),
+                wanted: false,
+            });
         };
         let failed = |line: &[SanityRecord]| {
             let failed = |r: &SanityRecord| matches!(r.outcome, SanityOutcome::Failed { .. });
@@ -323,7 +328,10 @@ impl Checks {
                 }
             }
         }
-        Ok(Self { lines })
+        Ok(Self {
+            lines,
+            wanted: true,
+        })
     }
 
     fn missing(&self) -> Option<String> {
@@ -333,7 +341,7 @@ impl Checks {
     }
 
     fn write(&self, folder: &OutDir) -> Result<()> {
-        if self.lines.is_empty() {
+        if !self.wanted {
             return Ok(());
         }
         folder.write(results::SANITY, |out| {

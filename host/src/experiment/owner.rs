@@ -6,14 +6,15 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Write},
+    io::ErrorKind,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use medfocus_plugin_api::{Error, Result};
@@ -25,7 +26,9 @@ use crate::output::failed;
 /// Name of the file.
 pub const FILE: &str = "owner.json";
 /// How often the owner shows that it lives.
-const BEAT: Duration = Duration::from_secs(10);
+const BEAT: Duration = Duration::from_secs(5);
+/// How often another looks whether it did.
+const LOOK: Duration = Duration::from_millis(500);
 /// Silence after which it is taken for dead.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -60,8 +63,8 @@ impl Owner {
         let path = folder.join(FILE);
         let own = folder.join(format!(".owner-{}", claim.mark));
         let failed = |error: std::io::Error| failed("write", &own, &error);
-        let mut file = File::create_new(&own).map_err(failed)?;
-        claim.write(&mut file).map_err(failed)?;
+        let file = File::create_new(&own).map_err(failed)?;
+        claim.write(&file).map_err(failed)?;
         let claimed = claim.place(&path, &own, &file);
         // Its other name is the one that counts.
         let _ = fs::remove_file(&own);
@@ -71,7 +74,7 @@ impl Owner {
         let beat = thread::spawn(move || {
             while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
                 // Written through the file that this process made: if another took its place, that one stays as it is.
-                let written = beats.write(&mut file);
+                let written = beats.write(&file);
                 if let Err(error) = written {
                     tracing::warn!("the owner of the shard cannot be written anew: {error}");
                 }
@@ -119,7 +122,7 @@ impl Claim {
         let host = host.nodename().to_string_lossy().into_owned();
         let pid = std::process::id();
         let mut random = [0; 8];
-        let moment = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let moment = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         if getrandom::fill(&mut random).is_err() {
             random = (moment.map_or(0, |since| since.as_nanos()) as u64).to_le_bytes();
         }
@@ -145,16 +148,15 @@ impl Claim {
     }
 
     /// Always the same bytes, so that a reader meets no half of them.
-    fn write(&self, file: &mut File) -> std::io::Result<()> {
-        use std::os::unix::fs::FileExt;
+    fn write(&self, file: &File) -> std::io::Result<()> {
         let text = serde_json::to_vec(self).unwrap_or_default();
         file.write_all_at(&text, 0)?;
-        file.flush()?;
         file.sync_all()
     }
 
     /// Puts the file, called `own` so far, in its place.
     fn place(&self, path: &Path, own: &Path, file: &File) -> Result<()> {
+        let mut seen = None;
         loop {
             match fs::hard_link(own, path) {
                 Ok(()) => return Ok(()),
@@ -166,48 +168,50 @@ impl Claim {
                 let _ = fs::remove_file(path);
                 continue;
             };
-            let silence = silence(path, file);
+            // As new as the other's file would be, were it written now.
+            let stamped = self.write(file).and_then(|()| file.metadata()?.modified());
+            let now = stamped.map_err(|error| failed("write", own, &error))?;
+            let Some(written) = written(path) else {
+                continue;
+            };
+            let silence = now.duration_since(written).unwrap_or_default();
             if let Some(why) = self.may_follow(&other, silence) {
-                tracing::warn!(
-                    "{} is taken over from {}: {why}",
-                    path.display(),
-                    other.words()
-                );
-                // Of two that try, one moves it away.
-                let away = path.with_extension(&self.mark);
-                if fs::rename(path, &away).is_ok() {
-                    let taken = Self::read(&away);
-                    if taken.is_some_and(|taken| taken.mark != other.mark) {
-                        // Somebody was faster: it is theirs.
-                        let _ = fs::hard_link(&away, path);
-                    }
-                    let _ = fs::remove_file(&away);
-                }
+                let path_words = path.display();
+                tracing::warn!("{path_words} is taken over from {}: {why}", other.words());
+                self.follow(path, &other);
                 continue;
             }
-            let silence = silence.map_or(0, |silence| silence.as_secs());
-            let message = format!(
-                "{} does this shard already, last seen {silence} s ago",
-                other.words()
-            );
-            return Err(Error::invalid(message).with_hint(format!(
-                "let it; if it is dead for sure, delete {}",
-                path.display()
-            )));
+            if *seen.get_or_insert(written) != written {
+                let message = format!("{} does this shard already", other.words());
+                return Err(Error::invalid(message).with_hint("let it, or end it first"));
+            }
+            // It may be dead: the living show it before long.
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Moves another's file away: of two that try, one does.
+    fn follow(&self, path: &Path, other: &Self) {
+        let away = path.with_extension(&self.mark);
+        if fs::rename(path, &away).is_ok() {
+            let taken = Self::read(&away);
+            if taken.is_some_and(|taken| taken.mark != other.mark) {
+                // Somebody was faster: it is theirs.
+                let _ = fs::hard_link(&away, path);
+            }
+            let _ = fs::remove_file(&away);
         }
     }
 
     /// Why this may take over from another, if it may.
-    fn may_follow(&self, other: &Self, silence: Option<Duration>) -> Option<&'static str> {
+    fn may_follow(&self, other: &Self, silence: Duration) -> Option<&'static str> {
         if other.task.is_some() && other.task == self.task {
             return Some("it is the same task, requeued");
         }
-        if other.host == self.host && other.task.is_none() && !lives(other.pid) {
+        if other.host == self.host && !lives(other.pid) {
             return Some("its process has ended");
         }
-        silence
-            .filter(|silence| *silence > SILENCE)
-            .map(|_| "it has not been seen for two minutes")
+        (silence > SILENCE).then_some("it has not been seen for two minutes")
     }
 }
 
@@ -225,11 +229,9 @@ fn lives(pid: u32) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
-/// How long a file has not been written, by the clock that stamps both it and one that was written just now.
-fn silence(path: &Path, now: &File) -> Option<Duration> {
-    let written = fs::metadata(path).ok()?.modified().ok()?;
-    let now = now.metadata().ok()?.modified().ok()?;
-    Some(now.duration_since(written).unwrap_or_default())
+/// When a file was last written, by the file server's clock.
+fn written(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok()?.modified().ok()
 }
 
 #[cfg(test)]
@@ -252,7 +254,6 @@ mod tests {
         first.check().unwrap();
         let refused = Owner::claim(folder.path()).err().unwrap().to_string();
         assert!(refused.contains("does this shard already"), "{refused}");
-        assert!(refused.contains(FILE), "{refused}");
         first.check().unwrap();
         drop(first);
         let names = fs::read_dir(folder.path()).unwrap().count();
@@ -276,8 +277,8 @@ mod tests {
     #[test]
     fn the_dead_are_followed_and_the_living_are_not() {
         let me = claim("a", std::process::id(), Some("7_1"));
-        let soon = Some(Duration::from_secs(1));
-        let late = Some(SILENCE + Duration::from_secs(1));
+        let soon = Duration::from_secs(1);
+        let late = SILENCE + Duration::from_secs(1);
         // The same task, on whichever machine.
         assert!(me.may_follow(&claim("b", 1, Some("7_1")), soon).is_some());
         assert!(me.may_follow(&claim("b", 1, Some("7_2")), soon).is_none());
