@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use medfocus_attribution::{Quantity, Span, Target};
 use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, Component, Context, Error, Result, Slot, Task, Trace,
-    VisionLanguageModel, Want, Wrt, params,
+    Ability, Attribution, AttributionMethod, Component, Context, Error, Result, Slot, Task,
+    VisionLanguageModel, params,
 };
-use ndarray::{Array1, ArrayView3, Ix3};
 use serde_json::{Map, json};
 
-use crate::capture::{read, request};
+use crate::capture::request;
+use crate::weighted::Weighted;
 use crate::{Layer, Places, Rows};
 
 params! {
@@ -84,7 +84,7 @@ impl AttributionMethod for GradWeightedAttention {
         let model = self.context.model();
         let layer = Layer::choose(&model.info()?, params.layer, params.head)?;
         let trace = |target: &Target| {
-            let wants = wants(&layer).to_vec();
+            let wants = Weighted::wants(layer.number).to_vec();
             model.trace(&request(task, target.span, wants, target.objective()))
         };
 
@@ -92,23 +92,23 @@ impl AttributionMethod for GradWeightedAttention {
         let places = Places::new(&explained.layout, params.rows)?;
         let tokens = self.target.chosen(places.rows.len())?;
         let rows = places.rows_of(tokens.clone());
-        let maps = Maps::read(&explained, &layer, &places)?;
-        let columns = maps.weighted(&places, rows.clone());
+        let maps = Weighted::read(&explained, &layer, places.length)?;
+        let columns = maps.columns(&places, rows.clone());
 
         let own = |t: usize| {
             if tokens == (t..t + 1) {
                 return Ok(columns.clone());
             }
             let trace = trace(&self.target.of_token(t))?;
-            let maps = Maps::read(&trace, &layer, &places)?;
-            Ok(maps.weighted(&places, places.rows_of(t..t + 1)))
+            let maps = Weighted::read(&trace, &layer, places.length)?;
+            Ok(maps.columns(&places, places.rows_of(t..t + 1)))
         };
         let each = || places.token_heat(&self.context, own);
 
         let heat = places.heat(&columns)?;
         let empty = heat
             .is_zero()
-            .then(|| maps.why_empty(&places, rows.clone()).into());
+            .then(|| why_empty(&maps, &places, rows.clone()).into());
         Ok(Attribution {
             token_heat: params.per_token.then(each).transpose()?,
             evidence: Map::from_iter([
@@ -126,54 +126,11 @@ impl AttributionMethod for GradWeightedAttention {
     }
 }
 
-/// A and dL/dA of one layer.
-fn wants(layer: &Layer) -> [Want; 2] {
-    let layer = layer.number;
-    [
-        Want::Attention { layer, heads: true },
-        Want::Gradient(Wrt::Attention { layer }),
-    ]
-}
-
-/// The maps of one layer, (heads, S, S) each.
-struct Maps<'a> {
-    attention: ArrayView3<'a, f32>,
-    gradient: ArrayView3<'a, f32>,
-    /// The heads that are read.
-    heads: Range<usize>,
-}
-
-impl<'a> Maps<'a> {
-    fn read(trace: &'a Trace, layer: &Layer, places: &Places) -> Result<Self> {
-        let [attention, gradient] = wants(layer)
-            .map(|want| read(trace, want, Ix3(layer.count, places.length, places.length)));
-        Ok(Self {
-            attention: attention?,
-            gradient: gradient?,
-            heads: layer.heads.clone(),
-        })
-    }
-
-    /// The image columns of the weighted map: (gh gw).
-    fn weighted(&self, places: &Places, rows: Range<usize>) -> Array1<f64> {
-        places.mean_of(rows, |q, k| {
-            let of_head = |h: usize| {
-                f64::from(self.gradient[(h, q, k)]).max(0.0) * f64::from(self.attention[(h, q, k)])
-            };
-            self.heads.clone().map(of_head).sum::<f64>() / self.heads.len() as f64
-        })
-    }
-
-    fn why_empty(&self, places: &Places, rows: Range<usize>) -> &'static str {
-        let mut read = self.heads.clone().flat_map(|h| {
-            let rows = rows.clone();
-            rows.flat_map(move |q| places.image.iter().map(move |&k| self.gradient[(h, q, k)]))
-        });
-        if read.all(|g| g == 0.0) {
-            "the gradient is zero wherever the answer's rows attend to the image, so the map is empty: what is \
-             explained does not depend on this attention"
-        } else {
-            "more attention to no image token would raise the target more than to any other: the map is empty"
-        }
+fn why_empty(maps: &Weighted<'_>, places: &Places, rows: Range<usize>) -> &'static str {
+    if maps.is_flat(places, rows) {
+        "the gradient is zero wherever the answer's rows attend to the image, so the map is empty: what is \
+         explained does not depend on this attention"
+    } else {
+        "more attention to no image token would raise the target more than to any other: the map is empty"
     }
 }

@@ -73,6 +73,17 @@ impl Layer {
         })
     }
 
+    /// Every layer with all its heads, from the first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::protocol`] if the model has none.
+    pub fn all(info: &ModelInfo) -> Result<Vec<Self>> {
+        let depth = info.layers.len().max(1) as i64;
+        let layer = |number| Self::choose(info, Some(number), None);
+        (0..depth).map(layer).collect()
+    }
+
     /// Warns if the layer's window hides image tokens from these rows.
     pub fn hidden_image(&self, places: &Places, rows: Range<usize>) -> Option<String> {
         let AttentionKind::Sliding(window) = self.kind else {
@@ -135,6 +146,7 @@ mod tests {
         let mut none = info;
         none.layers = vec![];
         assert!(Layer::choose(&none, None, None).is_err());
+        assert!(Layer::all(&none).is_err());
     }
 
     #[test]

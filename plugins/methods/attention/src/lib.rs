@@ -6,14 +6,17 @@
 mod attention_head;
 mod attention_rollout;
 mod capture;
+mod chefer_rollout;
 mod grad_weighted_attention;
 mod layer;
 mod lrp;
 mod places;
 mod propagation;
+mod weighted;
 
 pub use attention_head::{AttentionHead, AttentionHeadParams};
 pub use attention_rollout::{AttentionRollout, AttentionRolloutParams, Order};
+pub use chefer_rollout::{CheferRollout, CheferRolloutParams};
 pub use grad_weighted_attention::{GradWeightedAttention, GradWeightedAttentionParams};
 pub use layer::Layer;
 pub use lrp::{Lrp, LrpParams};
@@ -25,4 +28,5 @@ medfocus_plugin_api::export_plugin! {
     method AttentionRollout;
     method Lrp;
     method GradWeightedAttention;
+    method CheferRollout;
 }

@@ -1,6 +1,8 @@
 //! Traces that contradict themselves, for all methods.
 
-use medfocus_method_attention::{AttentionHead, AttentionRollout, GradWeightedAttention, Lrp};
+use medfocus_method_attention::{
+    AttentionHead, AttentionRollout, CheferRollout, GradWeightedAttention, Lrp,
+};
 use medfocus_plugin_api::{
     AttentionKind, AttributionMethod, Component, ErrorKind, Tensor, Trace, testkit::LocalHost,
 };
@@ -26,6 +28,7 @@ fn refused_by_all(spoil: fn(&mut Trace), sentence: &str) {
     refused::<AttentionRollout>(json!({}), spoil, sentence);
     refused::<Lrp>(json!({}), spoil, sentence);
     refused::<GradWeightedAttention>(json!({}), spoil, sentence);
+    refused::<CheferRollout>(json!({}), spoil, sentence);
 }
 
 /// Puts another array in place of the last capture.

@@ -1,6 +1,7 @@
 //! The methods against models whose attention is fixed, and plain matrix products.
 
 mod attention_head;
+mod chefer_rollout;
 mod fixed;
 mod grad_weighted_attention;
 mod hostile;
