@@ -98,8 +98,8 @@ pub use protocol::{
     segmenter::{Segment, SegmentRequest, Segmenter},
     tokens::{AnswerSpan, Token},
     trace::{
-        Capture, Layout, Objective, PixelBaseline, PixelPath, Quantity, Trace, TraceRequest, Want,
-        Wrt,
+        Capture, Layout, Objective, PixelBaseline, PixelPath, Quantity, RelevanceRule, Trace,
+        TraceRequest, Want, Wrt,
     },
 };
 pub use tensor::{Dtype, Element, Tensor};

@@ -83,6 +83,8 @@ pub enum Ability {
     Trace,
     /// Shows gradients.
     Gradient,
+    /// Shows relevance, by a modified backward pass.
+    Relevance,
 }
 
 impl Ability {
@@ -93,6 +95,7 @@ impl Ability {
             Self::Score => "score",
             Self::Trace => "trace",
             Self::Gradient => "gradient",
+            Self::Relevance => "relevance",
         }
     }
 }

@@ -47,6 +47,7 @@ fn names_on_the_wire_stay() {
         text(json!([
             Quantity::LogProb,
             Quantity::MeanProbability,
+            Quantity::Logit,
             Quantity::Margin("a".into(), "b".into())
         ])),
     ];
@@ -55,7 +56,7 @@ fn names_on_the_wire_stay() {
         [
             r#"["yxyx_thousand","xyxy_pixels"]"#,
             r#"["full",{"sliding":4}]"#,
-            r#"["log_prob","mean_probability",{"margin":["a","b"]}]"#
+            r#"["log_prob","mean_probability","logit",{"margin":["a","b"]}]"#
         ]
     );
 }

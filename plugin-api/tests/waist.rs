@@ -196,6 +196,11 @@ fn wants_read_as_they_are_written() {
         "gradient:hidden:-2",
         "gradient:features",
         "gradient:pixels",
+        "logits",
+        "relevance:features",
+        "relevance:hidden:-1",
+        "relevance:features:cp_lrp",
+        "relevance:hidden:0:cp_lrp",
     ] {
         assert_eq!(text.parse::<Want>().unwrap().to_string(), text);
     }
@@ -206,6 +211,11 @@ fn wants_read_as_they_are_written() {
         "gradient:",
         "hidden:1:heads",
         "pixels",
+        "relevance:",
+        "relevance:pixels",
+        "relevance:hidden",
+        "relevance:hidden:x",
+        "relevance:features:lrp",
     ] {
         assert!(text.parse::<Want>().is_err(), "{text}");
     }

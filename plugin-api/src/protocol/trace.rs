@@ -98,6 +98,8 @@ pub enum Quantity {
     LogProb,
     /// The mean over tokens of p.
     MeanProbability,
+    /// The sum over tokens of the logit, which is log p before its normalisation over the vocabulary.
+    Logit,
     /// log p(first) - log p(second) where the answer's first token is predicted; each word counts
     /// by its first token.
     Margin(String, String),
@@ -127,8 +129,9 @@ pub enum PixelBaseline {
 
 /// One thing to capture.
 ///
-/// Written `attention:L`, `attention:L:heads`, `hidden:L`, `features`, and `gradient:` before
-/// `attention:L`, `hidden:L`, `features` or `pixels`; a negative L counts from the end.
+/// Written `attention:L`, `attention:L:heads`, `hidden:L`, `features`, `logits`, `gradient:` before
+/// `attention:L`, `hidden:L`, `features` or `pixels`, and `relevance:` before `hidden:L` or `features`, with `:cp_lrp`
+/// after it for that rule; a negative L counts from the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Want {
     /// Attention probabilities of layer L: the heads' mean (S, S), or each head (heads, S, S).
@@ -146,8 +149,29 @@ pub enum Want {
     },
     /// The projected image features, (gh gw, hidden), as they enter the decoder.
     Features,
+    /// The logits of the sequence's own tokens, (S, S): in row k and column p that of token k where position p
+    /// predicts.
+    Logits,
     /// The objective's gradient with respect to something.
     Gradient(Wrt),
+    /// The objective's relevance, handed down by a modified backward pass: the sum over channels of activation times
+    /// modified gradient. Needs [`Ability::Relevance`](crate::Ability::Relevance).
+    Relevance {
+        /// The hidden state that enters this layer, (S), or the projected image features, (gh gw), if nothing.
+        layer: Option<i64>,
+        /// How it is handed down.
+        rule: RelevanceRule,
+    },
+}
+
+/// How relevance is handed down through a decoder (Achtibat et al., ICML 2024).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RelevanceRule {
+    /// Products share relevance evenly between their factors; attention hands it to queries, keys and values.
+    #[default]
+    AttnLrp,
+    /// Attention weights and gates are constants; attention hands relevance to values alone.
+    CpLrp,
 }
 
 /// What a gradient is taken with respect to.
@@ -179,10 +203,21 @@ impl fmt::Display for Want {
             Self::Attention { layer, heads: true } => write!(f, "attention:{layer}:heads"),
             Self::Hidden { layer } => write!(f, "hidden:{layer}"),
             Self::Features => write!(f, "features"),
+            Self::Logits => write!(f, "logits"),
             Self::Gradient(Wrt::Attention { layer }) => write!(f, "gradient:attention:{layer}"),
             Self::Gradient(Wrt::Hidden { layer }) => write!(f, "gradient:hidden:{layer}"),
             Self::Gradient(Wrt::Features) => write!(f, "gradient:features"),
             Self::Gradient(Wrt::Pixels) => write!(f, "gradient:pixels"),
+            Self::Relevance { layer, rule } => {
+                match layer {
+                    Some(layer) => write!(f, "relevance:hidden:{layer}"),
+                    None => write!(f, "relevance:features"),
+                }?;
+                match rule {
+                    RelevanceRule::AttnLrp => Ok(()),
+                    RelevanceRule::CpLrp => write!(f, ":cp_lrp"),
+                }
+            }
         }
     }
 }
@@ -193,10 +228,26 @@ impl FromStr for Want {
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
             Error::invalid(format!("`{text}` is nothing a model can show")).with_hint(
-                "write attention:L, attention:L:heads, hidden:L, features, or gradient: before attention:L, hidden:L, features or pixels",
+                "write attention:L, attention:L:heads, hidden:L, features, logits, gradient: before attention:L, hidden:L, features or pixels, or relevance: before hidden:L or features",
             )
         };
         let number = |text: &str| text.parse::<i64>().map_err(|_| wrong());
+        if let Some(of) = text.strip_prefix("relevance:") {
+            let (of, rule) = match of.strip_suffix(":cp_lrp") {
+                Some(of) => (of, RelevanceRule::CpLrp),
+                None => (of, RelevanceRule::AttnLrp),
+            };
+            let layer = match of {
+                "features" => None,
+                "pixels" => {
+                    return Err(Error::unsupported(
+                        "relevance is handed down to the image features, not through the image tower to the pixels",
+                    ));
+                }
+                of => Some(number(of.strip_prefix("hidden:").ok_or_else(wrong)?)?),
+            };
+            return Ok(Self::Relevance { layer, rule });
+        }
         let parts: Vec<_> = text.split(':').collect();
         Ok(match parts[..] {
             ["attention", layer] => Self::Attention {
@@ -211,6 +262,7 @@ impl FromStr for Want {
                 layer: number(layer)?,
             },
             ["features"] => Self::Features,
+            ["logits"] => Self::Logits,
             ["gradient", "attention", layer] => Self::Gradient(Wrt::Attention {
                 layer: number(layer)?,
             }),

@@ -12,7 +12,8 @@ use crate::{
 ///
 /// Its image features are (mean, 1 - mean) for each cell and z reads only the first, so
 /// dL/d feature = ((1 - p) weight, 0) and dL/d pixel = (1 - p) weight / pixels of a cell (a third of
-/// it for each colour). Its pixels are normalised to 0..1. There is one layer, one head: every row
+/// it for each colour). The logit of "Yes" is z, so a feature's relevance is (weight x mean); a cell's position gives
+/// every token that logit, any other position none. Its pixels are normalised to 0..1. There is one layer, one head: every row
 /// attends evenly to all positions up to itself. The sequence is: begin, the image tokens, end of
 /// the question, the answer's one token.
 #[derive(Clone, Debug)]
@@ -82,6 +83,7 @@ impl VisionLanguageModel for ToyModel {
             Ability::Score,
             Ability::Trace,
             Ability::Gradient,
+            Ability::Relevance,
         ];
         info.parameters = self.weights.len() as u64 + 1;
         info.input = Some((WORKING_SIDE, WORKING_SIDE));
@@ -117,11 +119,19 @@ impl VisionLanguageModel for ToyModel {
 
     fn trace(&self, request: &TraceRequest) -> Result<Trace> {
         Self::answers(&request.answer)?;
-        if request.objective.quantity != Quantity::LogProb {
-            return Err(Error::unsupported(
-                "the toy model only differentiates log p",
-            ));
-        }
+        let of_logit = match request.objective.quantity {
+            Quantity::LogProb => false,
+            Quantity::Logit => true,
+            _ => {
+                return Err(Error::unsupported(
+                    "the toy model only differentiates log p and its logit",
+                ));
+            }
+        };
+        let slope = |means: &Array2<f32>| match of_logit {
+            true => 1.0,
+            false => 1.0 - self.probability_of(means),
+        };
         let pixels = request.image.view().mapv(|p| f32::from(p) / 255.0);
         let means = self.cell_means(pixels.view());
         let cells = means.len();
@@ -131,20 +141,21 @@ impl VisionLanguageModel for ToyModel {
             if d == 0 { mean } else { 1.0 - mean }
         });
         let gradient = |means: &Array2<f32>| {
-            let slope = 1.0 - self.probability_of(means);
+            let slope = slope(means);
             let weights: Vec<f32> = self.weights.iter().copied().collect();
             Array2::from_shape_fn(
                 (cells, 2),
                 |(i, d)| if d == 0 { slope * weights[i] } else { 0.0 },
             )
         };
+        let logits: Vec<f32> = (&means * &self.weights).iter().copied().collect();
         let in_sequence = |rows: &Array2<f32>| {
             let mut all = Array2::zeros((length, 2));
             all.slice_mut(s![1..=cells, ..]).assign(rows);
             all
         };
         let pixel_gradient = |means: &Array2<f32>| {
-            let slope = 1.0 - self.probability_of(means);
+            let slope = slope(means);
             let (rows, columns) = self.weights.dim();
             let (h, w) = pixels.dim();
             Array3::from_shape_fn((3, h, w), |(_, y, x)| {
@@ -181,6 +192,24 @@ impl VisionLanguageModel for ToyModel {
                     }
                     Want::Hidden { .. } => Tensor::from_array(in_sequence(&features)),
                     Want::Features => Tensor::from_array(features.clone()),
+                    Want::Logits => Tensor::from_array(Array2::from_shape_fn(
+                        (length, length),
+                        |(_, p)| match p.checked_sub(1).and_then(|i| logits.get(i)) {
+                            Some(&logit) => logit,
+                            None => 0.0,
+                        },
+                    )),
+                    Want::Relevance { layer, .. } => {
+                        let features = Array1::from(logits.clone()) * slope(&means);
+                        match layer {
+                            None => Tensor::from_array(features),
+                            Some(_) => {
+                                let mut all = Array1::zeros(length);
+                                all.slice_mut(s![1..=cells]).assign(&features);
+                                Tensor::from_array(all)
+                            }
+                        }
+                    }
                     Want::Gradient(Wrt::Features) => Tensor::from_array(gradient(&means)),
                     Want::Gradient(Wrt::Hidden { .. }) => {
                         Tensor::from_array(in_sequence(&gradient(&means)))
@@ -214,6 +243,10 @@ impl VisionLanguageModel for ToyModel {
             })
             .collect::<Result<_>>()?;
         let log_prob = self.probability_of(&means).ln();
+        let objective = |means: &Array2<f32>| match of_logit {
+            true => f64::from(self.bias + (means * &self.weights).sum()),
+            false => f64::from(self.probability_of(means).ln()),
+        };
         let (rows, columns) = self.weights.dim();
         let mut trace = Trace::new(
             Layout::new(
@@ -225,12 +258,12 @@ impl VisionLanguageModel for ToyModel {
             ),
             captures,
             Tensor::from_array(Array1::from(vec![log_prob])),
-            f64::from(log_prob),
+            objective(&means),
             Tensor::from_array(colour(&pixels)),
         );
         trace.baseline_objective = baseline
             .as_ref()
-            .map(|baseline| f64::from(self.probability_of(&self.cell_means(baseline.view())).ln()));
+            .map(|baseline| objective(&self.cell_means(baseline.view())));
         trace.baseline_values = baseline.map(|baseline| Tensor::from_array(colour(&baseline)));
         Ok(trace)
     }

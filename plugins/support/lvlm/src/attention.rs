@@ -1,6 +1,7 @@
 //! The attention of a decoder whose key heads may each serve several query heads.
 
 use medfocus_torch::nn::{attention_map, fused_attention, merge_heads, repeat_heads};
+use medfocus_torch::relevance;
 use medfocus_torch::tch::Tensor;
 
 use crate::Result;
@@ -26,6 +27,7 @@ pub fn attend(
     how: Attend<'_>,
 ) -> Result<Tensor> {
     let shared = q.size4()?.1 / k.size4()?.1;
+    let [q, k, v] = &relevance::attended([q, k, v])?;
     let (k, v) = (repeat_heads(k, shared)?, repeat_heads(v, shared)?);
     let mixed = match how {
         Attend::Fused => fused_attention(q, &k, &v, mask.map(Mask::allowed), scale)?,

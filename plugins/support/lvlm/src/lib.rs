@@ -16,6 +16,7 @@ pub mod forward;
 mod generate;
 pub mod generation;
 mod jinja;
+mod logits;
 pub mod mask;
 pub mod memory;
 pub mod names;

@@ -21,6 +21,7 @@ pub(crate) struct Target {
 enum Resolved {
     LogProb,
     MeanProbability,
+    Logit,
     Margin(i64, i64),
 }
 
@@ -28,6 +29,8 @@ enum Resolved {
 pub(crate) struct Scored {
     /// Of each answer token, `[batch, T]`, f32.
     pub answer: Tensor,
+    /// The logit of each, before the normalisation over the vocabulary, `[batch, T]`, f32.
+    logits: Tensor,
     /// The whole distribution of the first answer token, `[batch, vocabulary]`, f32.
     first: Tensor,
 }
@@ -38,13 +41,16 @@ impl Scored {
         let Range { start, end } = answered.answer;
         let count = (end - start) as i64;
         let rows = finished.f_narrow(1, start as i64 - 1, count)?;
-        let log_probs = network.logits(&rows)?.f_log_softmax(-1, Kind::Float)?;
+        let logits = network.logits(&rows)?;
+        let log_probs = logits.f_log_softmax(-1, Kind::Float)?;
         let batch = log_probs.size3()?.0;
         let ids = interop::upload(&answered.ids[start..end], log_probs.device())?
             .f_reshape([1, count, 1])?
             .f_expand([batch, count, 1], false)?;
+        let of_answer = |all: &Tensor| all.f_gather(2, &ids, false)?.f_squeeze_dim(2);
         Ok(Self {
-            answer: log_probs.f_gather(2, &ids, false)?.f_squeeze_dim(2)?,
+            answer: of_answer(&log_probs)?,
+            logits: of_answer(&logits)?.f_to_kind(Kind::Float)?,
             first: log_probs.f_select(1, 0)?,
         })
     }
@@ -64,6 +70,7 @@ impl Target {
         let quantity = match &objective.quantity {
             Quantity::LogProb => Resolved::LogProb,
             Quantity::MeanProbability => Resolved::MeanProbability,
+            Quantity::Logit => Resolved::Logit,
             Quantity::Margin(for_word, against) => {
                 let (a, b) = (
                     prompter.first_token(for_word)?,
@@ -91,12 +98,14 @@ impl Target {
     /// Its value on each image, `[batch]`.
     pub fn value(&self, scored: &Scored) -> Result<Tensor> {
         let chosen =
-            scored
-                .answer
-                .f_narrow(1, self.tokens.start, self.tokens.end - self.tokens.start)?;
+            |of: &Tensor| of.f_narrow(1, self.tokens.start, self.tokens.end - self.tokens.start);
+        let sum = |of: &Tensor| chosen(of)?.f_sum_dim_intlist(-1, false, None);
         Ok(match self.quantity {
-            Resolved::LogProb => chosen.f_sum_dim_intlist(-1, false, None)?,
-            Resolved::MeanProbability => chosen.f_exp()?.f_mean_dim(-1, false, None)?,
+            Resolved::LogProb => sum(&scored.answer)?,
+            Resolved::Logit => sum(&scored.logits)?,
+            Resolved::MeanProbability => chosen(&scored.answer)?
+                .f_exp()?
+                .f_mean_dim(-1, false, None)?,
             Resolved::Margin(a, b) => scored
                 .first
                 .f_select(1, a)?

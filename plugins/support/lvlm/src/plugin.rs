@@ -58,6 +58,7 @@ impl<F: Family> Component for Lvlm<F> {
         Ability::Score,
         Ability::Trace,
         Ability::Gradient,
+        Ability::Relevance,
     ];
     type Params = Settings;
 

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use medfocus_plugin_api::{Want, Wrt};
+use medfocus_plugin_api::{RelevanceRule, Want, Wrt};
 use medfocus_torch::grad::GradMode;
+use medfocus_torch::relevance;
 use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::attention::Attend;
-use crate::forward;
 use crate::network::{Network, Pass};
-use crate::{Error, Result};
+use crate::{Error, Result, forward, logits};
 
 /// A place in the network where something can be captured, ordered from the input to the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,9 +40,12 @@ impl Place {
 pub struct Plan {
     /// Places to capture; for attention whether each head is wanted, not their mean.
     captures: Vec<(Want, Place, bool)>,
-    /// Places to differentiate with respect to.
+    /// Places to differentiate with respect to, for gradients or for relevance.
     pub(crate) gradients: Vec<(Want, Place)>,
     pub(crate) pixel_gradient: bool,
+    /// How relevance is handed down, if gradients are taken for it.
+    pub(crate) rule: Option<RelevanceRule>,
+    logits: bool,
 }
 
 impl Plan {
@@ -51,12 +54,14 @@ impl Plan {
         let attention = |layer| layer_index(layer, depth, "attention layer").map(Place::attention);
         let hidden = |layer| layer_index(layer, depth + 1, "hidden state").map(Place::hidden);
         let mut plan = Self::default();
+        let mut rules = Vec::new();
         for &want in wants {
             match want {
                 Want::Attention { layer, heads } => {
                     plan.captures.push((want, attention(layer)?, heads))
                 }
                 Want::Hidden { layer } => plan.captures.push((want, hidden(layer)?, true)),
+                Want::Logits => plan.logits = true,
                 Want::Features => plan.captures.push((want, Place::Features, true)),
                 Want::Gradient(Wrt::Attention { layer }) => {
                     plan.gradients.push((want, attention(layer)?))
@@ -66,8 +71,23 @@ impl Plan {
                 }
                 Want::Gradient(Wrt::Features) => plan.gradients.push((want, Place::Features)),
                 Want::Gradient(Wrt::Pixels) => plan.pixel_gradient = true,
+                Want::Relevance { layer, .. } => {
+                    let place = layer.map_or(Ok(Place::Features), hidden)?;
+                    plan.gradients.push((want, place));
+                }
+            }
+            match want {
+                Want::Gradient(_) => rules.push(None),
+                Want::Relevance { rule, .. } => rules.push(Some(rule)),
+                _ => {}
             }
         }
+        if rules.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(Error::Request(
+                "gradients, and relevance by each rule, take a pass of their own".to_owned(),
+            ));
+        }
+        plan.rule = rules.pop().flatten();
         Ok(plan)
     }
 
@@ -152,6 +172,21 @@ impl<'a> Tape<'a> {
         Ok(places.iter().copied().zip(gradients).collect())
     }
 
+    /// Keeps what is wanted of the gradients at the places passed.
+    pub(crate) fn keep(&mut self, gradients: &BTreeMap<Place, Tensor>) -> Result<()> {
+        for &(want, place) in &self.plan.gradients {
+            let gradient = gradients[&place].f_squeeze_dim(0)?;
+            let value = match want {
+                Want::Relevance { .. } => {
+                    relevance::of(&self.nodes[&place].f_squeeze_dim(0)?, &gradient)?
+                }
+                _ => gradient,
+            };
+            self.captured.insert(want, value);
+        }
+        Ok(())
+    }
+
     /// Runs the decoder on the image features of `ids`, to the state after the final norm. Only
     /// layers whose map is wanted compute one.
     pub fn walk<N: Network>(
@@ -172,7 +207,12 @@ impl<'a> Tape<'a> {
                 network.layer(layer, &hidden, pass, Attend::Fused, None)?
             };
         }
-        self.visit(Place::hidden(network.depth()), network.finish(&hidden)?)
+        let finished = self.visit(Place::hidden(network.depth()), network.finish(&hidden)?)?;
+        if self.plan.logits {
+            let logits = logits::of_sequence(network, ids, &finished)?;
+            self.captured.insert(Want::Logits, logits);
+        }
+        Ok(finished)
     }
 
     /// The places passed so far that are part of the graph.

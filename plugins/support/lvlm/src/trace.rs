@@ -9,6 +9,7 @@ use medfocus_plugin_api::{
     Capture, GrayImage, Layout, PixelBaseline, PixelPath, Trace, TraceRequest, Want, Wrt,
 };
 use medfocus_torch::interop;
+use medfocus_torch::relevance::HandDown;
 use medfocus_torch::tch::{Kind, Tensor};
 
 use crate::backend::{Backend, Watch};
@@ -120,6 +121,7 @@ impl<F: Family> Backend<F> {
             Some(tower) => tower.features().shallow_clone(),
             None => self.features_through(image, || Ok(pixels.shallow_clone()))?,
         };
+        let _rule = HandDown::by(plan.rule);
         let scored = self.scored(&mut tape, sequence, &features)?;
         let value = sequence.target.value(&scored)?.f_sum(Kind::Float)?;
 
@@ -130,10 +132,7 @@ impl<F: Family> Backend<F> {
             .chain(pull.then_some(Place::Features))
             .collect();
         let gradients = tape.gradients(&value, &places)?;
-        for (want, place) in &plan.gradients {
-            tape.captured
-                .insert(*want, gradients[place].f_squeeze_dim(0)?);
-        }
+        tape.keep(&gradients)?;
         if let Some(tower) = &tower {
             let pixels = tower.pull_back(&self.network, &gradients[&Place::Features])?;
             tape.captured

@@ -9,6 +9,7 @@
 //! - [`pixels`]: images resized and normalised as those files say;
 //! - [`tokenizer`]: the tokenizer beside them;
 //! - [`grad`]: the autograd mode, restored even when a panic unwinds;
+//! - [`relevance`]: relevance handed down in place of a gradient;
 //! - [`denormals`]: arithmetic that does not stumble over tiny numbers;
 //! - [`interop`]: tensors handed to other plugins without a copy;
 //! - [`nn`]: the layers every transformer is made of.
@@ -26,6 +27,7 @@ pub mod interop;
 pub mod nn;
 mod noise;
 pub mod pixels;
+pub mod relevance;
 pub mod settings;
 pub mod shared;
 pub mod tokenizer;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tch::Tensor;
 
-use crate::Result;
+use crate::{Result, relevance};
 
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -28,6 +28,10 @@ pub enum Activation {
 impl Activation {
     /// Element by element.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+        relevance::activation(x, |x| self.value(x))
+    }
+
+    fn value(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Gelu => x.f_gelu("none")?,
             Self::GeluTanh => x.f_gelu("tanh")?,

@@ -3,8 +3,8 @@
 use tch::Tensor;
 
 use super::{Activation, Linear};
-use crate::Result;
 use crate::weights::Weights;
+use crate::{Result, relevance};
 
 /// `down(activation(gate x) · up x)` (Shazeer 2020).
 #[derive(Debug)]
@@ -39,6 +39,7 @@ impl GatedMlp {
     /// `[.., width]` to the same shape.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let gate = self.activation.apply(&self.gate.forward(x)?)?;
-        self.down.forward(&gate.f_mul(&self.up.forward(x)?)?)
+        self.down
+            .forward(&relevance::gated(&gate, &self.up.forward(x)?)?)
     }
 }

@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 
-use crate::Result;
 use crate::weights::Weights;
+use crate::{Result, relevance};
 
 /// Layer normalisation over the last axis, with scale and shift (Ba et al. 2016).
 #[derive(Debug)]
@@ -83,7 +83,8 @@ impl RmsNorm {
         let kind = x.f_kind()?;
         let wide = x.f_to_kind(Kind::Float)?;
         let mean = wide.f_square()?.f_mean_dim(-1, true, None)?;
-        let normed = wide.f_mul(&mean.f_add_scalar(self.eps)?.f_rsqrt()?)?;
+        let factor = relevance::factor(mean.f_add_scalar(self.eps)?.f_rsqrt()?)?;
+        let normed = wide.f_mul(&factor)?;
         match self.scale {
             Scale::Plain => Ok(normed.f_to_kind(kind)?.f_mul(&self.weight)?),
             Scale::OnePlus => {
