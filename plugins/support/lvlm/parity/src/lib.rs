@@ -15,6 +15,7 @@ pub mod pixels;
 pub mod plugin;
 pub mod prompt;
 pub mod randomise;
+pub mod relevance;
 pub mod trace;
 
 pub use fixture::{Fixture, Fixtures};
@@ -57,6 +58,13 @@ macro_rules! parity {
             pixels_are_rounded_before_anything_else_sees_them,
             a_trace_leaves_the_autograd_mode_as_it_was,
             what_does_not_exist_is_refused_by_name);
+        $crate::parity!(@tests $fixtures, relevance:
+            relevance_changes_no_value,
+            features_are_the_images_part_of_all_tokens,
+            nothing_is_lost_where_all_is_linear,
+            relevance_is_blind_to_how_queries_and_keys_share_a_scale,
+            logits_are_those_that_the_answer_is_scored_by,
+            a_pass_hands_down_one_thing);
         $crate::parity!(@tests $fixtures, plugin:
             the_digest_names_weights_and_number_format,
             requests_are_answered,
