@@ -60,8 +60,8 @@ pub enum Model {
         /// PNG, JPEG, TIFF or DICOM
         #[arg(long, value_name = "FILE")]
         image: PathBuf,
-        /// attention:L, attention:L:heads, hidden:L, features, or gradient: before attention:L,
-        /// hidden:L, features, pixels
+        /// attention:L, attention:L:heads, hidden:L, features, logits, gradient: before attention:L,
+        /// hidden:L, features, pixels, or relevance: before hidden:L, features
         #[arg(long = "want", value_name = "WHAT", required = true)]
         wants: Vec<Want>,
         /// Safetensors file to write

@@ -97,7 +97,10 @@ impl<'a> Activations<'a> {
             0.0 => 0.0,
             squares => own.dot(&interference) / squares,
         };
-        let left = (own - interference * scale).mapv(|v| v.max(0.0));
+        // Less than the logits' own rounding is nothing; a map is made of whatever is left.
+        let rounding = own.fold(0.0f64, |most, &v| most.max(v)) * f64::from(f32::EPSILON);
+        let left = own - interference * scale;
+        let left = left.mapv(|v| if v > rounding { v } else { 0.0 });
 
         // The earlier tokens' activations count towards the range: an image that says less than the text stays dim.
         let all = left.iter().copied();

@@ -116,7 +116,7 @@ class Task:
 class Method:
     """An attribution method: give it a `name`, a docstring, `param`s and `attribute`.
 
-    `needs` are the abilities that its model must have: "generate", "score", "trace", "gradient"; None: it asks no model.
+    `needs` are the abilities that its model must have: "generate", "score", "trace", "gradient", "relevance"; None: it asks no model.
     """
 
     name = ""

@@ -64,9 +64,10 @@ class Model:
 
     def trace(self, wants, image=None, question=None, answer=None, span="answer", quantity="log_prob", tokens=None):
         """Attention, hidden states and gradients of one pass: each of `wants` is "attention:L", "attention:L:heads", "hidden:L",
-        "features", or "gradient:" before "attention:L", "hidden:L", "features" or "pixels".
+        "features", "logits", "gradient:" before "attention:L", "hidden:L", "features" or "pixels", or "relevance:" before
+        "hidden:L" or "features".
 
-        Gradients are of `quantity`, "log_prob" or "mean_probability", over the answer's `tokens` (first, last + 1), or all.
+        Gradients and relevance are of `quantity`, "log_prob", "mean_probability" or "logit", over the answer's `tokens` (first, last + 1), or all.
         """
         tokens = None if tokens is None else {"start": tokens[0], "end": tokens[1]}
         request = self._request(question, answer) | {
