@@ -15,12 +15,15 @@ fn attn_lrp_conforms() {
     conformance::method::<AttnLrp>(AttnLrpParams::default()).assert();
 }
 
+/// What is done to a trace before it is given away.
+type Spoil = fn(&mut Trace);
+
 /// The toy, remembering what it was asked.
 #[derive(Clone)]
 struct Asked {
     toy: ToyModel,
     asked: Arc<Mutex<Vec<TraceRequest>>>,
-    spoil: fn(&mut Trace),
+    spoil: Spoil,
 }
 
 impl Asked {
@@ -129,7 +132,7 @@ fn what_cannot_be_is_refused() {
         let error = model().explain(params).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     }
-    let cases: [(fn(&mut Trace), &str); 3] = [
+    let cases: [(Spoil, &str); 3] = [
         (|t| t.captures.clear(), "did not give it"),
         (
             |t| t.captures[0].tensor = Tensor::from_array(Array1::<f32>::zeros(4)),

@@ -15,12 +15,15 @@ const IMAGE: usize = 1;
 const PROMPT: usize = 5;
 const ANSWER: usize = 7;
 
+/// What is done to a trace before it is given away.
+type Spoil = fn(&mut Trace);
+
 #[derive(Clone)]
 struct Given {
     ids: Vec<u32>,
     /// Row k, column p: the logit of token k at position p.
     logits: Array2<f32>,
-    spoil: fn(&mut Trace),
+    spoil: Spoil,
 }
 
 impl Given {
@@ -184,7 +187,7 @@ fn an_answer_is_the_mean_of_its_tokens() {
 
 #[test]
 fn traces_that_contradict_themselves_are_refused() {
-    let cases: [(fn(&mut Trace), &str); 6] = [
+    let cases: [(Spoil, &str); 6] = [
         (|t| t.captures.clear(), "did not give it"),
         (
             |t| t.layout.grid = (3, 2),
