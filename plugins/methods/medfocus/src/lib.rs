@@ -1,6 +1,10 @@
 //! MedFocus: which anatomical concept a model's answer rests on; and the control that always answers "both lungs".
 mod align;
 mod both_lungs;
+mod cuts;
+mod extent;
+mod fine;
+mod healthy;
 mod intervention;
 mod localise;
 mod medfocus;
@@ -15,6 +19,7 @@ mod warp;
 
 pub use align::{Alignment, Contrast, align};
 pub use both_lungs::{BothLungs, BothLungsParams};
+pub use fine::{MedFocusFine, MedFocusFineParams};
 pub use intervention::{Candidate, Delta, Drop, Effects, Intervention};
 pub use localise::{Anatomy, Localisation, Match, Transfer, Transported, localise, rank};
 pub use medfocus::{CompositeBoxes, MedFocus, MedFocusParams};
@@ -28,5 +33,6 @@ pub use warp::{Displacement, Line, Scaling, Warp};
 
 medfocus_plugin_api::export_plugin! {
     method MedFocus;
+    method MedFocusFine;
     method BothLungs;
 }

@@ -206,20 +206,8 @@ impl AttributionMethod for MedFocus {
     /// An image that is unlike the pool is explained all the same, but a warning says that it cannot be relied on. One
     /// without any contrast is an error.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
-        let content = content(task)?;
-        let looks = self.params.looks();
-        let read = || Pool::read(&self.context, self.params.pool_size, &looks);
-        let pool = self.pool.get(read)?;
-        let features = Features::of(&task.image, &content, &looks)?;
-        let (own, how) = (task.sample.as_ref(), self.params.localisation());
-        let mut anatomy = localise(&features, &content, pool, own, &how)?;
-        let refinement = self.refine(task, &content, &mut anatomy)?;
-        let candidates = candidates(&anatomy.regions, self.params.composites);
-        let trial = self.intervene(task, &content, &anatomy, candidates)?;
-        let mut found = self.decide(task, &content, pool, &anatomy, &trial)?;
-        let refinement = refinement.map(|refinement| ("segmenter".into(), refinement.report()));
-        found.evidence.extend(refinement);
-        Ok(found)
+        let (_, _, attribution) = self.explain(task)?;
+        Ok(attribution)
     }
 }
 
@@ -236,6 +224,24 @@ struct Trial {
 }
 
 impl MedFocus {
+    /// The pool, where the concepts lie, and what they mean to the answer.
+    pub(crate) fn explain(&self, task: &Task) -> Result<(&Pool, Anatomy, Attribution)> {
+        let content = content(task)?;
+        let looks = self.params.looks();
+        let read = || Pool::read(&self.context, self.params.pool_size, &looks);
+        let pool = self.pool.get(read)?;
+        let features = Features::of(&task.image, &content, &looks)?;
+        let (own, how) = (task.sample.as_ref(), self.params.localisation());
+        let mut anatomy = localise(&features, &content, pool, own, &how)?;
+        let refinement = self.refine(task, &content, &mut anatomy)?;
+        let candidates = candidates(&anatomy.regions, self.params.composites);
+        let trial = self.intervene(task, &content, &anatomy, candidates)?;
+        let mut found = self.decide(task, &content, pool, &anatomy, &trial)?;
+        let refinement = refinement.map(|refinement| ("segmenter".into(), refinement.report()));
+        found.evidence.extend(refinement);
+        Ok((pool, anatomy, found))
+    }
+
     /// The regions as the segmenter sees them; nothing if there is none.
     fn refine(
         &self,

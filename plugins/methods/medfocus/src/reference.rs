@@ -64,7 +64,9 @@ impl Features {
 pub struct Reference {
     /// Which sample it is.
     pub key: SampleKey,
-    /// Its image.
+    /// Its working image.
+    pub image: GrayImage,
+    /// What it is compared by.
     pub features: Features,
     /// The pixels of each concept in [`CONCEPTS`]: bit c of a pixel says whether concept c covers it.
     pub concepts: Array2<u16>,
@@ -100,6 +102,7 @@ impl Reference {
         }
         Ok(Self {
             key: sample.key.clone(),
+            image,
             features,
             concepts,
             cells,
