@@ -1,7 +1,9 @@
 //! A pool of phantoms and a model that looks at one place.
 
 use crate::common::{TEST, phantom};
-use medfocus_method_medfocus::{BothLungs, BothLungsParams, MedFocus, MedFocusParams};
+use medfocus_method_medfocus::{
+    BothLungs, BothLungsParams, MedFocus, MedFocusFine, MedFocusFineParams, MedFocusParams,
+};
 use medfocus_plugin_api::{
     Attribution, BBox, Component, Context, DatasetInfo, DatasetReader, Message, Params, Result,
     Sample, Services, Task, Working,
@@ -60,6 +62,12 @@ pub fn try_method(host: &LocalHost, params: Value) -> Result<MedFocus> {
 pub fn both_lungs(host: &LocalHost, params: Value) -> BothLungs {
     let params = BothLungsParams::from_json(params.as_object().unwrap().clone()).unwrap();
     BothLungs::new(params, Context::new(WithPool(host.clone()))).unwrap()
+}
+
+/// The finer method with this host's dataset as the pool.
+pub fn fine(host: &LocalHost, params: Value) -> MedFocusFine {
+    let params = MedFocusFineParams::from_json(params.as_object().unwrap().clone()).unwrap();
+    MedFocusFine::new(params, Context::new(WithPool(host.clone()))).unwrap()
 }
 
 /// Answers by one cell of 14 x 14 that lies in the patient's right lung.

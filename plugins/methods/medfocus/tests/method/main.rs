@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod editor;
+mod fine;
 mod host;
 mod lungs;
 #[path = "../published/mod.rs"]
