@@ -46,7 +46,7 @@ params! {
 /// 2. The references, moved to lie on the image, are averaged to an image of the same patient in health. With s the target,
 ///    T = s(image) - s(healthy).
 /// 3. Lines are drawn down and across. What lies before a line becomes healthy, then what lies after it; by halving, each
-///    edge comes to lie where a side first matters to the answer ([`Cuts`]).
+///    edge comes to lie where a side first matters to the answer.
 /// 4. The box grows to the connected part that departs from the healthy image as its strongest pixel does.
 pub struct MedFocusFine {
     context: Context,
