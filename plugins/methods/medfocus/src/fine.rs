@@ -35,6 +35,8 @@ params! {
         pub least: f64 = 0.05, in 0.001..=100;
         /// The box grows to what departs from the healthy image by this share of the most inside it; 1 hardly grows it.
         pub level: f64 = 0.3, in 0.01..=1;
+        /// A box becomes a concept's if their intersection is at least this share of their union.
+        pub snap: f64 = 0.5, in 0.01..=1;
         /// Images a model call; changes speed and memory, not the result.
         pub batch: usize = 16, in 1..=4096;
     }
@@ -47,7 +49,8 @@ params! {
 ///    T = s(image) - s(healthy).
 /// 3. Lines are drawn down and across. What lies before a line becomes healthy, then what lies after it; by halving, each
 ///    edge comes to lie where a side first matters to the answer.
-/// 4. The box grows to the connected part that departs from the healthy image as its strongest pixel does.
+/// 4. The box grows to the connected part that departs from the healthy image as its strongest pixel does. If it then agrees
+///    with a concept, it becomes the concept's.
 pub struct MedFocusFine {
     context: Context,
     params: MedFocusFineParams,
@@ -111,6 +114,7 @@ impl AttributionMethod for MedFocusFine {
         let [x2, y2] = [x2, y2].map(|c| c.ceil() as u32);
         let bbox = BBox::<Working>::new(x1, y1, x2, y2)?;
         let bbox = bbox.intersection(&content).unwrap_or(content);
+        let bbox = snapped(&anatomy, &bbox, self.params.snap).unwrap_or(bbox);
         let label = named(&anatomy, &bbox);
         found.evidence.insert("part".into(), json!(label));
         let score = total;
@@ -176,6 +180,17 @@ fn within(task: &Task, by: &GrayImage, [x1, y1, x2, y2]: [f64; 4]) -> Result<Gra
         (x1..x2).contains(&x) && (y1..y2).contains(&y)
     });
     replaced(&task.image, by, &pixels)
+}
+
+/// The box of the concept that a box agrees with most, if their intersection is at least this share of their union.
+fn snapped(anatomy: &Anatomy, bbox: &BBox<Working>, least: f64) -> Option<BBox<Working>> {
+    let agreement = |other: &BBox<Working>| {
+        let both = bbox.intersection(other).map_or(0, |both| both.area());
+        both as f64 / (bbox.area() + other.area() - both) as f64
+    };
+    let boxes = anatomy.regions.iter().flatten().map(|region| region.bbox);
+    let near = boxes.filter(|other| agreement(other) >= least);
+    near.max_by(|a, b| agreement(a).total_cmp(&agreement(b)))
 }
 
 /// The concept that covers most of a box, and in which third of it the box's middle lies; nothing if none covers any.

@@ -1,6 +1,7 @@
 //! MedFocus: which anatomical concept a model's answer rests on; and the control that always answers "both lungs".
 mod align;
 mod both_lungs;
+mod concept_shapley;
 mod cuts;
 mod extent;
 mod fine;
@@ -14,11 +15,13 @@ mod refine;
 mod region;
 mod reliability;
 mod replacement;
+mod shapley;
 pub mod transport;
 mod warp;
 
 pub use align::{Alignment, Contrast, align};
 pub use both_lungs::{BothLungs, BothLungsParams};
+pub use concept_shapley::{ConceptShapley, ConceptShapleyParams};
 pub use fine::{MedFocusFine, MedFocusFineParams};
 pub use intervention::{Candidate, Delta, Drop, Effects, Intervention};
 pub use localise::{Anatomy, Localisation, Match, Transfer, Transported, localise, rank};
@@ -34,5 +37,6 @@ pub use warp::{Displacement, Line, Scaling, Warp};
 medfocus_plugin_api::export_plugin! {
     method MedFocus;
     method MedFocusFine;
+    method ConceptShapley;
     method BothLungs;
 }

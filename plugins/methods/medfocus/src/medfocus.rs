@@ -227,19 +227,29 @@ impl MedFocus {
     /// The pool, where the concepts lie, and what they mean to the answer.
     pub(crate) fn explain(&self, task: &Task) -> Result<(&Pool, Anatomy, Attribution)> {
         let content = content(task)?;
-        let looks = self.params.looks();
-        let read = || Pool::read(&self.context, self.params.pool_size, &looks);
-        let pool = self.pool.get(read)?;
-        let features = Features::of(&task.image, &content, &looks)?;
-        let (own, how) = (task.sample.as_ref(), self.params.localisation());
-        let mut anatomy = localise(&features, &content, pool, own, &how)?;
-        let refinement = self.refine(task, &content, &mut anatomy)?;
+        let (pool, anatomy, refinement) = self.anatomy(task, &content)?;
         let candidates = candidates(&anatomy.regions, self.params.composites);
         let trial = self.intervene(task, &content, &anatomy, candidates)?;
         let mut found = self.decide(task, &content, pool, &anatomy, &trial)?;
         let refinement = refinement.map(|refinement| ("segmenter".into(), refinement.report()));
         found.evidence.extend(refinement);
         Ok((pool, anatomy, found))
+    }
+
+    /// The pool, where the concepts lie, and what a segmenter made of them, if there is one.
+    pub(crate) fn anatomy(
+        &self,
+        task: &Task,
+        content: &BBox<Working>,
+    ) -> Result<(&Pool, Anatomy, Option<Refinement>)> {
+        let looks = self.params.looks();
+        let read = || Pool::read(&self.context, self.params.pool_size, &looks);
+        let pool = self.pool.get(read)?;
+        let features = Features::of(&task.image, content, &looks)?;
+        let (own, how) = (task.sample.as_ref(), self.params.localisation());
+        let mut anatomy = localise(&features, content, pool, own, &how)?;
+        let refinement = self.refine(task, content, &mut anatomy)?;
+        Ok((pool, anatomy, refinement))
     }
 
     /// The regions as the segmenter sees them; nothing if there is none.

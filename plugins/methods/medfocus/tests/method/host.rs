@@ -26,7 +26,7 @@ impl DatasetReader for Cohort {
 
 /// A host whose dataset fills the slot `pool`.
 #[derive(Clone)]
-struct WithPool(LocalHost);
+pub struct WithPool(pub LocalHost);
 
 impl Services for WithPool {
     fn progress(&self, done: u64, total: u64, note: &str) {

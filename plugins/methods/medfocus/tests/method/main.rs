@@ -11,3 +11,4 @@ mod published;
 mod refused;
 mod result;
 mod segmenter;
+mod shapley;
