@@ -210,8 +210,8 @@ fn the_demo_experiment_scores_every_method() {
     }
     assert_eq!(
         overlaps.len(),
-        2 * 2 * 19,
-        "MedFocus, without its segmenter and without its transport, eleven baselines and five controls, of two models in two modes"
+        2 * 2 * 22,
+        "MedFocus, without its segmenter and without its transport, its finer form, thirteen baselines and five controls, of two models in two modes"
     );
 
     let mut table = csv::Reader::from_path(out.join("table.csv")).unwrap();
