@@ -12,7 +12,7 @@ use medfocus_plugin_api::{Mode, Result, file};
 
 use crate::{
     attribute::{self, Outcome, Query, Record},
-    dicom::Source,
+    dicom::source::Source,
     files,
     output::{self, OutDir},
     study,

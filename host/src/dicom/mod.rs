@@ -2,7 +2,6 @@
 
 pub mod objects;
 pub mod settings;
-mod source;
+pub mod source;
 
 pub use settings::Settings;
-pub use source::Source;

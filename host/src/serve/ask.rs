@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{catalogue::Catalogue, job::Asked};
-use crate::{config::Filling, dicom::Source, workbench::Workbench};
+use crate::{config::Filling, dicom::source::Source, workbench::Workbench};
 
 /// At most so many characters of a question, an answer or a finding.
 const TEXT: usize = 4000;

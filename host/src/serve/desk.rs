@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::Filling,
-    dicom::Source,
+    dicom::source::Source,
     workbench::{Ready, Workbench},
 };
 

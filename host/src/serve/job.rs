@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::{answer::Answer, id::Id};
-use crate::{attribute::Query, dicom::Source, files::File, plugin::Progress, workbench::Recipe};
+use crate::{
+    attribute::Query, dicom::source::Source, files::File, plugin::Progress, workbench::Recipe,
+};
 
 /// What is asked, checked as far as it can be before a model is loaded.
 pub struct Asked {

@@ -21,7 +21,7 @@ use super::{
     beside,
     offers::picture as as_png,
 };
-use crate::{dicom::Source, study::Study};
+use crate::{dicom::source::Source, study::Study};
 
 /// An image that the server holds.
 #[derive(Debug, Serialize, ToSchema)]
