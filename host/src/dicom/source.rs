@@ -27,31 +27,26 @@ impl Source {
     ///
     /// It is no DICOM file, its header does not say enough, or it does not go with this identity.
     pub fn film(study: Study, bytes: &[u8], identity: Identity) -> Result<Self> {
-        let film = Film::read(bytes)?;
-        identity.fits(&film)?;
-        Ok(Self {
-            study,
-            film: Some((film, identity)),
-        })
+        let film = Some(fitting(bytes, identity)?);
+        Ok(Self { study, film })
     }
 
-    /// The same if it is a DICOM file. Why no objects can be about one becomes a warning.
-    pub fn offered(mut study: Study, bytes: &[u8], identity: Identity) -> Self {
+    /// The same if it is a DICOM file; only then is the identity asked for. Why no objects can be about one becomes a warning.
+    pub fn offered(
+        mut study: Study,
+        bytes: &[u8],
+        identity: impl FnOnce() -> Result<Identity>,
+    ) -> Self {
         if !study.is_dicom() {
             return Self::plain(study);
         }
-        match Film::read(bytes).and_then(|film| identity.fits(&film).map(|()| film)) {
-            Ok(film) => Self {
-                study,
-                film: Some((film, identity)),
-            },
-            Err(error) => {
-                study
-                    .warnings
-                    .push(format!("there are no DICOM objects: {}", error.message));
-                Self::plain(study)
-            }
+        let film = identity().and_then(|identity| fitting(bytes, identity));
+        if let Err(error) = &film {
+            let warning = format!("there are no DICOM objects: {}", error.message);
+            study.warnings.push(warning);
         }
+        let film = film.ok();
+        Self { study, film }
     }
 
     /// The objects about what was found; none if none were wanted.
@@ -80,4 +75,11 @@ impl Source {
         };
         objects::write(&about, identity)
     }
+}
+
+/// A film and an identity that objects about it can have.
+fn fitting(bytes: &[u8], identity: Identity) -> Result<(Film, Identity)> {
+    let film = Film::read(bytes)?;
+    identity.fits(&film)?;
+    Ok((film, identity))
 }
