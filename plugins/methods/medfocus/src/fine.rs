@@ -19,7 +19,7 @@ use crate::{
     reference::Features,
 };
 
-/// At most so many times the images that MedFocus scores.
+/// At most so many times the images that MedFocus scores; a margin scores each image beyond those for two words.
 const BUDGET: usize = 3;
 
 params! {
@@ -42,7 +42,7 @@ params! {
     }
 }
 
-/// MedFocus with a finer box, of at most three times as many scored images.
+/// MedFocus with a finer box, of at most three times as many images; of those beyond, a margin scores two words each.
 ///
 /// 1. [`MedFocus`], with its defaults.
 /// 2. The references, moved to lie on the image, are averaged to an image of the same patient in health. With s the target,
@@ -84,8 +84,8 @@ impl Component for MedFocusFine {
 }
 
 impl AttributionMethod for MedFocusFine {
-    /// As MedFocus, but one box: its score T, its label the concept that covers most of it and the third it lies in. The heat
-    /// stays that of the concepts. Evidence besides: `part`, that label; `effect`, T; `fine_images`, those scored in addition.
+    /// As MedFocus, but one box: its score T, its label the concept whose box it became, else the one that covers most of it
+    /// and the third it lies in. Heat and `winner` stay MedFocus'. Evidence besides: `part`, that label; `effect`, T; `fine_images`, those scored in addition.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
         let (pool, anatomy, mut found) = self.medfocus.explain(task)?;
         let content = content(task)?;
@@ -114,8 +114,10 @@ impl AttributionMethod for MedFocusFine {
         let [x2, y2] = [x2, y2].map(|c| c.ceil() as u32);
         let bbox = BBox::<Working>::new(x1, y1, x2, y2)?;
         let bbox = bbox.intersection(&content).unwrap_or(content);
-        let bbox = snapped(&anatomy, &bbox, self.params.snap).unwrap_or(bbox);
-        let label = named(&anatomy, &bbox);
+        let (bbox, label) = match snapped(&anatomy, &bbox, self.params.snap) {
+            Some((name, bbox)) => (bbox, Some(name.to_owned())),
+            None => (bbox, named(&anatomy, &bbox)),
+        };
         found.evidence.insert("part".into(), json!(label));
         let score = total;
         found.boxes = Some(vec![ScoredBox { bbox, score, label }]);
@@ -182,15 +184,20 @@ fn within(task: &Task, by: &GrayImage, [x1, y1, x2, y2]: [f64; 4]) -> Result<Gra
     replaced(&task.image, by, &pixels)
 }
 
-/// The box of the concept that a box agrees with most, if their intersection is at least this share of their union.
-fn snapped(anatomy: &Anatomy, bbox: &BBox<Working>, least: f64) -> Option<BBox<Working>> {
+/// The concept that a box agrees with most, and its box, if their intersection is at least this share of their union.
+fn snapped(
+    anatomy: &Anatomy,
+    bbox: &BBox<Working>,
+    least: f64,
+) -> Option<(&'static str, BBox<Working>)> {
     let agreement = |other: &BBox<Working>| {
         let both = bbox.intersection(other).map_or(0, |both| both.area());
         both as f64 / (bbox.area() + other.area() - both) as f64
     };
-    let boxes = anatomy.regions.iter().flatten().map(|region| region.bbox);
-    let near = boxes.filter(|other| agreement(other) >= least);
-    near.max_by(|a, b| agreement(a).total_cmp(&agreement(b)))
+    let concepts = CONCEPTS.iter().zip(&anatomy.regions);
+    let boxes = concepts.filter_map(|(name, region)| Some((*name, region.as_ref()?.bbox)));
+    let near = boxes.filter(|(_, other)| agreement(other) >= least);
+    near.max_by(|(_, a), (_, b)| agreement(a).total_cmp(&agreement(b)))
 }
 
 /// The concept that covers most of a box, and in which third of it the box's middle lies; nothing if none covers any.
