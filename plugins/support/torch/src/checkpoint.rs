@@ -300,6 +300,7 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{prelude::*, sample::Index};
     use safetensors::tensor::TensorView;
 
     fn write(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
@@ -467,5 +468,44 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains(SINGLE) && error.contains(INDEX), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn damage_is_said_or_does_no_harm(
+            in_index: bool,
+            damages in prop::collection::vec((any::<Index>(), any::<u8>()), 1..5),
+            keep in any::<Index>(),
+            cut: bool,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let shard = folder.path().join("one.safetensors");
+            let index = folder.path().join(INDEX);
+            write(&shard, &[("a", &[2], &[1.0, 2.0]), ("b", &[1, 2], &[3.0, 4.0])]);
+            let both = r#"{"weight_map": {"a": "one.safetensors", "b": "one.safetensors"}}"#;
+            std::fs::write(&index, both).unwrap();
+            let file = if in_index { index } else { shard };
+            let mut bytes = std::fs::read(&file).unwrap();
+            for (at, byte) in damages {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if cut {
+                bytes.truncate(keep.index(bytes.len()));
+            }
+            std::fs::write(&file, bytes).unwrap();
+            match Checkpoint::open(folder.path()) {
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+                Ok(checkpoint) => {
+                    for name in checkpoint.names() {
+                        // Either is right; what is read has as many numbers as its shape says.
+                        if let Ok(tensor) = checkpoint.read(name) {
+                            let numbers: i64 = checkpoint.shape(name).unwrap().iter().product();
+                            prop_assert_eq!(tensor.numel() as i64, numbers);
+                        }
+                    }
+                }
+            }
+        }
     }
 }
