@@ -296,19 +296,11 @@ fn a_disk_that_is_full_at_any_moment_loses_nothing() {
             continue;
         }
         failures += 1;
-        if ran.code == 2 {
-            let said = ran
-                .err
-                .lines()
-                .filter(|line| line.starts_with("medfocus: "));
-            assert_eq!(said.count(), 1, "{ran:?}");
-            assert!(ran.err.contains("No space left"), "{ran:?}");
-        } else {
-            // An edited image that does not fit is a failure of its sample.
-            assert_eq!(ran.code, 1, "{ran:?}");
-            let filter = fs::read_to_string(lab.out().join("filter.jsonl")).unwrap();
-            assert!(filter.contains("No space left"), "{filter}");
-        }
+        assert_eq!(ran.code, 2, "{ran:?}");
+        let said = ran.err.lines();
+        let said = said.filter(|line| line.starts_with("medfocus: "));
+        assert_eq!(said.count(), 1, "{ran:?}");
+        assert!(ran.err.contains("No space left"), "{ran:?}");
         let holds = lab.lines("journal.jsonl");
         assert!(holds.starts_with(&held), "something is lost");
     }

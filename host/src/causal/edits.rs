@@ -18,6 +18,21 @@ pub struct Edits<'a> {
     pub folder: &'a OutDir,
 }
 
+/// What keeps a sample from being judged.
+#[derive(Debug)]
+pub enum Wrong {
+    /// The sample, or whoever works on it: the next one may go well.
+    Sample(Error),
+    /// The disk: the next one would meet it, too.
+    Disk(Error),
+}
+
+impl From<Error> for Wrong {
+    fn from(error: Error) -> Self {
+        Self::Sample(error)
+    }
+}
+
 /// What is edited.
 pub struct Original<'a> {
     /// The image.
@@ -42,7 +57,7 @@ impl Edits<'_> {
         original: &Original<'_>,
         role: Role,
         seed: u64,
-    ) -> Result<(GrayImage, EditRecord)> {
+    ) -> Result<(GrayImage, EditRecord), Wrong> {
         let mut request = EditRequest::new(
             original.image.clone(),
             original.boxes.to_vec(),
@@ -56,7 +71,7 @@ impl Edits<'_> {
             Some(edited) => edited,
             None => {
                 let edited = ask(editor, &request)?;
-                self.folder.png_grey(&file, &edited)?;
+                self.folder.png_grey(&file, &edited).map_err(Wrong::Disk)?;
                 edited
             }
         };

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     attribute::with_suffix,
     causal::{
-        edits::{Edits, Original},
+        edits::{Edits, Original, Wrong},
         gate::{Group, Role, group},
         record::{
             Counterfactual, Draw, FilterOutcome, FilterRecord, Judgement, Reply, Rule, Tried,
@@ -73,8 +73,11 @@ pub(super) fn filter(
         while let Some((cell, index)) = desk.next() {
             let begin = Instant::now();
             let outcome = match jury.judge(cell, index) {
-                Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
-                Err(error) => FilterOutcome::Failed { error },
+                Err(Wrong::Disk(error)) => return Err(error),
+                Err(Wrong::Sample(error)) if error.kind == ErrorKind::Cancelled => {
+                    return Err(error);
+                }
+                Err(Wrong::Sample(error)) => FilterOutcome::Failed { error },
                 Ok(outcome) => outcome,
             };
             desk.put(FilterRecord {
@@ -122,7 +125,8 @@ pub(super) fn tried(
         bench.session.take_ledger();
         let begin = Instant::now();
         let outcome = match jury.judge(cell, cell.index(place)) {
-            Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
+            Err(Wrong::Disk(error)) => return Err(error),
+            Err(Wrong::Sample(error)) if error.kind == ErrorKind::Cancelled => return Err(error),
             outcome => outcome,
         };
         let calls = bench.session.take_ledger();
@@ -203,7 +207,7 @@ impl<'a> Jury<'a> {
         })
     }
 
-    fn judge(&mut self, cell: &Cell, index: u64) -> Result<FilterOutcome> {
+    fn judge(&mut self, cell: &Cell, index: u64) -> Result<FilterOutcome, Wrong> {
         let reader = match self.readers.entry(cell.dataset.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(reader(self.bench, self.plan, &cell.dataset)?),
@@ -242,7 +246,7 @@ impl<'a> Jury<'a> {
                 .map(|(name, draws, editor)| {
                     self.tried(&matter, &original.answer, name, *draws, editor)
                 })
-                .collect::<Result<Vec<Tried>>>()?;
+                .collect::<Result<Vec<Tried>, Wrong>>()?;
             group = tried.first().map_or(group, |deciding| deciding.group);
         }
         Ok(FilterOutcome::Judged(Box::new(Judgement {
@@ -264,7 +268,7 @@ impl<'a> Jury<'a> {
         name: &str,
         draws: u32,
         editor: &Ready,
-    ) -> Result<Tried> {
+    ) -> Result<Tried, Wrong> {
         let mut made = Vec::new();
         for number in 0..draws {
             let draw = self.draw(matter, answer, editor, number)?;
@@ -282,7 +286,13 @@ impl<'a> Jury<'a> {
     }
 
     /// The counterfactuals of one seed; the first one's come with a sham and with probabilities.
-    fn draw(&self, matter: &Matter<'_>, answer: &str, editor: &Ready, number: u32) -> Result<Draw> {
+    fn draw(
+        &self,
+        matter: &Matter<'_>,
+        answer: &str,
+        editor: &Ready,
+        number: u32,
+    ) -> Result<Draw, Wrong> {
         let seed = self
             .filter
             .seed
@@ -302,7 +312,7 @@ impl<'a> Jury<'a> {
             let (edited, edit) = self.edits.get(editor, &original, role, seed)?;
             Ok(((role, edit), edited))
         });
-        let edits: Vec<_> = edits.collect::<Result<_>>()?;
+        let edits: Vec<_> = edits.collect::<Result<_, Wrong>>()?;
         let (edits, shown): (Vec<_>, Vec<GrayImage>) = edits.into_iter().unzip();
         let mut replies = self.replies(matter, &shown)?;
         if number == 0 {
