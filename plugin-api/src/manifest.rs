@@ -85,6 +85,12 @@ pub enum Ability {
     Gradient,
     /// Shows relevance, by a modified backward pass.
     Relevance,
+    /// Something that only a later version of this crate knows; no method of this one can ask for it.
+    #[serde(
+        untagged,
+        deserialize_with = "crate::protocol::unknown_to_this_version"
+    )]
+    Unknown,
 }
 
 impl Ability {
@@ -96,6 +102,7 @@ impl Ability {
             Self::Trace => "trace",
             Self::Gradient => "gradient",
             Self::Relevance => "relevance",
+            Self::Unknown => "do what only a later version knows",
         }
     }
 }

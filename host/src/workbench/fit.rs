@@ -42,7 +42,7 @@ pub(super) fn check_abilities(
     let lacking: Vec<_> = slot
         .abilities
         .iter()
-        .filter(|ability| !abilities.contains(ability))
+        .filter(|ability| **ability == Ability::Unknown || !abilities.contains(ability))
         .map(|ability: &Ability| ability.name())
         .collect();
     if lacking.is_empty() {
@@ -52,4 +52,24 @@ pub(super) fn check_abilities(
         "`{user}` needs a model that can {}, which `{model}` cannot",
         lacking.join(" and ")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_asks_for_no_model_has() {
+        let slot = |abilities| {
+            let slot = serde_json::json!({"name": "model", "kind": "model", "required": true, "abilities": abilities});
+            serde_json::from_value::<SlotManifest>(slot).unwrap()
+        };
+        let model: Vec<Ability> = serde_json::from_str(r#"["score", "dream"]"#).unwrap();
+        check_abilities("mine", &slot(["score"]), "theirs", &model).unwrap();
+        let error = check_abilities("mine", &slot(["dream"]), "theirs", &model).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`mine` needs a model that can do what only a later version knows, which `theirs` cannot"
+        );
+    }
 }

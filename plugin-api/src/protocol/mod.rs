@@ -68,6 +68,8 @@ fn unknown(op: &str) -> Error {
 }
 
 /// Takes whatever a later version wrote.
-fn unknown_to_this_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+pub(crate) fn unknown_to_this_version<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<(), D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| ())
 }
