@@ -7,7 +7,8 @@ use std::{
 };
 
 use medfocus_tests::{
-    Ran, bright_cell, built, confines, medfocus, outside_plugin, python, read_npy, run, workspace,
+    Ran, User, bright_cell, built, confines, medfocus, outside_plugin, python, read_npy, run,
+    workspace,
 };
 use ndarray::Array2;
 use serde_json::Value;
@@ -104,6 +105,41 @@ fn a_method_in_python_finds_what_the_one_in_rust_finds() {
     assert_eq!(ours["boxes"], theirs["boxes"]);
     assert_eq!(ours["method"]["params"]["cells"], 16);
     assert_eq!(ours["calls"]["model.score"]["tensors"], 1 + 257);
+}
+
+#[test]
+fn it_is_installed_like_a_library() {
+    let author = occlusion();
+    let described = |name: &str| author.plugins().join(format!("{name}.medfocus.json"));
+    let user = User::new();
+    for word in ["installed py-occlusion", "installed already: py-occlusion"] {
+        let installed = user.installs(&described("py_occlusion"), &[]);
+        assert!(installed.out.contains(word), "{installed:?}");
+        assert_eq!(
+            user.files(),
+            ["py_occlusion.medfocus.json", "py_occlusion.py"]
+        );
+    }
+    assert!(user.says(&["plugins", "list"]).out.contains("py_occlusion"));
+
+    // Another one that would bring a file of the same name.
+    let text = fs::read_to_string(described("py_occlusion")).unwrap();
+    let other = text.replace("\"py-occlusion\"", "\"other\"");
+    let other = other.replace("\"name\": \"py_occlusion\"", "\"name\": \"other\"");
+    fs::write(described("other"), other).unwrap();
+    user.installs(&described("other"), &[])
+        .one_sentence(&["py_occlusion.py belongs to another plugin", "another name"]);
+
+    let source = author.plugins().join("py_occlusion.py");
+    fs::write(&source, "raise SystemExit").unwrap();
+    user.installs(&described("py_occlusion"), &[])
+        .one_sentence(&["another build", "--force"]);
+    let replaced = user.installs(&described("py_occlusion"), &["--force"]);
+    assert_eq!(replaced.code, 0, "{replaced:?}");
+    let copy = user.folder().join("py_occlusion.py");
+    assert_eq!(fs::read_to_string(copy).unwrap(), "raise SystemExit");
+    assert_eq!(user.says(&["plugins", "remove", "py-occlusion"]).code, 0);
+    assert!(user.files().is_empty());
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Contents {
         };
         let mut all = blake3::Hasher::new();
         all.update(&bytes);
-        for file in copies.iter().flat_map(Copies::bytes) {
+        for (_, file) in copies.iter().flat_map(Copies::files) {
             all.update(blake3::hash(file).as_bytes());
         }
         let id = PluginId {

@@ -9,16 +9,18 @@ use std::{
 use medfocus_plugin_api::{Error, Result, file};
 
 use super::{
+    contents::Contents,
     folders::{Source, of_user},
     inspect::{Inspected, inspect},
-    registry::{Registry, nearest},
+    registry::{Registry, libraries, nearest},
+    script::{self, Copies, Script},
 };
 use crate::{
     output::{OutDir, failed},
     trust::SUFFIX,
 };
 
-/// The user's own folder of plugins. Nothing but the libraries and their signatures is kept there.
+/// The user's own folder of plugins. Nothing but libraries, descriptions with their files, and signatures is kept there.
 pub struct Installed {
     folder: PathBuf,
 }
@@ -71,7 +73,7 @@ impl Installed {
             let why = plugin.refused.into_iter().next();
             return Err(why.unwrap_or_else(|| no_plugin(library)));
         }
-        let bytes = file::read(library).map_err(|error| failed("read", library, &error))?;
+        let contents = Contents::read(&plugin)?;
         let ours = Registry::discover(std::slice::from_ref(&self.folder));
         let others = registry.plugins().iter().chain(ours.plugins());
         let others = others.filter(|other| !same_file(&other.path, library));
@@ -79,7 +81,11 @@ impl Installed {
             check(&plugin, other)?;
         }
 
-        let name = format!("lib{}.so", plugin.manifest.name.replace('-', "_"));
+        let name = plugin.manifest.name.replace('-', "_");
+        let name = match plugin.script {
+            None => format!("lib{name}.so"),
+            Some(_) => format!("{name}{}", script::SUFFIX),
+        };
         let place = self.folder.join(&name);
         let mut former = self.named(&plugin.manifest.name);
         if place.exists() && !former.contains(&place) {
@@ -87,7 +93,7 @@ impl Installed {
         }
         let outcome = match former.first() {
             None => Outcome::New,
-            Some(former) if fs::read(former).is_ok_and(|there| there == bytes) => Outcome::Already,
+            Some(former) if is(former, &contents) => Outcome::Already,
             Some(_) if force => Outcome::Replaced,
             Some(former) => {
                 return Err(Error::invalid(format!(
@@ -99,15 +105,36 @@ impl Installed {
             }
         };
         if outcome != Outcome::Already {
-            let folder = OutDir::create(&self.folder)?;
-            folder.write(&name, |out| out.write_all(&bytes))?;
-            for former in former.iter().filter(|former| **former != place) {
-                self.delete(former)?;
-            }
+            self.put(&name, &contents, &former)?;
             plugin.path = place;
         }
         self.sign(&name, library)?;
         Ok((plugin, outcome))
+    }
+
+    /// Writes a plugin in the place of its former builds.
+    fn put(&self, name: &str, contents: &Contents, former: &[PathBuf]) -> Result<()> {
+        let beside = || contents.copies.iter().flat_map(Copies::files);
+        let mut old: Vec<_> = former.iter().flat_map(|plugin| files_of(plugin)).collect();
+        for (file, _) in beside() {
+            let place = self.folder.join(file);
+            if place.exists() && !old.contains(&place) {
+                return Err(Error::invalid(format!(
+                    "{} belongs to another plugin",
+                    place.display()
+                ))
+                .with_hint("give the file another name"));
+            }
+        }
+        let folder = OutDir::create(&self.folder)?;
+        // The description comes last, so that it never speaks of what is not there.
+        let new: Vec<_> = beside().chain([(name, &*contents.bytes)]).collect();
+        for (file, bytes) in &new {
+            folder.write(file, |out| out.write_all(bytes))?;
+        }
+        old.extend_from_slice(former);
+        old.retain(|old| new.iter().all(|(file, _)| self.folder.join(file) != *old));
+        old.iter().try_for_each(|old| self.delete(old))
     }
 
     /// Puts the signature of a library beside the copy of this name, in the place of a former one.
@@ -139,14 +166,20 @@ impl Installed {
         if found.is_empty() {
             return Err(self.unknown(name, registry));
         }
-        for file in &found {
-            self.delete(file)?;
-            let signature = signature_of(file);
-            if signature.exists() {
-                self.delete(&signature)?;
+        let mut deleted = Vec::new();
+        for plugin in found {
+            let files = files_of(&plugin);
+            for file in [plugin.clone(), signature_of(&plugin)]
+                .into_iter()
+                .chain(files)
+            {
+                if file.exists() {
+                    self.delete(&file)?;
+                    deleted.push(file);
+                }
             }
         }
-        Ok(found)
+        Ok(deleted)
     }
 
     /// The files in the folder that bear the name or hold the plugin of that name.
@@ -155,17 +188,7 @@ impl Installed {
             file.file_name().is_some_and(|file| file == name)
                 || matches!(inspect(file), Ok(Some(plugin)) if plugin.manifest.name == name)
         };
-        self.libraries().into_iter().filter(is).collect()
-    }
-
-    fn libraries(&self) -> Vec<PathBuf> {
-        let entries = self.folder.read_dir().into_iter().flatten().flatten();
-        let mut files: Vec<_> = entries
-            .map(|entry| entry.path())
-            .filter(|file| file.extension().is_some_and(|extension| extension == "so"))
-            .collect();
-        files.sort();
-        files
+        libraries(&self.folder).into_iter().filter(is).collect()
     }
 
     fn delete(&self, file: &Path) -> Result<()> {
@@ -207,6 +230,23 @@ fn signature_of(library: &Path) -> PathBuf {
     let mut name = library.as_os_str().to_owned();
     name.push(SUFFIX);
     name.into()
+}
+
+/// The files of an installed plugin that another program runs.
+fn files_of(plugin: &Path) -> Vec<PathBuf> {
+    let script = inspect(plugin)
+        .ok()
+        .flatten()
+        .and_then(|found| found.script);
+    let script = script.iter().flat_map(Script::files);
+    script.map(|file| plugin.with_file_name(file)).collect()
+}
+
+/// Whether a file is the plugin that consists of this.
+fn is(file: &Path, contents: &Contents) -> bool {
+    let found = inspect(file).ok().flatten();
+    let found = found.and_then(|found| Contents::read(&found).ok());
+    found.is_some_and(|found| found.id == contents.id)
 }
 
 fn no_plugin(library: &Path) -> Error {

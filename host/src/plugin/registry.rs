@@ -148,7 +148,8 @@ pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
-fn libraries(path: &Path) -> Vec<PathBuf> {
+/// The plugins in a folder, or the one that a path names.
+pub(super) fn libraries(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
     }

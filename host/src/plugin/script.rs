@@ -116,24 +116,23 @@ impl Copies {
         Ok(Self { script, files })
     }
 
-    /// What the files hold, in the descriptor's order.
-    pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
-        self.files.iter().map(Vec::as_slice)
+    /// The files' names and what they hold, in the descriptor's order.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let names = self.script.files.iter().map(String::as_str);
+        names.zip(self.files.iter().map(Vec::as_slice))
     }
 
     /// The first file that is not the one whose digest the descriptor gives.
     pub fn undescribed(&self) -> Option<&str> {
-        let described = |(name, bytes): &(&String, &Vec<u8>)| {
+        let described = |(name, bytes): &(&str, &[u8])| {
             let hex: String = Sha256::digest(bytes)
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
             self.script.sha256.get(*name) == Some(&hex)
         };
-        let mut files = self.script.files.iter().zip(&self.files);
-        files
-            .find(|file| !described(file))
-            .map(|(name, _)| name.as_str())
+        let mut files = self.files();
+        files.find(|file| !described(file)).map(|(name, _)| name)
     }
 
     /// Writes the files to a folder of this user alone, where nothing else is that an interpreter might take for them.
@@ -149,7 +148,7 @@ impl Copies {
             .tempdir()
             .map_err(failed)?;
         let place = |name: &str| folder.path().join(name);
-        for (name, bytes) in self.script.files.iter().zip(&self.files) {
+        for (name, bytes) in self.files() {
             fs::write(place(name), bytes).map_err(failed)?;
         }
         let whole = |word: &String| match self.script.files.contains(word) {

@@ -12,7 +12,7 @@ use crate::{
 
 #[derive(Args)]
 pub struct Install {
-    /// The library, as `target/release/libmy_plugin.so`
+    /// The library, as `target/release/libmy_plugin.so`, or the description of a plugin that another program runs, as `mine.medfocus.json`
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Replace another build of the same plugin
