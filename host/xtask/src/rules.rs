@@ -5,3 +5,5 @@ pub mod arrows;
 mod circles;
 pub mod libraries;
 pub mod published;
+#[cfg(test)]
+mod surface;
