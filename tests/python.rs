@@ -107,6 +107,49 @@ fn a_method_in_python_finds_what_the_one_in_rust_finds() {
     assert_eq!(ours["calls"]["model.score"]["tensors"], 1 + 257);
 }
 
+/// Needs an interpreter in which `captum` and `plugins/python` are installed: two gigabytes, so it is named by whoever has one.
+#[test]
+fn captum_integrates_the_gradients_of_a_backend() {
+    let Some(python) = std::env::var_os("CAPTUM_PYTHON") else {
+        eprintln!("nothing is tried: CAPTUM_PYTHON names no Python with Captum");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let example = workspace().join("plugins/python/examples/captum_gradients.py");
+    let mut install = Command::new(python);
+    install.args(["-m", "medfocus", "install"]).arg(example);
+    let installed = run(install.arg("--to").arg(folder.path()));
+    assert_eq!(installed.code, 0, "{installed:?}");
+    let evidence = |method: &str| {
+        let out = folder.path().join(method);
+        let mut command = medfocus();
+        command.args(["attribute", "--model", "phantom-gemma3", "--method", method]);
+        command.args([
+            "--set",
+            "steps=36",
+            "--question",
+            "Is there evidence of a bright spot in the image?",
+        ]);
+        command.arg("--image").arg(bright_cell(folder.path(), 2, 5));
+        let sandbox = format!("plugins.isolation.sandbox={}", confines());
+        command
+            .args(["--set", &sandbox, "--plugins"])
+            .arg(folder.path());
+        let ran = run(command.arg("--out").arg(&out));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let text = fs::read_to_string(out.join("attribution.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["evidence"].clone()
+    };
+    let sum = evidence("captum_gradients")["sum"].as_f64().unwrap();
+    let ours = evidence("integrated_gradients");
+    let difference = ours["completeness"]["difference"].as_f64().unwrap();
+    // Complete but for the grey levels to which each step is rounded.
+    assert!(
+        (sum - difference).abs() < 0.2 * difference.abs(),
+        "{sum} {difference}"
+    );
+}
+
 #[test]
 fn it_is_installed_like_a_library() {
     let author = occlusion();
