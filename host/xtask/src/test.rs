@@ -7,9 +7,13 @@ use anyhow::Result;
 use crate::build;
 use crate::workspace::{PRODUCT, SELECTIONS, Workspace, step};
 
-/// Seed of the property tests, unless the variable is set: the same change is judged on the same cases everywhere.
-/// `cargo test` draws new ones each time.
-const CASES: (&str, &str) = ("PROPTEST_RNG_SEED", "2605");
+/// What is set for the tests unless it is already.
+const VARIABLES: [(&str, &str); 2] = [
+    // The same change is judged on the same cases everywhere. `cargo test` draws new ones each time.
+    ("PROPTEST_RNG_SEED", "2605"),
+    // Tests run on all cores as it is; networks that want them all at once wait for each other, up to a hundred times as long.
+    ("OMP_NUM_THREADS", "1"),
+];
 
 /// Builds what the whole-system tests start and load, then runs the tests and the documentation's
 /// examples.
@@ -17,8 +21,10 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let libtorch = build::run(workspace)?;
     let cargo = |arguments: &[&str], selection: &[&str]| {
         let mut command = workspace.cargo(&libtorch);
-        if std::env::var_os(CASES.0).is_none() {
-            command.env(CASES.0, CASES.1);
+        for (name, value) in VARIABLES {
+            if std::env::var_os(name).is_none() {
+                command.env(name, value);
+            }
         }
         step(command.args(arguments).args(selection))
     };
