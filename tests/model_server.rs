@@ -118,6 +118,68 @@ fn a_model_behind_a_server_is_explained_as_the_model_itself() {
 }
 
 #[test]
+fn an_experiment_with_its_filter_finds_on_the_server_what_it_finds_here() {
+    let server = demo().start();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let served = format!(
+        "component = \"openai_compatible\"\n[params]\nurl = {:?}\nmodel = \"local\"\ncoordinates = \"yxyx_1000\"\n",
+        server.url()
+    );
+    fs::write(at("served.toml"), served).unwrap();
+    let config = format!(
+        "model_folders = [{:?}, {:?}]\nthreads = 1\n\
+         [slots.pool]\ncomponent = \"phantom\"\n\
+         params = {{ split = \"train\", offset = 2000000, len = 4, presence = \"never\" }}\n\
+         [experiment]\nname = \"served\"\nout = {:?}\nmodels = [\"phantom-gemma3\", \"served\"]\nkeep = \"all\"\nworkers = 2\n\
+         [[experiment.datasets]]\ncomponent = \"phantom\"\nsamples = 4\n\
+         [[experiment.filter.editors]]\ncomponent = \"phantom_oracle\"\n\
+         [[experiment.methods]]\ncomponent = \"medfocus\"\n\
+         [[experiment.methods]]\ncomponent = \"occlusion\"\nparams = {{ cells = 4 }}\n",
+        workspace().join("configs/models"),
+        folder.path(),
+        at("out"),
+    );
+    fs::write(at("served.config"), config).unwrap();
+    let ran = run(medfocus().arg("run").arg(at("served.config")));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for file in ["filter.jsonl", "journal.jsonl"] {
+        let text = fs::read_to_string(at("out").join(file)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let of = |records: &[Value], model: &str| {
+            let ours = records
+                .iter()
+                .filter(|record| record["case"]["model"] == model);
+            ours.map(told).collect::<Vec<_>>()
+        };
+        let mut records: Vec<Value> = lines.collect();
+        records.sort_by_key(|record| record["case"]["index"].as_u64());
+        let (here, there) = (of(&records, "phantom-gemma3"), of(&records, "served"));
+        assert_eq!(here.len(), 4, "{file}");
+        same(file, &Value::Array(here), &Value::Array(there));
+    }
+}
+
+/// A record less what must differ: who answered, in which time, with how many calls.
+fn told(record: &Value) -> Value {
+    match record {
+        Value::Object(entries) => {
+            let differs = ["case", "model_digest", "seconds", "calls", "computed"];
+            let entries = entries
+                .iter()
+                .filter(|(key, _)| !differs.contains(&key.as_str()));
+            Value::Object(
+                entries
+                    .map(|(key, value)| (key.clone(), told(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(values) => values.iter().map(told).collect(),
+        value => value.clone(),
+    }
+}
+
+#[test]
 fn what_a_server_cannot_is_refused_before_anything_runs() {
     let server = demo()
         .edit(|_, answer| answer["prompt_logprobs"] = Value::Null)
