@@ -184,6 +184,8 @@ pub fn attribute(
     }
 
     let mut task = study.clone().into_task(question, answer);
+    let texts = tokens.iter().map(|scored| scored.token.text.clone());
+    task.tokens = texts.collect();
     task.mode = query.mode;
     task.seed = config.seed;
     task.finding = query.finding.map(str::to_owned);

@@ -39,6 +39,9 @@ pub struct Task {
     pub question: String,
     /// The answer to explain.
     pub answer: String,
+    /// The texts of the answer's tokens; none if the model does not show them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<String>,
     /// How the question asks to be answered.
     pub mode: Mode,
     /// For every random choice.
@@ -66,6 +69,7 @@ impl Task {
             letterbox,
             question: question.into(),
             answer: answer.into(),
+            tokens: Vec::new(),
             mode: Mode::Direct,
             seed: 0,
             finding: None,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_attribution::{Aim, Quantity, Span};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Objective, Result, Slot, Task,
     VisionLanguageModel, Want, params,
@@ -24,7 +24,7 @@ params! {
         pub rows: Rows = "predicting";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
@@ -41,7 +41,7 @@ params! {
 pub struct AttentionHead {
     context: Context,
     params: AttentionHeadParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for AttentionHead {
@@ -52,7 +52,7 @@ impl Component for AttentionHead {
 
     fn new(params: AttentionHeadParams, context: Context) -> Result<Self> {
         Ok(Self {
-            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            aim: Aim::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
             params,
         })
@@ -61,6 +61,7 @@ impl Component for AttentionHead {
 
 impl AttributionMethod for AttentionHead {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let params = &self.params;
         let model = self.context.model();
         let layer = Layer::choose(&model.info()?, params.layer, params.head)?;
@@ -71,7 +72,7 @@ impl AttributionMethod for AttentionHead {
         let nothing = Objective::default();
         let trace = model.trace(&request(task, params.answer_span, vec![want], nothing))?;
         let places = Places::new(&trace.layout, params.rows)?;
-        let tokens = self.target.chosen(places.rows.len())?;
+        let tokens = target.chosen(places.rows.len())?;
         let rows = places.rows_of(tokens.clone());
 
         let s = places.length;

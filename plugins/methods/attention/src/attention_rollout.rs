@@ -1,6 +1,6 @@
 //! Attention rollout (Abnar and Zuidema, ACL 2020).
 
-use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_attribution::{Aim, Quantity, Span};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, choices,
     params,
@@ -29,7 +29,7 @@ params! {
         pub rows: Rows = "predicting";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
@@ -47,7 +47,7 @@ params! {
 pub struct AttentionRollout {
     context: Context,
     params: AttentionRolloutParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for AttentionRollout {
@@ -59,7 +59,7 @@ impl Component for AttentionRollout {
 
     fn new(params: AttentionRolloutParams, context: Context) -> Result<Self> {
         Ok(Self {
-            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            aim: Aim::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
             params,
         })
@@ -68,6 +68,7 @@ impl Component for AttentionRollout {
 
 impl AttributionMethod for AttentionRollout {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let walk = match self.params.order {
             Order::Abnar => downwards,
             Order::Published => upwards,
@@ -75,7 +76,7 @@ impl AttributionMethod for AttentionRollout {
         let propagation = Propagation {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             rows: self.params.rows,
             walk,
         };

@@ -1,6 +1,6 @@
 //! Gradient-weighted rollout: the whole rule of Chefer et al. (ICCV 2021), through all layers.
 
-use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_attribution::{Aim, Quantity, Span, Target};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, Trace,
     VisionLanguageModel, params,
@@ -19,7 +19,7 @@ params! {
         pub target: Quantity = "log_prob";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token, of its own gradient: a traced pass for each.
         pub per_token: bool = false;
@@ -38,7 +38,7 @@ params! {
 pub struct CheferRollout {
     context: Context,
     params: CheferRolloutParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for CheferRollout {
@@ -48,9 +48,9 @@ impl Component for CheferRollout {
     type Params = CheferRolloutParams;
 
     fn new(params: CheferRolloutParams, context: Context) -> Result<Self> {
-        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        let aim = Aim::new(params.target, params.answer_span, &params.tokens)?;
         Ok(Self {
-            target: target.with_maps(params.per_token)?,
+            aim: aim.with_maps(params.per_token)?,
             context,
             params,
         })
@@ -59,6 +59,7 @@ impl Component for CheferRollout {
 
 impl AttributionMethod for CheferRollout {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let model = self.context.model();
         let layers = Layer::all(&model.info()?)?;
         let trace = |target: &Target| {
@@ -69,9 +70,9 @@ impl AttributionMethod for CheferRollout {
             model.trace(&request(task, target.span, wants, target.objective()))
         };
 
-        let explained = trace(&self.target)?;
+        let explained = trace(&target)?;
         let places = Places::new(&explained.layout, Rows::Predicting)?;
-        let tokens = self.target.chosen(places.rows.len())?;
+        let tokens = target.chosen(places.rows.len())?;
         let rows = places.rows_of(tokens.clone());
         let down = |trace: &Trace, rows| -> Result<Array1<f64>> {
             let mut r = places.uniform(rows);
@@ -85,7 +86,7 @@ impl AttributionMethod for CheferRollout {
             if tokens == (t..t + 1) {
                 return Ok(columns.clone());
             }
-            down(&trace(&self.target.of_token(t))?, places.rows_of(t..t + 1))
+            down(&trace(&target.of_token(t))?, places.rows_of(t..t + 1))
         };
         let each = || places.token_heat(&self.context, own);
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_attribution::{Aim, Quantity, Span, Target};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Error, Result, Slot, Task,
     VisionLanguageModel, params,
@@ -26,7 +26,7 @@ params! {
         pub target: Quantity = "log_prob";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token, of its own gradient: a traced pass for each.
         pub per_token: bool = false;
@@ -48,7 +48,7 @@ params! {
 pub struct GradWeightedAttention {
     context: Context,
     params: GradWeightedAttentionParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for GradWeightedAttention {
@@ -71,7 +71,7 @@ impl Component for GradWeightedAttention {
             .with_hint("set `rows = \"predicting\"`"));
         }
         Ok(Self {
-            target: Target::new(params.target, params.answer_span, &params.tokens)?,
+            aim: Aim::new(params.target, params.answer_span, &params.tokens)?,
             context,
             params,
         })
@@ -80,6 +80,7 @@ impl Component for GradWeightedAttention {
 
 impl AttributionMethod for GradWeightedAttention {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let params = &self.params;
         let model = self.context.model();
         let layer = Layer::choose(&model.info()?, params.layer, params.head)?;
@@ -88,9 +89,9 @@ impl AttributionMethod for GradWeightedAttention {
             model.trace(&request(task, target.span, wants, target.objective()))
         };
 
-        let explained = trace(&self.target)?;
+        let explained = trace(&target)?;
         let places = Places::new(&explained.layout, params.rows)?;
-        let tokens = self.target.chosen(places.rows.len())?;
+        let tokens = target.chosen(places.rows.len())?;
         let rows = places.rows_of(tokens.clone());
         let maps = Weighted::read(&explained, &layer, places.length)?;
         let columns = maps.columns(&places, rows.clone());
@@ -99,7 +100,7 @@ impl AttributionMethod for GradWeightedAttention {
             if tokens == (t..t + 1) {
                 return Ok(columns.clone());
             }
-            let trace = trace(&self.target.of_token(t))?;
+            let trace = trace(&target.of_token(t))?;
             let maps = Weighted::read(&trace, &layer, places.length)?;
             Ok(maps.columns(&places, places.rows_of(t..t + 1)))
         };

@@ -1,7 +1,7 @@
 //! Relevance propagation along attention: layer-wise relevance propagation (Bach et al., PLoS ONE 2015) in the form in
 //! which Xiong et al. (2026) compare it, where only attention and residual connections pass relevance on.
 
-use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_attribution::{Aim, Quantity, Span};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
 };
@@ -14,7 +14,7 @@ params! {
     pub struct LrpParams {
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
@@ -34,7 +34,7 @@ params! {
 pub struct Lrp {
     context: Context,
     params: LrpParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for Lrp {
@@ -45,7 +45,7 @@ impl Component for Lrp {
 
     fn new(params: LrpParams, context: Context) -> Result<Self> {
         Ok(Self {
-            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            aim: Aim::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
             params,
         })
@@ -54,10 +54,11 @@ impl Component for Lrp {
 
 impl AttributionMethod for Lrp {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let propagation = Propagation {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             rows: Rows::Predicting,
             walk: |layers, r| {
                 layers.iter().rev().fold(r, |r, m| {

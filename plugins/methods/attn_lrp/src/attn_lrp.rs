@@ -1,6 +1,6 @@
 //! AttnLRP (Achtibat et al., ICML 2024).
 
-use medfocus_attribution::{Quantity, Span, Target, token_heat};
+use medfocus_attribution::{Aim, Quantity, Span, Target, token_heat};
 use medfocus_plugin_api::{
     self as api, Ability, Attribution, AttributionMethod, Component, Context, Error, HeatMap,
     Objective, RelevanceRule, Result, Slot, Task, Trace, TraceRequest, VisionLanguageModel, Want,
@@ -40,7 +40,7 @@ params! {
         pub target: Explained = "logit";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also keep each image token's relevance with its sign, row by row over the grid, as evidence.
         pub signed: bool = false;
@@ -62,7 +62,7 @@ params! {
 pub struct AttnLrp {
     context: Context,
     params: AttnLrpParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for AttnLrp {
@@ -76,9 +76,9 @@ impl Component for AttnLrp {
             Explained::Margin => Quantity::Margin,
             Explained::Logit | Explained::LogProb => Quantity::LogProb,
         };
-        let target = Target::new(quantity, params.answer_span, &params.tokens)?;
+        let aim = Aim::new(quantity, params.answer_span, &params.tokens)?;
         Ok(Self {
-            target: target.with_maps(params.per_token)?,
+            aim: aim.with_maps(params.per_token)?,
             context,
             params,
         })
@@ -87,14 +87,15 @@ impl Component for AttnLrp {
 
 impl AttributionMethod for AttnLrp {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
-        let trace = self.trace(task, &self.target)?;
+        let target = self.aim.of(task)?;
+        let trace = self.trace(task, &target)?;
         let count = trace.layout.tokens.len();
-        self.target.chosen(count)?;
+        target.chosen(count)?;
         let [image, all] = self.relevance(&trace)?;
         let heat = heat(&trace, image)?;
         let each = |t| {
             self.context.step(t as u64, count as u64, "tokens traced")?;
-            let trace = self.trace(task, &self.target.of_token(t))?;
+            let trace = self.trace(task, &target.of_token(t))?;
             let [image, _] = self.relevance(&trace)?;
             self::heat(&trace, image)
         };

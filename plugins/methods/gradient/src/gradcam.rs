@@ -1,6 +1,6 @@
 //! Grad-CAM (Selvaraju et al., ICCV 2017, equations 1 and 2) on the image tokens of a vision-language model.
 
-use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_attribution::{Aim, Quantity, Span};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
 };
@@ -17,7 +17,7 @@ params! {
         pub target: Quantity = "log_prob";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token: one more trace for each.
         pub per_token: bool = false;
@@ -34,7 +34,7 @@ params! {
 pub struct GradCam {
     context: Context,
     params: GradCamParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for GradCam {
@@ -45,9 +45,9 @@ impl Component for GradCam {
     type Params = GradCamParams;
 
     fn new(params: GradCamParams, context: Context) -> Result<Self> {
-        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        let aim = Aim::new(params.target, params.answer_span, &params.tokens)?;
         Ok(Self {
-            target: target.with_maps(params.per_token)?,
+            aim: aim.with_maps(params.per_token)?,
             context,
             params,
         })
@@ -56,10 +56,11 @@ impl Component for GradCam {
 
 impl AttributionMethod for GradCam {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let cam = Cam {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             layer: self.params.layer,
             weights: &weights,
         };

@@ -1,6 +1,6 @@
 //! Grad-CAM++ (Chattopadhay et al., WACV 2018) on the image tokens of a vision-language model.
 
-use medfocus_attribution::{Quantity, Span, Target};
+use medfocus_attribution::{Aim, Quantity, Span};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
 };
@@ -20,7 +20,7 @@ params! {
         pub target: Quantity = "log_prob";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token: one more trace for each.
         pub per_token: bool = false;
@@ -41,7 +41,7 @@ params! {
 pub struct GradCamPlusPlus {
     context: Context,
     params: GradCamPlusPlusParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for GradCamPlusPlus {
@@ -52,9 +52,9 @@ impl Component for GradCamPlusPlus {
     type Params = GradCamPlusPlusParams;
 
     fn new(params: GradCamPlusPlusParams, context: Context) -> Result<Self> {
-        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        let aim = Aim::new(params.target, params.answer_span, &params.tokens)?;
         Ok(Self {
-            target: target.with_maps(params.per_token)?,
+            aim: aim.with_maps(params.per_token)?,
             context,
             params,
         })
@@ -63,10 +63,11 @@ impl Component for GradCamPlusPlus {
 
 impl AttributionMethod for GradCamPlusPlus {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let cam = Cam {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             layer: self.params.layer,
             weights: &|activations| weights(activations, self.params.epsilon as f32),
         };

@@ -1,6 +1,6 @@
 //! Integrated gradients (Sundararajan et al., ICML 2017) of a vision-language model's pixels.
 
-use medfocus_attribution::{Baseline, Quantity, Span, Target, content, normalised, token_heat};
+use medfocus_attribution::{Aim, Baseline, Quantity, Span, content, normalised, token_heat};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, HeatMap, ModelInfo, PixelBaseline,
     Result, Slot, Task, VisionLanguageModel, choices, params,
@@ -41,7 +41,7 @@ params! {
         pub target: Quantity = "log_prob";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token: all steps again for each.
         pub per_token: bool = false;
@@ -70,7 +70,7 @@ const TOLERANCE: f64 = 0.05;
 pub struct IntegratedGradients {
     context: Context,
     params: IntegratedGradientsParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for IntegratedGradients {
@@ -80,9 +80,9 @@ impl Component for IntegratedGradients {
     type Params = IntegratedGradientsParams;
 
     fn new(params: IntegratedGradientsParams, context: Context) -> Result<Self> {
-        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        let aim = Aim::new(params.target, params.answer_span, &params.tokens)?;
         Ok(Self {
-            target: target.with_maps(params.per_token)?,
+            aim: aim.with_maps(params.per_token)?,
             context,
             params,
         })
@@ -91,17 +91,18 @@ impl Component for IntegratedGradients {
 
 impl AttributionMethod for IntegratedGradients {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let line = Line {
             baseline: self.params.baseline.of(task)?,
             alphas: self.params.rule.alphas(self.params.steps),
             chunk: chunk(&self.context.model().info()?, self.params.memory_mib),
         };
-        let integral = line.integrate(&self.context, task, &self.target)?;
+        let integral = line.integrate(&self.context, task, &target)?;
         let attributions = integral.attributions();
         let heat = map(&attributions)?;
         let (completeness, incomplete) = completeness(&attributions, &integral);
         let each_token = |t| {
-            let target = self.target.of_token(t);
+            let target = target.of_token(t);
             let integral = line.integrate(&self.context, task, &target)?;
             map(&integral.attributions())
         };

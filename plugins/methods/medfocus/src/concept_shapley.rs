@@ -1,6 +1,6 @@
 //! What each concept is worth to the answer, given that others may stand in for it.
 
-use medfocus_attribution::{Quantity, Scorer, Span, Target, content, normalised};
+use medfocus_attribution::{Aim, Quantity, Scorer, Span, content, normalised};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, CONCEPTS, Component, Context, Kind, Mask, Result,
     ScoredBox, Slot, Task, params,
@@ -25,7 +25,7 @@ params! {
         pub target: Quantity = "log_prob";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Which pixels of a concept are replaced.
         pub intervention: Intervention = "box";
@@ -46,7 +46,7 @@ params! {
 pub struct ConceptShapley {
     context: Context,
     params: ConceptShapleyParams,
-    target: Target,
+    aim: Aim,
     medfocus: MedFocus,
 }
 
@@ -64,7 +64,7 @@ impl Component for ConceptShapley {
     fn new(params: ConceptShapleyParams, context: Context) -> Result<Self> {
         params.replacement.check(&context)?;
         Ok(Self {
-            target: Target::new(params.target, params.answer_span, &params.tokens)?,
+            aim: Aim::new(params.target, params.answer_span, &params.tokens)?,
             medfocus: MedFocus::new(MedFocusParams::default(), context.clone())?,
             context,
             params,
@@ -78,6 +78,7 @@ impl AttributionMethod for ConceptShapley {
     /// v(c) - v(none) and `boxes`; `winner`; `all` and `none`, the target with every concept and without any; `reliable`;
     /// `images_scored`.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let content = content(task)?;
         let (_, anatomy, _) = self.medfocus.anatomy(task, &content)?;
         let there = CONCEPTS.iter().zip(&anatomy.regions);
@@ -96,7 +97,7 @@ impl AttributionMethod for ConceptShapley {
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             batch: self.params.batch,
         };
         let scored = scorer.score(groups.len(), |i| {

@@ -1,6 +1,6 @@
 //! MedFocus, then the part that decides: where does the image have to be made healthy for the answer to turn?
 
-use medfocus_attribution::{Quantity, Scorer, Span, Target, content};
+use medfocus_attribution::{Aim, Quantity, Scorer, Span, content};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, BBox, CONCEPTS, Component, Context, GrayImage, Kind,
     Result, ScoredBox, Slot, Task, Working, params,
@@ -54,7 +54,7 @@ params! {
 pub struct MedFocusFine {
     context: Context,
     params: MedFocusFineParams,
-    target: Target,
+    aim: Aim,
     medfocus: MedFocus,
 }
 
@@ -75,7 +75,7 @@ impl Component for MedFocusFine {
             ..MedFocusParams::default()
         };
         Ok(Self {
-            target: Target::new(params.target, Span::Answer, "")?,
+            aim: Aim::new(params.target, Span::Answer, "")?,
             medfocus: MedFocus::new(first, context.clone())?,
             context,
             params,
@@ -136,10 +136,11 @@ impl MedFocusFine {
         content: &BBox<Working>,
         budget: usize,
     ) -> Result<(f64, Option<[f64; 4]>, usize)> {
+        let target = self.aim.of(task)?;
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             batch: self.params.batch,
         };
         let whole = content.corners().map(f64::from);
@@ -149,7 +150,7 @@ impl MedFocusFine {
         })?;
         let given = scored.values[0];
         // Of a margin the answer's own side.
-        let against = self.target.quantity == Quantity::Margin && given < 0.0;
+        let against = target.quantity == Quantity::Margin && given < 0.0;
         let sign = if against { -1.0 } else { 1.0 };
         let loss = |value: f64| sign * (given - value);
         let (total, mut images) = (loss(scored.values[1]), scored.images);

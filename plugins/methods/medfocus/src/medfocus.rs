@@ -2,7 +2,7 @@
 //! reference images, taken out one after the other, and the answer is attributed to the one it misses most.
 
 use medfocus_attribution::{
-    Once, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised, token_heat,
+    Aim, Once, Quantity, Scorer, Span, WORKING_DIM, content, normalised, token_heat,
 };
 use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
@@ -94,7 +94,7 @@ params! {
         pub tau: f64 = 0.75, in 0..=1;
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
@@ -166,7 +166,7 @@ impl MedFocusParams {
 pub struct MedFocus {
     context: Context,
     params: MedFocusParams,
-    target: Target,
+    aim: Aim,
     pool: Once<Pool>,
 }
 
@@ -184,7 +184,7 @@ impl Component for MedFocus {
     fn new(params: MedFocusParams, context: Context) -> Result<Self> {
         params.replacement.check(&context)?;
         Ok(Self {
-            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            aim: Aim::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
             params,
             pool: Once::default(),
@@ -286,10 +286,11 @@ impl MedFocus {
             .iter()
             .map(|candidate| params.intervention.pixels(dim, members(anatomy, candidate)))
             .collect();
+        let target = self.aim.of(task)?;
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             batch: params.batch,
         };
         // The image itself first.
@@ -300,7 +301,7 @@ impl MedFocus {
                 replaced(&task.image, &source.image(regions, pixels)?, pixels)
             }
         })?;
-        let chosen = self.target.chosen(scored.tokens.ncols())?;
+        let chosen = target.chosen(scored.tokens.ncols())?;
         Ok(Trial {
             effects: Effects::of(scored.tokens.view(), chosen, params.drop, params.delta),
             candidates,

@@ -1,6 +1,6 @@
 //! Occlusion sensitivity (Zeiler and Fergus, ECCV 2014, section 4.2) of a vision-language model's answer.
 
-use medfocus_attribution::{Baseline, Quantity, Scorer, Span, Target, content, token_heat};
+use medfocus_attribution::{Aim, Baseline, Quantity, Scorer, Span, content, token_heat};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, BBox, Component, Context, GrayImage, Result, Slot,
     Task, Working, params,
@@ -21,7 +21,7 @@ params! {
         pub target: Quantity = "mean_probability";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
@@ -42,7 +42,7 @@ params! {
 pub struct Occlusion {
     context: Context,
     params: OcclusionParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for Occlusion {
@@ -53,9 +53,9 @@ impl Component for Occlusion {
     type Params = OcclusionParams;
 
     fn new(params: OcclusionParams, context: Context) -> Result<Self> {
-        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        let aim = Aim::new(params.target, params.answer_span, &params.tokens)?;
         Ok(Self {
-            target: target.with_maps(params.per_token)?,
+            aim: aim.with_maps(params.per_token)?,
             context,
             params,
         })
@@ -64,13 +64,14 @@ impl Component for Occlusion {
 
 impl AttributionMethod for Occlusion {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let content = content(task)?;
         let baseline = self.params.baseline.of(&task.image, &content)?;
         let cells = Cells::new(self.params.cells).boxes()?;
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             batch: self.params.batch,
         };
         // The image itself first, then the ones that lack a cell.
@@ -88,7 +89,7 @@ impl AttributionMethod for Occlusion {
             ("images_scored", json!(scored.images)),
         ];
         let each_token = |t| {
-            let drops = self.drops(&scored.of_token(&self.target, t)?);
+            let drops = self.drops(&scored.of_token(&target, t)?);
             self.params.upsample.map(&drops)
         };
         let token_heat = self

@@ -1,7 +1,7 @@
 //! RISE (Petsiuk et al., BMVC 2018) of a vision-language model's answer.
 
 use medfocus_attribution::{
-    Baseline, Quantity, Scorer, Span, Target, WORKING_DIM, content, normalised, token_heat,
+    Aim, Baseline, Quantity, Scorer, Span, WORKING_DIM, content, normalised, token_heat,
 };
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, BBox, Component, Context, Error, GrayImage, HeatMap,
@@ -41,7 +41,7 @@ params! {
         pub target: Quantity = "mean_probability";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
@@ -67,7 +67,7 @@ params! {
 pub struct Rise {
     context: Context,
     params: RiseParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for Rise {
@@ -84,9 +84,9 @@ impl Component for Rise {
                 .with_key("upsample")
                 .with_hint("leave it `cells`, or set `masks = \"cells\"`"));
         }
-        let target = Target::new(params.target, params.answer_span, &params.tokens)?;
+        let aim = Aim::new(params.target, params.answer_span, &params.tokens)?;
         Ok(Self {
-            target: target.with_maps(params.per_token)?,
+            aim: aim.with_maps(params.per_token)?,
             context,
             params,
         })
@@ -95,6 +95,7 @@ impl Component for Rise {
 
 impl AttributionMethod for Rise {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let params = &self.params;
         let content = content(task)?;
         let baseline = params.baseline.of(&task.image, &content)?;
@@ -107,7 +108,7 @@ impl AttributionMethod for Rise {
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             batch: params.batch,
         };
         let scored = scorer.score(params.count as usize, |m| {
@@ -115,7 +116,7 @@ impl AttributionMethod for Rise {
         })?;
 
         let heat = self.map(&masks, &scored.values, &content)?;
-        let each_token = |t| self.map(&masks, &scored.of_token(&self.target, t)?, &content);
+        let each_token = |t| self.map(&masks, &scored.of_token(&target, t)?, &content);
         let token_heat = params
             .per_token
             .then(|| token_heat(scored.tokens.ncols(), each_token))

@@ -1,6 +1,6 @@
 //! Token activation maps (Li et al., ICCV 2025).
 
-use medfocus_attribution::{Quantity, Span, Target, token_heat};
+use medfocus_attribution::{Aim, Quantity, Span, token_heat};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, HeatMap, Result, Slot, Task,
     TraceRequest, VisionLanguageModel, Want, params,
@@ -15,7 +15,7 @@ params! {
     pub struct TamParams {
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
@@ -38,7 +38,7 @@ params! {
 pub struct Tam {
     context: Context,
     params: TamParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for Tam {
@@ -49,7 +49,7 @@ impl Component for Tam {
 
     fn new(params: TamParams, context: Context) -> Result<Self> {
         Ok(Self {
-            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            aim: Aim::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
             params,
         })
@@ -58,16 +58,17 @@ impl Component for Tam {
 
 impl AttributionMethod for Tam {
     fn attribute(&self, task: &Task) -> Result<Attribution> {
+        let target = self.aim.of(task)?;
         let request = TraceRequest::new(
             task.image.clone(),
             task.question.clone(),
             task.answer.clone(),
             vec![Want::Logits],
         )
-        .with_span(self.target.span.into());
+        .with_span(target.span.into());
         let trace = self.context.model().trace(&request)?;
         let activations = Activations::read(&trace)?;
-        let tokens = self.target.chosen(activations.count())?;
+        let tokens = target.chosen(activations.count())?;
 
         let (height, width) = trace.layout.grid;
         let mut sum = Array2::zeros((height as usize, width as usize));

@@ -20,4 +20,4 @@ pub use once::Once;
 pub use region::{Part, WORKING_DIM, letterbox, mask_to_working, parts};
 pub use samples::{Samples, read_samples};
 pub use scorer::{Scored, Scorer};
-pub use target::{Quantity, Span, Target};
+pub use target::{Aim, Quantity, Span, Target};
