@@ -4,16 +4,15 @@ use std::{collections::BTreeMap, time::Instant};
 
 use medfocus_plugin_api::{
     Ability, AttributionMethod, BBox, Error, GenerateRequest, Generation, HeatMap, Mask, Mode,
-    ModelInfo, Native, Result, ScoreRequest, ScoredBox, Task, Tensor, Token, VisionLanguageModel,
-    Working,
+    ModelInfo, Native, Result, ScoredBox, Task, Tensor, VisionLanguageModel, Working,
 };
-use ndarray::Ix2;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
     boxes::BoxRule,
     plugin::Calls,
+    score::{LanguagePrior, ScoredToken, score},
     study::{ImageRecord, Study},
     workbench::{Provenance, Ready, Workbench},
 };
@@ -47,6 +46,8 @@ pub struct Record {
     pub mode: Mode,
     /// The answer's tokens, with log-probabilities where the model can score.
     pub tokens: Vec<ScoredToken>,
+    /// How likely the answer is with the image and without; nothing if the model cannot score, or nobody asked.
+    pub language_prior: Option<LanguagePrior>,
     /// The evidence, strongest first.
     pub boxes: Vec<BoxRecord>,
     /// File with the heat map, if the method makes one: (224, 224) f32 in the working frame.
@@ -83,16 +84,6 @@ pub enum AnswerSource {
     Given,
     /// The model.
     Generated,
-}
-
-/// A token and how likely the model held it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ScoredToken {
-    /// The token.
-    #[serde(flatten)]
-    pub token: Token,
-    /// Natural log-probability.
-    pub log_prob: f32,
 }
 
 /// A region in both frames.
@@ -179,8 +170,13 @@ pub fn attribute(
     if answer.trim().is_empty() {
         return Err(Error::invalid("there is no answer to explain: it is empty"));
     }
+    let mut language_prior = None;
     if model_info.abilities.contains(&Ability::Score) {
-        tokens = stages.time("score", || score(&client, study, &question, &answer))?;
+        let (image, letterbox) = (&study.working, &study.letterbox);
+        let prior = config.answer.language_prior;
+        (tokens, language_prior) = stages.time("score", || {
+            score(&client, image, letterbox, &question, &answer, prior)
+        })?;
     }
 
     let mut task = study.clone().into_task(question, answer);
@@ -199,6 +195,7 @@ pub fn attribute(
             answer_source,
             mode: task.mode,
             tokens,
+            language_prior,
             boxes: found.boxes,
             heatmap: found.heat.as_ref().map(|_| "heatmap.npy"),
             token_heatmaps: found.token_heat.as_ref().map(|_| "token_heatmaps.npy"),
@@ -284,24 +281,6 @@ pub fn with_suffix(question: &str, mode: Mode) -> String {
     } else {
         format!("{question}{}", mode.suffix())
     }
-}
-
-fn score(
-    model: &impl VisionLanguageModel,
-    study: &Study,
-    question: &str,
-    answer: &str,
-) -> Result<Vec<ScoredToken>> {
-    let scores = model.score(&ScoreRequest::new(
-        vec![study.working.clone()],
-        question,
-        answer,
-    ))?;
-    let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
-    let scored = scores.tokens.into_iter().zip(log_probs.iter().copied());
-    Ok(scored
-        .map(|(token, log_prob)| ScoredToken { token, log_prob })
-        .collect())
 }
 
 #[derive(Default)]

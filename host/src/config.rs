@@ -99,6 +99,8 @@ pub struct LibtorchConfig {
 pub struct AnswerConfig {
     /// Tokens at most.
     pub max_new_tokens: u32,
+    /// Whether it is asked how likely an answer would be without any image, which scores one image more.
+    pub language_prior: bool,
 }
 
 impl Default for Config {
@@ -122,6 +124,7 @@ impl Default for Config {
             slots: BTreeMap::new(),
             answer: AnswerConfig {
                 max_new_tokens: 256,
+                language_prior: true,
             },
             boxes: BoxRule::default(),
             dicom: dicom::Settings::default(),

@@ -2,7 +2,7 @@
 //!
 //! The way of one attribution through this crate: [`config`] says what is wanted, [`plugin`] finds
 //! and opens it if [`trust`] allows that, [`workbench`] makes the components and fills their slots, [`params`] refuses what they cannot take, [`study`]
-//! reads the image, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`evidence`]
+//! reads the image, [`score`] asks how likely an answer is, [`attribute`] asks model and method, [`boxes`] turns heat into regions, [`evidence`]
 //! reads what a method says of concepts, [`overlay`] draws them, [`files`] names what comes of it, [`encode`] says it in bytes,
 //! [`output`] writes files that are whole or absent. [`experiment`] does this for every sample, method and
 //! model of a config, [`metrics`] judges the results, [`statistics`] says how sure that is, [`report`] shows them.
@@ -36,6 +36,7 @@ pub mod params;
 pub mod plugin;
 pub mod pool;
 pub mod report;
+pub mod score;
 pub mod serve;
 pub mod statistics;
 pub mod study;

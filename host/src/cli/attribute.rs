@@ -65,6 +65,10 @@ impl Attribute {
 fn summarise(record: &Record) {
     println!("  question  {}", record.question);
     println!("  answer    {}", record.answer);
+    if let Some(prior) = record.language_prior {
+        let (with, without) = (prior.with_image, prior.without_image);
+        println!("  prior     probability {with:.3} with the image, {without:.3} without");
+    }
     match evidence::chosen(&record.evidence, evidence::fell_back(&record.evidence)) {
         Some(evidence::WHOLE_IMAGE) => println!("  evidence  {}", evidence::NO_CONCEPT),
         Some(chosen) => println!("  evidence  {chosen}"),

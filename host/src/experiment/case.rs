@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use medfocus_plugin_api::{
-    BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode, ModelInfo,
-    Result, Sample, ScoreRequest, Task, VisionLanguageModel, WORKING_SIDE, Working,
+    Ability, BBox, Client, DatasetReader, Error, ErrorKind, GrayImage, HeatMap, Kind, Mode,
+    ModelInfo, Result, Sample, ScoreRequest, Task, VisionLanguageModel, WORKING_SIDE, Working,
 };
-use ndarray::{ArrayView1, Ix2};
+use ndarray::{Axis, Ix2};
 
 use super::{
-    config::{AnswerSource, Ask, Experiment, Keep},
+    config::{AnswerSource, Ask, Counted, Curves, Experiment, Keep},
     filtered::Filtered,
     flips::Flipper,
     plan::{Cell, Plan, slug},
@@ -22,6 +22,7 @@ use crate::{
     metrics::{self, Flips, Judged, METRICS, curves},
     output::OutDir,
     overlay::{self, Thumbnail},
+    score::{LanguagePrior, blank, mean_probability, score},
     study::Study,
     verdict::Verdict,
     workbench::{Ready, Workbench},
@@ -112,7 +113,8 @@ impl<'a> Scene<'a> {
                 exclusion: Some(reason),
                 ..
             }) => (Some(subject), Outcome::Excluded { reason }),
-            Ok(posed) => {
+            Ok(mut posed) => {
+                posed.subject.language_prior = self.language_prior(&posed.task)?;
                 let results = self.attribute(index, &posed)?;
                 (Some(posed.subject), Outcome::Attributed { results })
             }
@@ -187,6 +189,7 @@ impl<'a> Scene<'a> {
             answer: answer.clone(),
             cut,
             verdict,
+            language_prior: None,
             group,
         };
         let mut task = study.into_task(question, answer);
@@ -235,6 +238,26 @@ impl<'a> Scene<'a> {
                     return Err(Error::invalid("the model's answer is empty"));
                 }
                 Ok((said.text, !said.complete))
+            }
+        }
+    }
+
+    /// How likely the answer is without its image, where the model can say; that it failed to is only logged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::cancelled`].
+    pub(super) fn language_prior(&self, task: &Task) -> Result<Option<LanguagePrior>> {
+        if !self.plan.language_prior || !self.model_info.abilities.contains(&Ability::Score) {
+            return Ok(None);
+        }
+        let (model, image, letterbox) = (self.model.client(), &task.image, &task.letterbox);
+        match score(&model, image, letterbox, &task.question, &task.answer, true) {
+            Ok((_, prior)) => Ok(prior),
+            Err(error) if error.kind == ErrorKind::Cancelled => Err(error),
+            Err(error) => {
+                tracing::warn!("how likely an answer is without its image is not known: {error}");
+                Ok(None)
             }
         }
     }
@@ -297,8 +320,8 @@ impl<'a> Scene<'a> {
         let wanted = self.plan.experiment.curves.as_ref();
         let wanted = wanted.filter(|curves| self.among_first(index, curves.samples));
         let curves = match (&found.heat, wanted) {
-            (Some(heat), Some(curves)) => match self.curves(&posed.task, heat, curves.steps) {
-                Ok(curves) => Some(curves),
+            (Some(heat), Some(wanted)) => match self.curves(&posed.task, heat, wanted) {
+                Ok(curves) => curves,
                 Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),
                 Err(error) => return Ok(MethodOutcome::Failed { error }),
             },
@@ -347,23 +370,36 @@ impl<'a> Scene<'a> {
         flipper.flips(&posed.task, &boxes)
     }
 
-    /// The deletion and the insertion curve of the answer's mean token probability, to and from black.
-    fn curves(&self, task: &Task, heat: &HeatMap, steps: usize) -> Result<[Vec<f64>; 2]> {
-        let black = task.image.with_filled(&task.letterbox.content(), 0);
-        let curve = |from: &GrayImage, to: &GrayImage| -> Result<Vec<f64>> {
+    /// The deletion and the insertion curve of the answer's mean token probability, to and from black; nothing if no token counts.
+    fn curves(
+        &self,
+        task: &Task,
+        heat: &HeatMap,
+        wanted: &Curves,
+    ) -> Result<Option<[Vec<f64>; 2]>> {
+        let black = blank(&task.image, &task.letterbox);
+        let finding = task.finding.as_deref();
+        let finding =
+            finding.filter(|_| wanted.tokens == Counted::Finding && task.mode != Mode::Direct);
+        let curve = |from: &GrayImage, to: &GrayImage| -> Result<Option<Vec<f64>>> {
             let scores = self.model.client().score(&ScoreRequest::new(
-                curves::images(heat, from, to, steps)?.collect(),
+                curves::images(heat, from, to, wanted.steps)?.collect(),
                 task.question.clone(),
                 task.answer.clone(),
             ))?;
             let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
-            let mean = |tokens: ArrayView1<'_, f32>| {
-                let sum: f64 = tokens.iter().map(|&l| f64::from(l).exp()).sum();
-                sum / tokens.len() as f64
+            let counted = match finding {
+                Some(finding) => metrics::naming(&scores.tokens, finding),
+                None => (0..log_probs.ncols()).collect(),
             };
-            Ok(log_probs.rows().into_iter().map(mean).collect())
+            let log_probs = log_probs.select(Axis(1), &counted);
+            let means = log_probs.rows().into_iter().map(mean_probability);
+            Ok((!counted.is_empty()).then(|| means.collect()))
         };
-        Ok([curve(&task.image, &black)?, curve(&black, &task.image)?])
+        let Some(deletion) = curve(&task.image, &black)? else {
+            return Ok(None);
+        };
+        Ok(curve(&black, &task.image)?.map(|insertion| [deletion, insertion]))
     }
 
     fn draw(&self, pictures: &OutDir, name: &str, posed: &Posed, found: &Explained) -> Result<()> {

@@ -356,6 +356,20 @@ pub struct Curves {
     /// Steps from one end to the other.
     #[serde(default = "steps")]
     pub steps: usize,
+    /// Whose probability they follow.
+    #[serde(default)]
+    pub tokens: Counted,
+}
+
+/// Which tokens of an answer a curve follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// All.
+    #[default]
+    Answer,
+    /// Those that name the finding; an answer that does not name it has no curve. Direct answers, a word, are followed whole.
+    Finding,
 }
 
 /// Checks that an attribution depends on what it should (Adebayo et al., NeurIPS 2018).
@@ -364,9 +378,20 @@ pub struct Curves {
 pub struct Sanity {
     /// Samples of each dataset, model and mode.
     pub samples: u64,
-    /// Decoder layers, counted from the top, that are replaced by noise: one check each.
+    /// Layers, counted from the top, that are replaced by noise, or `all`: one check each.
     #[serde(default)]
-    pub randomise: Vec<u32>,
+    pub randomise: Vec<Noise>,
+}
+
+/// How much of a model is noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Noise {
+    /// All weights.
+    All,
+    /// So many layers, counted from the top: the decoder's, the projector, the image tower's.
+    #[serde(untagged)]
+    Layers(u32),
 }
 
 /// Intervals and comparisons.

@@ -25,6 +25,9 @@ pub struct Plan {
     pub boxes: BoxRule,
     /// Tokens of an answer at most.
     pub max_new_tokens: u32,
+    /// Whether it is asked how likely answers are without any image.
+    #[serde(default)]
+    pub language_prior: bool,
     /// The experiment as it was configured, defaults included, each value that a method `ablate`s as a method of its own.
     pub experiment: Experiment,
     /// Its datasets.
@@ -174,6 +177,7 @@ impl Plan {
             "seed": self.seed,
             "boxes": self.boxes,
             "answer.max_new_tokens": self.max_new_tokens,
+            "answer.language_prior": self.language_prior,
             "experiment.answer": answer,
             "experiment.verdict": verdict,
             "experiment.keep": keep,

@@ -121,6 +121,7 @@ impl Plan {
             seed: config.seed,
             boxes: config.boxes,
             max_new_tokens: config.answer.max_new_tokens,
+            language_prior: config.answer.language_prior,
             datasets,
             tuning,
             models: models.collect(),

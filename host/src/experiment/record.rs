@@ -6,7 +6,10 @@ use medfocus_plugin_api::{BBox, Batch, Error, Mode, ModelInfo, Native};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{attribute::BoxRecord, causal::gate::Group, plugin::Calls, verdict::Verdict};
+use crate::{
+    attribute::BoxRecord, causal::gate::Group, plugin::Calls, score::LanguagePrior,
+    verdict::Verdict,
+};
 
 /// One question about one image to one model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,6 +123,9 @@ pub struct Subject {
     pub cut: bool,
     /// How it reads.
     pub verdict: Verdict,
+    /// How likely the answer is with the image and without; nothing where the model cannot score, or nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language_prior: Option<LanguagePrior>,
     /// What the causal filter proved of it, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
@@ -221,8 +227,8 @@ impl From<Calls> for Count {
 pub struct SanityRecord {
     /// The original.
     pub case: CaseKey,
-    /// Name of the method in tables.
-    pub method: String,
+    /// Name of the method in tables; nothing if it is about the model's own answer.
+    pub method: Option<String>,
     /// What was changed.
     pub change: Change,
     /// How alike the two results are, or why this is not known.
@@ -238,8 +244,12 @@ pub enum Change {
     Question,
     /// Another patient's image is shown.
     Patient,
-    /// So many of the decoder's layers, from the top, are noise.
+    /// A black image is shown.
+    NoImage,
+    /// So many of the model's layers, from the top, are noise.
     Weights(u32),
+    /// All weights are noise.
+    AllWeights,
 }
 
 /// What came of a sanity check.
@@ -252,6 +262,15 @@ pub enum SanityOutcome {
         rank_correlation: Option<f64>,
         /// Intersection over union of the two regions.
         region_iou: f64,
+    },
+    /// The model answered the same question.
+    Answered {
+        /// What it says now.
+        answer: String,
+        /// Whether that is what it said before.
+        same: bool,
+        /// Whether the answer was right before, and is now, where that is known.
+        right: Option<[bool; 2]>,
     },
     /// One of the two could not be made.
     Failed {

@@ -11,12 +11,14 @@ use std::{
     },
 };
 
-use medfocus_plugin_api::{Error, ErrorKind, Result, Task, VisionLanguageModel};
+use medfocus_plugin_api::{
+    Error, ErrorKind, GenerateRequest, Mode, Result, Task, VisionLanguageModel,
+};
 
 use super::{
     case::{Known, Posed, Scene},
     cast::chosen_methods,
-    config::Sanity,
+    config::{Noise, Sanity},
     filtered::Filtered,
     journal::Journal,
     part::Part,
@@ -31,6 +33,8 @@ use crate::{
     attribute::{Explained, explain, with_suffix},
     metrics,
     plugin::{Progress, Session},
+    score::blank,
+    verdict::Verdict,
     workbench::{Ready, Workbench},
 };
 
@@ -109,11 +113,11 @@ impl Checks<'_> {
 
 /// What is changed, in this order.
 pub(super) fn changes(sanity: &Sanity) -> Vec<Change> {
-    let weights = sanity
-        .randomise
-        .iter()
-        .map(|&layers| Change::Weights(layers));
-    [Change::Question, Change::Patient]
+    let weights = sanity.randomise.iter().map(|&noise| match noise {
+        Noise::Layers(layers) => Change::Weights(layers),
+        Noise::All => Change::AllWeights,
+    });
+    [Change::Question, Change::Patient, Change::NoImage]
         .into_iter()
         .chain(weights)
         .collect()
@@ -139,8 +143,9 @@ impl Check<'_> {
         queue: &Queue<'_, Item<'_>>,
     ) -> Result<()> {
         let noisy = match self.change {
-            Change::Weights(layers) => Some(randomised(bench, model, layers)?),
-            _ => None,
+            Change::Weights(layers) => Some(randomised(bench, model, layers.into())?),
+            Change::AllWeights => Some(randomised(bench, model, -1)?),
+            Change::Question | Change::Patient | Change::NoImage => None,
         };
         let mut scenes: BTreeMap<String, (Scene<'_>, Option<Scene<'_>>)> = BTreeMap::new();
         let digest = VisionLanguageModel::info(&ready.client())?.digest;
@@ -184,7 +189,7 @@ impl Check<'_> {
         )
     }
 
-    /// One record a method.
+    /// One record a method, and one of the answer where another image is shown, or none.
     fn compare(
         &self,
         original: &Scene<'_>,
@@ -198,22 +203,58 @@ impl Check<'_> {
         });
         let posed = original.pose(case.index, known)?;
         let task = self.changed_task(original, &posed, case.index)?;
+        let about = |method: Option<&String>, outcome: SanityOutcome| SanityRecord {
+            case: case.clone(),
+            method: method.cloned(),
+            change: self.change,
+            outcome,
+        };
         let mut records = Vec::new();
-        for ((name, method), (_, other)) in original.methods.iter().zip(&changed.methods) {
+        if matches!(self.change, Change::Patient | Change::NoImage) {
+            records.push(about(None, self.answered(original, &posed, &task)?));
+        }
+        // Without an image there is nothing to point at.
+        let methods = original.methods.iter().zip(&changed.methods);
+        let methods = methods.filter(|_| self.change != Change::NoImage);
+        for ((name, method), (_, other)) in methods {
             let before = self.original(case, name, method, &posed.task)?;
             let outcome = match (&*before, explain(other, &task, &self.all.plan.boxes)) {
                 (Err(error), _) => failed(error.clone())?,
                 (_, Err(error)) => failed(error)?,
                 (Ok(before), Ok(after)) => compared(before, &after),
             };
-            records.push(SanityRecord {
-                case: case.clone(),
-                method: name.clone(),
-                change: self.change,
-                outcome,
-            });
+            records.push(about(Some(name), outcome));
         }
         Ok(records)
+    }
+
+    /// What the model says of the changed task.
+    fn answered(&self, scene: &Scene<'_>, posed: &Posed, task: &Task) -> Result<SanityOutcome> {
+        let plan = self.all.plan;
+        let request = GenerateRequest::new(
+            task.image.clone(),
+            task.question.clone(),
+            plan.max_new_tokens,
+        );
+        let answer = match scene.model.client().generate(&request) {
+            Ok(said) => said.text,
+            Err(error) => return failed(error),
+        };
+        let (parser, before) = (plan.experiment.verdict, &posed.subject.answer);
+        let same = match posed.subject.verdict {
+            Verdict::Undecided => answer.trim() == before.trim(),
+            verdict => parser.read(&answer) == verdict,
+        };
+        let present = posed.subject.present.filter(|_| task.mode != Mode::Open);
+        let right = present.map(|present| {
+            let truth = if present { Verdict::Yes } else { Verdict::No };
+            [before, &answer].map(|answer| parser.says(answer, truth))
+        });
+        Ok(SanityOutcome::Answered {
+            answer,
+            same,
+            right,
+        })
     }
 
     fn original(
@@ -237,11 +278,16 @@ impl Check<'_> {
         Ok(found)
     }
 
-    /// The task with its question or its image taken from the next sample about another finding.
+    /// The task with its question or its image taken from the next sample about another finding, or with a black image.
     fn changed_task(&self, scene: &Scene<'_>, posed: &Posed, index: u64) -> Result<Task> {
         let mut task = posed.task.clone();
-        if matches!(self.change, Change::Weights(_)) {
-            return Ok(task);
+        match self.change {
+            Change::Weights(_) | Change::AllWeights => return Ok(task),
+            Change::NoImage => {
+                task.image = blank(&task.image, &task.letterbox);
+                return Ok(task);
+            }
+            Change::Question | Change::Patient => {}
         }
         let samples = scene.cell.samples;
         let place = scene.cell.place(index).unwrap_or_default();
@@ -269,8 +315,8 @@ impl Check<'_> {
     }
 }
 
-/// The model with its top decoder layers replaced by noise.
-fn randomised(bench: &Workbench, model: &str, layers: u32) -> Result<Ready> {
+/// The model with its top layers replaced by noise; -1 for all weights.
+fn randomised(bench: &Workbench, model: &str, layers: i64) -> Result<Ready> {
     let recipe = bench.plan_model(model, [("randomise".to_owned(), layers.into())].into())?;
     if recipe.manifest.params["properties"]
         .get("randomise")

@@ -35,7 +35,7 @@ pub struct Trial {
     pub dataset: String,
     /// How it was asked.
     pub mode: Mode,
-    /// Seconds to read a sample and to answer, mean.
+    /// Seconds to read a sample, to answer, and to say how likely the answer is without the image, mean.
     pub answer: f64,
     /// Bytes of a record.
     pub record: u64,
@@ -93,9 +93,11 @@ pub(super) fn try_cell(
     let mut costs: BTreeMap<&str, Costs> = BTreeMap::new();
     let mut explained = 0;
     for place in places {
-        let posed = timed(&mut answers, || {
+        let posed: Result<Posed> = timed(&mut answers, || {
             let index = cell.index(place);
-            scene.pose(index, scene.known(index))
+            let posed = scene.pose(index, scene.known(index))?;
+            scene.language_prior(&posed.task)?;
+            Ok(posed)
         });
         match posed {
             Err(error) if error.kind == ErrorKind::Cancelled => return Err(error),

@@ -6,10 +6,12 @@
 use medfocus_plugin_api::{BBox, HeatMap, Working};
 
 pub mod curves;
+mod naming;
 mod overlap;
 mod pointing;
 mod ranking;
 
+pub use naming::naming;
 pub use overlap::{Overlap, overlap, union_area};
 pub use pointing::pointing_game;
 pub use ranking::{auprc, rank_correlation};

@@ -36,12 +36,9 @@ pub fn checks(results: &Results) -> Vec<Check> {
     let mut keys: Vec<(&str, &str, Change)> = results
         .sanity
         .iter()
-        .map(|record| {
-            (
-                record.case.model.as_str(),
-                record.method.as_str(),
-                record.change,
-            )
+        .filter_map(|record| {
+            let method = record.method.as_deref()?;
+            Some((record.case.model.as_str(), method, record.change))
         })
         .collect();
     keys.sort_by_key(|&(model, method, change)| (place(model, method), change));
@@ -49,7 +46,9 @@ pub fn checks(results: &Results) -> Vec<Check> {
     keys.into_iter()
         .map(|(model, method, change)| {
             let same = results.sanity.iter().filter(|record| {
-                record.case.model == model && record.method == method && record.change == change
+                record.case.model == model
+                    && record.method.as_deref() == Some(method)
+                    && record.change == change
             });
             let outcomes: Vec<&SanityOutcome> = same.map(|record| &record.outcome).collect();
             let (mut correlations, mut overlaps) = (Vec::new(), Vec::new());

@@ -49,7 +49,7 @@ pub fn failures(results: &Results) -> Vec<Failure> {
         if let SanityOutcome::Failed { error } = &record.outcome {
             found.add(
                 &record.case,
-                Some(&record.method),
+                record.method.as_ref(),
                 Some(record.change),
                 error,
             );

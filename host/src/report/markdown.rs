@@ -46,6 +46,7 @@ pub fn render(table: &Table, results: &Results) -> String {
         page += CHECKS;
         page += "\n\n";
         page += &checks(&table.checks);
+        page += &table.answers.as_ref().map(sheet).unwrap_or_default();
     }
     if !results.tuned.is_empty() {
         page += "\n## Chosen parameters\n\n";
@@ -78,7 +79,7 @@ pub const READING: &str = "Means over the samples that a method answered, with 9
 
 /// What sanity checks tell.
 pub const CHECKS: &str = "The same method was asked again after something it should depend on had changed: the \
-                          question, the patient's image, or the model's top decoder layers, replaced by noise. A result \
+                          question, the patient's image, or the model's top layers, or all, replaced by noise. A result \
                           that stays the same (rank correlation near 1, region IoU near 100) does not explain the answer.";
 
 fn section(table: &Table, section: &Section) -> String {
@@ -103,7 +104,10 @@ fn section(table: &Table, section: &Section) -> String {
         text += &effects(group);
         text += &evidence(&group.concepts);
         text += &reach(&group.reach);
-        for extra in [&group.paper, &group.groups].into_iter().flatten() {
+        for extra in [&group.prior, &group.paper, &group.groups]
+            .into_iter()
+            .flatten()
+        {
             text += &sheet(extra);
         }
     }

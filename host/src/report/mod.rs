@@ -4,6 +4,7 @@
 //! to the digit. `results.parquet` holds the single results. Timings are in columns of seconds only: the same results
 //! give the same bytes.
 
+mod answers;
 mod checks;
 mod concepts;
 mod effect;
@@ -17,6 +18,7 @@ mod measure;
 mod paper;
 mod parquet;
 mod pictures;
+mod prior;
 mod reach;
 mod retention;
 mod row;

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use medfocus_plugin_api::Mode;
 
 use super::{
+    answers,
     checks::{self, Check},
     concepts::Concepts,
     failures::{self, Failure},
     findings::{self, Finding},
     groups,
     measure::{Measure, measures},
-    paper,
+    paper, prior,
     reach::Reach,
     retention,
     row::{self, Row},
@@ -40,6 +41,8 @@ pub struct Table {
     pub retention: Vec<Sheet>,
     /// The sanity checks.
     pub checks: Vec<Check>,
+    /// What the models say without their image, where that was checked.
+    pub answers: Option<Sheet>,
     /// What failed.
     pub failures: Vec<Failure>,
 }
@@ -74,6 +77,8 @@ pub struct Group {
     pub reach: Vec<Reach>,
     /// The methods by what the causal filter proved, where others than its grounded samples were explained.
     pub groups: Option<Sheet>,
+    /// How many answers need no image, where the models could say.
+    pub prior: Option<Sheet>,
     /// The methods beside the paper's figures, where the experiment repeats them.
     pub paper: Option<Sheet>,
 }
@@ -179,6 +184,7 @@ impl Table {
             sections,
             retention: retention::sheets(results, make.bootstrap),
             checks: checks::checks(results),
+            answers: answers::sheet(&results.sanity),
             failures: failures::failures(results),
             measures,
         }
@@ -268,6 +274,7 @@ impl Make<'_> {
             accounting,
             groups,
             paper,
+            prior: prior::sheet(&records),
             concepts: Concepts::new(rows.iter().map(|row| row.method.as_str()), &records),
             reach: rows
                 .iter()

@@ -84,7 +84,9 @@ pub fn change(change: Change) -> String {
     match change {
         Change::Question => "question".to_owned(),
         Change::Patient => "patient".to_owned(),
+        Change::NoImage => "no image".to_owned(),
         Change::Weights(layers) => format!("weights:{layers}"),
+        Change::AllWeights => "weights:all".to_owned(),
     }
 }
 

@@ -5,9 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    attribute::{Record, ScoredToken},
+    attribute::Record,
     evidence::{self, Drops, Weighed},
     files::File,
+    score::ScoredToken,
 };
 
 /// What the page shows.

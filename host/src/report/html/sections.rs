@@ -57,7 +57,7 @@ fn group(table: &Table, section: &Section, group: &Group) -> Markup {
         (methods::beyond(table, group, &whose))
         (concepts::shares(&group.concepts, &whose))
         (concepts::reach(&group.reach, &whose))
-        @for extra in [&group.paper, &group.groups].into_iter().flatten() { (sheet(extra, &whose)) }
+        @for extra in [&group.prior, &group.paper, &group.groups].into_iter().flatten() { (sheet(extra, &whose)) }
     }
 }
 
@@ -218,6 +218,7 @@ pub fn checks(table: &Table) -> Markup {
                     }
                 }
             }
+            @if let Some(answers) = &table.answers { (sheet(answers, "sanity checks")) }
         }
     }
 }
@@ -227,7 +228,9 @@ fn altered(change: Change) -> String {
     match change {
         Change::Question => "another question".to_owned(),
         Change::Patient => "another patient".to_owned(),
+        Change::NoImage => "no image".to_owned(),
         Change::Weights(layers) => format!("noise in the top {}", count(layers.into(), "layer")),
+        Change::AllWeights => "all weights noise".to_owned(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
         results::Results,
     },
     output::OutDir,
+    score::LanguagePrior,
     verdict::Verdict,
 };
 
@@ -199,6 +200,10 @@ fn subject(mode: Mode, index: u64) -> Subject {
             11 => Verdict::Undecided,
             _ => Verdict::Yes,
         },
+        language_prior: Some(LanguagePrior {
+            with_image: 0.7,
+            without_image: 0.1 * index as f64,
+        }),
         group: None,
     }
 }
@@ -314,12 +319,33 @@ fn sanity() -> Vec<SanityRecord> {
                         mode: Mode::Direct,
                         index,
                     },
-                    method: method.to_owned(),
+                    method: Some(method.to_owned()),
                     change,
                     outcome,
                 });
             }
         }
+    }
+    // Without an image every answer is yes, and half of them were right only with theirs.
+    for (change, index) in [Change::Patient, Change::NoImage]
+        .into_iter()
+        .flat_map(|c| (0..4).map(move |i| (c, i)))
+    {
+        records.push(SanityRecord {
+            case: CaseKey {
+                dataset: "phantom".to_owned(),
+                model: "alpha".to_owned(),
+                mode: Mode::Direct,
+                index,
+            },
+            method: None,
+            change,
+            outcome: SanityOutcome::Answered {
+                answer: "Yes.".to_owned(),
+                same: change == Change::NoImage || index == 0,
+                right: (index < 2).then_some([true, index == 0]),
+            },
+        });
     }
     records
 }

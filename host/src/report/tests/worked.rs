@@ -303,6 +303,34 @@ fn sanity_checks_are_averaged_by_method_and_change() {
 }
 
 #[test]
+fn answers_to_another_image_are_counted() {
+    let answers = table().answers.unwrap();
+    let line = |shown: &str, same: &str| {
+        ["alpha", "direct", shown, "4", same, "100.00", "50.00"].map(str::to_owned)
+    };
+    assert_eq!(
+        answers.rows,
+        [line("patient", "25.00"), line("no image", "100.00")]
+    );
+}
+
+#[test]
+fn answers_that_need_no_image_are_counted_by_model() {
+    let table = table();
+    let sheet = table.sections[0].leading().prior.as_ref().unwrap();
+    // Without the image 0, 0.1 to 0.7 of eight samples: four reach half of 0.7, the last one nine tenths.
+    let line = |model: &str| [model, "8", "0.700", "0.350", "50.00", "12.50"].map(str::to_owned);
+    assert_eq!(sheet.rows, [line("alpha"), line("beta")]);
+    let mut results = synthetic::results();
+    for record in &mut results.records {
+        if let Some(subject) = &mut record.subject {
+            subject.language_prior = None;
+        }
+    }
+    assert_eq!(Table::new(&results, 0).sections[0].leading().prior, None);
+}
+
+#[test]
 fn each_sentence_of_failure_stands_once() {
     let failures = table().failures;
     let shown: Vec<_> = failures.iter().map(|f| (f.place(), f.numbers())).collect();
