@@ -1,6 +1,6 @@
 //! A square grid of cells over the working image.
 
-use medfocus_plugin_api::{BBox, Result, WORKING_SIDE, Working};
+use medfocus_plugin_api::{BBox, GrayImage, Result, WORKING_SIDE, Working};
 use ndarray::{Array2, ArrayView2, s};
 
 /// `side` x `side` cells that tile the working image; where they do not divide it evenly, edges are rounded down.
@@ -48,4 +48,27 @@ impl Cells {
     fn edge(self, cell: u32) -> u32 {
         cell * WORKING_SIDE / self.side
     }
+}
+
+/// An image with these boxes of another one.
+///
+/// # Errors
+///
+/// None for a working image and boxes inside it.
+///
+/// # Panics
+///
+/// If a box reaches beyond one of the images.
+pub fn exchanged<'a>(
+    image: &GrayImage,
+    other: &GrayImage,
+    boxes: impl IntoIterator<Item = &'a BBox<Working>>,
+) -> Result<GrayImage> {
+    let mut pixels = image.view().to_owned();
+    for bbox in boxes {
+        let [x1, y1, x2, y2] = bbox.corners().map(|corner| corner as usize);
+        let inside = s![y1..y2, x1..x2];
+        pixels.slice_mut(inside).assign(&other.view().slice(inside));
+    }
+    GrayImage::from_array(pixels)
 }

@@ -2,13 +2,12 @@
 
 use medfocus_attribution::{Aim, Baseline, Quantity, Scorer, Span, content, token_heat};
 use medfocus_plugin_api::{
-    Ability, Attribution, AttributionMethod, BBox, Component, Context, GrayImage, Result, Slot,
-    Task, Working, params,
+    Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
 };
-use ndarray::{Array2, s};
+use ndarray::Array2;
 use serde_json::json;
 
-use crate::{Cells, Upsample};
+use crate::{Cells, Upsample, cells::exchanged};
 
 params! {
     /// Parameters of [`Occlusion`].
@@ -77,7 +76,8 @@ impl AttributionMethod for Occlusion {
         // The image itself first, then the ones that lack a cell.
         let scored = scorer.score(1 + cells.len(), |i| match i {
             0 => Ok(task.image.clone()),
-            i => without(&task.image, &baseline, &cells[i - 1]),
+            // The padding of the baseline is the image's own.
+            i => exchanged(&task.image, &baseline, [&cells[i - 1]]),
         })?;
 
         let drops = self.drops(&scored.values);
@@ -120,13 +120,4 @@ impl Occlusion {
             (scores[0] - scores[1 + r * side + c]).max(0.0)
         })
     }
-}
-
-/// The image with one cell of the baseline, whose padding is the image's own.
-fn without(image: &GrayImage, baseline: &GrayImage, cell: &BBox<Working>) -> Result<GrayImage> {
-    let [x1, y1, x2, y2] = cell.corners().map(|c| c as usize);
-    let cell = s![y1..y2, x1..x2];
-    let mut pixels = image.view().to_owned();
-    pixels.slice_mut(cell).assign(&baseline.view().slice(cell));
-    GrayImage::from_array(pixels)
 }

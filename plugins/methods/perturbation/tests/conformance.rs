@@ -1,6 +1,8 @@
 //! The methods keep what the suite of their kind asks of every method.
 
-use medfocus_method_perturbation::{Occlusion, OcclusionParams, Rise, RiseParams};
+use medfocus_method_perturbation::{
+    Eagle, EagleParams, Occlusion, OcclusionParams, Rise, RiseParams,
+};
 use medfocus_plugin_api::testkit::conformance;
 
 #[test]
@@ -15,4 +17,13 @@ fn rise_conforms() {
         ..RiseParams::default()
     };
     conformance::method::<Rise>(params).assert();
+}
+
+#[test]
+fn eagle_conforms() {
+    let params = EagleParams {
+        cells: 4,
+        ..EagleParams::default()
+    };
+    conformance::method::<Eagle>(params).assert();
 }
