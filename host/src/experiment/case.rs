@@ -114,7 +114,7 @@ impl<'a> Scene<'a> {
                 ..
             }) => (Some(subject), Outcome::Excluded { reason }),
             Ok(mut posed) => {
-                posed.subject.language_prior = self.language_prior(&posed.task)?;
+                posed.subject.language_prior = self.read_out(&mut posed.task)?;
                 let results = self.attribute(index, &posed)?;
                 (Some(posed.subject), Outcome::Attributed { results })
             }
@@ -242,21 +242,36 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// How likely the answer is without its image, where the model can say; that it failed to is only logged.
+    /// Tells the task which tokens its answer has; how likely that is without its image. Both where the model can say; that it failed
+    /// to is only logged.
     ///
     /// # Errors
     ///
     /// [`Error::cancelled`].
-    pub(super) fn language_prior(&self, task: &Task) -> Result<Option<LanguagePrior>> {
-        if !self.plan.language_prior || !self.model_info.abilities.contains(&Ability::Score) {
+    pub(super) fn read_out(&self, task: &mut Task) -> Result<Option<LanguagePrior>> {
+        if !self.model_info.abilities.contains(&Ability::Score) {
             return Ok(None);
         }
         let (model, image, letterbox) = (self.model.client(), &task.image, &task.letterbox);
-        match score(&model, image, letterbox, &task.question, &task.answer, true) {
-            Ok((_, prior)) => Ok(prior),
+        let prior = self.plan.language_prior;
+        match score(
+            &model,
+            image,
+            letterbox,
+            &task.question,
+            &task.answer,
+            prior,
+        ) {
+            Ok((tokens, prior)) => {
+                let texts = tokens.into_iter().map(|scored| scored.token.text);
+                task.tokens = texts.collect();
+                Ok(prior)
+            }
             Err(error) if error.kind == ErrorKind::Cancelled => Err(error),
             Err(error) => {
-                tracing::warn!("how likely an answer is without its image is not known: {error}");
+                tracing::warn!(
+                    "the answer's tokens are not known, nor how likely they are without its image: {error}"
+                );
                 Ok(None)
             }
         }

@@ -201,7 +201,8 @@ impl Check<'_> {
             answer: &subject.answer,
             cut: subject.cut,
         });
-        let posed = original.pose(case.index, known)?;
+        let mut posed = original.pose(case.index, known)?;
+        original.read_out(&mut posed.task)?;
         let task = self.changed_task(original, &posed, case.index)?;
         let about = |method: Option<&String>, outcome: SanityOutcome| SanityRecord {
             case: case.clone(),

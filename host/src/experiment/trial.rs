@@ -95,8 +95,8 @@ pub(super) fn try_cell(
     for place in places {
         let posed: Result<Posed> = timed(&mut answers, || {
             let index = cell.index(place);
-            let posed = scene.pose(index, scene.known(index))?;
-            scene.language_prior(&posed.task)?;
+            let mut posed = scene.pose(index, scene.known(index))?;
+            scene.read_out(&mut posed.task)?;
             Ok(posed)
         });
         match posed {

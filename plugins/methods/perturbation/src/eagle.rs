@@ -1,6 +1,6 @@
 //! EAGLE (Chen et al. 2025, arXiv 2509.22496) of a vision-language model's answer.
 
-use medfocus_attribution::{Baseline, Quantity, Scorer, Span, Target, content, normalised};
+use medfocus_attribution::{Aim, Baseline, Quantity, Scorer, Span, content, normalised};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, Component, Context, Result, Slot, Task, params,
 };
@@ -30,7 +30,7 @@ params! {
         pub target: Quantity = "mean_probability";
         /// Which tokens count as the answer.
         pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first; all if empty.
+        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
         pub tokens: String = "";
         /// Images a model call; changes speed and memory, not the result.
         pub batch: usize = 16, in 1..=4096;
@@ -50,7 +50,7 @@ params! {
 pub struct Eagle {
     context: Context,
     params: EagleParams,
-    target: Target,
+    aim: Aim,
 }
 
 impl Component for Eagle {
@@ -61,7 +61,7 @@ impl Component for Eagle {
 
     fn new(params: EagleParams, context: Context) -> Result<Self> {
         Ok(Self {
-            target: Target::new(params.target, params.answer_span, &params.tokens)?,
+            aim: Aim::new(params.target, params.answer_span, &params.tokens)?,
             context,
             params,
         })
@@ -87,7 +87,7 @@ impl AttributionMethod for Eagle {
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &self.aim.of(task)?,
             batch: params.batch,
         };
         let search = Search {
