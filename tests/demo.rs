@@ -129,6 +129,7 @@ fn every_config_that_needs_no_data_can_be_planned() {
         ("configs/demo.toml", 18),
         ("configs/paper/published.toml", 17),
         ("configs/ablations.toml", 30),
+        ("configs/study.toml", 48),
     ] {
         let planned = run(medfocus().args(["plan", config, "--no-estimate", "--set", &out]));
         assert_eq!(planned.code, 0, "{planned:?}");
