@@ -1,67 +1,69 @@
-//! MedFocus, then the part that decides: where does the image have to be made healthy for the answer to turn?
+//! MedFocus, then the parts that decide: what of the image has to be made healthy for the answer to turn?
 
-use medfocus_attribution::{Aim, Quantity, Scorer, Span, content};
+use medfocus_attribution::{Quantity, Scorer, Span, Target, content, normalised};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, BBox, CONCEPTS, Component, Context, GrayImage, Kind,
-    Result, ScoredBox, Slot, Task, Working, params,
+    Mask, Result, ScoredBox, Slot, Task, Working, params,
 };
 use ndarray::Array2;
 use serde_json::json;
 
 use crate::{
-    cuts::{Cuts, Loss},
-    extent::grown,
-    healthy::healthy,
-    intervention::replaced,
+    abnormal::abnormal,
+    healthy::Healthy,
+    intervention::{paint, replaced},
     localise::Anatomy,
     medfocus::{MedFocus, MedFocusParams},
     pool,
     reference::Features,
+    refine::masks,
+    region::Region,
 };
 
-/// At most so many times the images that MedFocus scores; a margin scores each image beyond those for two words.
+/// At most so many times the images that MedFocus scores.
 const BUDGET: usize = 3;
 
 params! {
     /// Parameters of [`MedFocusFine`]; all that MedFocus has besides are its defaults.
     pub struct MedFocusFineParams {
-        /// References whose mean is the healthy image, the first of the ranking.
-        pub healthy: usize = 5, in 1..=10000;
-        /// What is explained; a margin is the answer's own, whichever sign it has.
-        pub target: Quantity = "margin";
-        /// Share of the effect that may lie beyond each edge of the box.
-        pub rest: f64 = 0.02, in 0..=0.4;
-        /// Least effect that a part is sought of; below it MedFocus' answer stands.
+        /// References that say what is healthy, the first of the ranking.
+        pub healthy: usize = 16, in 2..=10000;
+        /// A part departs from the healthy image by at least so many standard deviations of the references.
+        pub level: f64 = 1.5, in 0.1..=100;
+        /// Share of the whole effect that the two strongest parts must have together; if they have less, MedFocus' answer stands.
+        pub share: f64 = 0.6, in 0..=1;
+        /// The box holds each part whose effect is at least this share of the strongest's.
+        pub part: f64 = 0.05, in 0.001..=1;
+        /// Least effect that parts are sought of, in natural log-odds; below it MedFocus' answer stands.
         pub least: f64 = 0.05, in 0.001..=100;
-        /// The box grows to what departs from the healthy image by this share of the most inside it; 1 hardly grows it.
-        pub level: f64 = 0.3, in 0.01..=1;
-        /// A box becomes a concept's if their intersection is at least this share of their union.
-        pub snap: f64 = 0.5, in 0.01..=1;
+        /// A segmenter's mask takes the box's place if the intersection of their boxes is at least this share of the union; 0 takes every mask that is not empty.
+        pub agreement: f64 = 0.4, in 0..=1;
         /// Images a model call; changes speed and memory, not the result.
         pub batch: usize = 16, in 1..=4096;
     }
 }
 
-/// MedFocus with a finer box, of at most three times as many images; of those beyond, a margin scores two words each.
+/// MedFocus with a finer box, of at most three times as many images.
 ///
 /// 1. [`MedFocus`], with its defaults.
-/// 2. The references, moved to lie on the image, are averaged to an image of the same patient in health. With s the target,
-///    T = s(image) - s(healthy).
-/// 3. Lines are drawn down and across. What lies before a line becomes healthy, then what lies after it; by halving, each
-///    edge comes to lie where a side first matters to the answer.
-/// 4. The box grows to the connected part that departs from the healthy image as its strongest pixel does. If it then agrees
-///    with a concept, it becomes the concept's.
+/// 2. The references, moved to lie on the image, are averaged to an image of the same patient in health. Parts are
+///    connected pixels that depart from it by more than the references differ among themselves.
+/// 3. With s = log p - log(1 - p) of the answer, each part becomes healthy on its own: Delta is what s loses. So does the whole
+///    image.
+/// 4. If the two strongest parts together lose `share` of what the whole image does, the box is that around the strongest and
+///    all that matter beside it; a segmenter, where there is one, refines it. Otherwise the effect is no part's but the
+///    concept's, and MedFocus' answer stands.
 pub struct MedFocusFine {
     context: Context,
     params: MedFocusFineParams,
-    aim: Aim,
+    target: Target,
     medfocus: MedFocus,
 }
 
 impl Component for MedFocusFine {
     const NAME: &'static str = "medfocus_fine";
     const SUMMARY: &'static str =
-        "MedFocus, then the part of the image that has to become healthy for the answer to turn.";
+        "MedFocus, then the parts of the image that have to become healthy for the answer to turn.";
     const SLOTS: &'static [Slot] = &[
         Slot::model(&[Ability::Score]),
         Slot::required(pool::SLOT, Kind::Dataset),
@@ -75,7 +77,7 @@ impl Component for MedFocusFine {
             ..MedFocusParams::default()
         };
         Ok(Self {
-            aim: Aim::new(params.target, Span::Answer, "")?,
+            target: Target::new(Quantity::LogProb, Span::Answer, "")?,
             medfocus: MedFocus::new(first, context.clone())?,
             context,
             params,
@@ -84,121 +86,151 @@ impl Component for MedFocusFine {
 }
 
 impl AttributionMethod for MedFocusFine {
-    /// As MedFocus, but one box: its score T, its label the concept whose box it became, else the one that covers most of it
-    /// and the third it lies in. Heat and `winner` stay MedFocus'. Evidence besides: `part`, that label; `effect`, T; `fine_images`, those scored in addition.
+    /// As MedFocus if its answer stands. Otherwise one box: its score the two strongest parts' Delta, its label the concept that
+    /// covers most of it and the third it lies in; the mask a segmenter's, or none; the heat each part's Delta painted on it.
+    /// Evidence besides: `winner`, that label; `effect`, what the answer loses in the healthy image; `parts`, each with `bbox` and
+    /// `delta`; `together`, the Delta of the two strongest; `fine_images`, those scored in addition.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
         let (pool, anatomy, mut found) = self.medfocus.explain(task)?;
         let content = content(task)?;
         let features = Features::of(&task.image, &content, &MedFocusParams::default().looks())?;
-        let count = self.params.healthy;
-        let by = healthy(
-            &task.image,
-            &features,
-            &content,
-            pool,
-            &anatomy.ranking,
-            count,
-        )?;
+        let (ranking, count) = (&anatomy.ranking, self.params.healthy);
+        let healthy = Healthy::of(&task.image, &features, &content, pool, ranking, count)?;
+        let heat = found.heat.as_ref().map(|heat| heat.view().mapv(f64::from));
+        let weight = heat.unwrap_or_else(|| Array2::ones(task.image.view().dim()));
         let spent = found.evidence["images_scored"].as_u64().unwrap_or(0) as usize;
-        let (total, core, images) = self.search(task, &by, &content, (BUDGET - 1) * spent)?;
-        found.evidence.insert("effect".into(), json!(total));
-        found.evidence.insert("fine_images".into(), json!(images));
-        let Some(core) = core else {
+        // Three images are no part's: as it is, healthy, and the two strongest together.
+        let most = ((BUDGET - 1) * spent).saturating_sub(3);
+        let parts = abnormal(
+            &healthy.departure,
+            &weight,
+            &content,
+            self.params.level,
+            most,
+        );
+        let effects = self.weigh(task, &healthy.image, &parts)?;
+        let listed = parts.iter().zip(&effects.deltas);
+        let listed: Vec<_> = listed
+            .map(|(part, delta)| json!({"bbox": part.bbox.corners(), "delta": delta}))
+            .collect();
+        found.evidence.insert("effect".into(), json!(effects.whole));
+        found.evidence.insert("parts".into(), json!(listed));
+        found
+            .evidence
+            .insert("together".into(), json!(effects.together));
+        found
+            .evidence
+            .insert("fine_images".into(), json!(effects.images));
+        if effects.whole < self.params.least {
             found
                 .warnings
                 .push("no part is sought: the answer is as likely for the healthy image".into());
             return Ok(found);
+        }
+        if effects.together < self.params.share * effects.whole {
+            return Ok(found);
+        }
+        let strongest = effects.deltas.iter().copied().fold(0.0, f64::max);
+        let matter = parts.iter().zip(&effects.deltas);
+        let matter = matter.filter(|(_, delta)| **delta >= self.params.part * strongest);
+        let Some(around) = hull(task, &content, matter.map(|(part, _)| part)) else {
+            return Ok(found);
         };
-        let [x1, y1, x2, y2] = grown(&task.image, &by, core, self.params.level);
-        let [x1, y1] = [x1, y1].map(|c| c.floor() as u32);
-        let [x2, y2] = [x2, y2].map(|c| c.ceil() as u32);
-        let bbox = BBox::<Working>::new(x1, y1, x2, y2)?;
-        let bbox = bbox.intersection(&content).unwrap_or(content);
-        let (bbox, label) = match snapped(&anatomy, &bbox, self.params.snap) {
-            Some((name, bbox)) => (bbox, Some(name.to_owned())),
-            None => (bbox, named(&anatomy, &bbox)),
-        };
-        found.evidence.insert("part".into(), json!(label));
-        let score = total;
+        let mask = self.segmented(task, &content, &around)?;
+        let bbox = mask.as_ref().map_or(around, |mask| mask.bbox);
+        let label = named(&anatomy, &bbox);
+        found.evidence.insert("winner".into(), json!(label));
+        found.evidence.insert("fallback".into(), json!(false));
+        let score = effects.together;
         found.boxes = Some(vec![ScoredBox { bbox, score, label }]);
-        found.mask = None;
+        let mask = mask.map(|mask| Mask::from_array(mask.inside.view()));
+        found.mask = mask.transpose()?;
+        let painted = effects.deltas.iter().copied();
+        let painted = painted.zip(parts.iter().map(|part| &part.inside));
+        found.heat = Some(normalised(paint(task.image.view().dim(), painted))?);
         Ok(found)
     }
 }
 
+/// What the answer loses, in log-odds.
+struct Losses {
+    /// With the whole image healthy.
+    whole: f64,
+    /// With each part healthy.
+    deltas: Vec<f64>,
+    /// With the two strongest healthy, or with the only one.
+    together: f64,
+    /// How many different images were scored.
+    images: usize,
+}
+
 impl MedFocusFine {
-    /// The effect of the whole image, the box that holds it, and how many images were scored; no box if there is next to
-    /// no effect, or no image left to seek it with.
-    fn search(
-        &self,
-        task: &Task,
-        by: &GrayImage,
-        content: &BBox<Working>,
-        budget: usize,
-    ) -> Result<(f64, Option<[f64; 4]>, usize)> {
-        let target = self.aim.of(task)?;
+    fn weigh(&self, task: &Task, healthy: &GrayImage, parts: &[Region]) -> Result<Losses> {
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &target,
+            target: &self.target,
             batch: self.params.batch,
         };
-        let whole = content.corners().map(f64::from);
-        let scored = scorer.score(2, |i| match i {
+        // As it is, healthy, and without each part.
+        let scored = scorer.score(2 + parts.len(), |i| match i {
             0 => Ok(task.image.clone()),
-            _ => within(task, by, whole),
+            1 => Ok(healthy.clone()),
+            i => replaced(&task.image, healthy, &parts[i - 2].inside),
         })?;
-        let given = scored.values[0];
-        // Of a margin the answer's own side.
-        let against = target.quantity == Quantity::Margin && given < 0.0;
-        let sign = if against { -1.0 } else { 1.0 };
-        let loss = |value: f64| sign * (given - value);
-        let (total, mut images) = (loss(scored.values[1]), scored.images);
-        if total < self.params.least || images + 8 > budget {
-            return Ok((total, None, images));
+        let given = log_odds(scored.values[0]);
+        let loss = |value: &f64| given - log_odds(*value);
+        let deltas: Vec<_> = scored.values[2..].iter().map(loss).collect();
+        let mut losses = Losses {
+            whole: loss(&scored.values[1]),
+            together: deltas.iter().copied().fold(0.0, f64::max),
+            images: scored.images,
+            deltas,
+        };
+        let mut ranked: Vec<_> = parts.iter().zip(&losses.deltas).collect();
+        ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        if let [(first, _), (second, _), ..] = ranked[..] {
+            let both = &first.inside | &second.inside;
+            let scored = scorer.score(1, |_| replaced(&task.image, healthy, &both))?;
+            losses.together = losses.together.max(loss(&scored.values[0]));
+            losses.images += scored.images;
         }
-        let mut cuts = Cuts::new(whole, total, self.params.rest);
-        while images + 8 <= budget {
-            let lines = cuts.lines();
-            let scored = scorer.score(8, |i| {
-                let (edge, axis) = (i / 2, i / 4);
-                let mut side = whole;
-                side[if i % 2 == 0 { axis + 2 } else { axis }] = lines[edge];
-                within(task, by, side)
-            })?;
-            images += scored.images;
-            cuts.halve([0, 1, 2, 3].map(|edge| Loss {
-                before: loss(scored.values[2 * edge]),
-                after: loss(scored.values[2 * edge + 1]),
-            }));
+        Ok(losses)
+    }
+
+    /// The segmenter's mask of a box, if there is a segmenter and the two agree.
+    fn segmented(
+        &self,
+        task: &Task,
+        content: &BBox<Working>,
+        bbox: &BBox<Working>,
+    ) -> Result<Option<Region>> {
+        if !self.context.filled("segmenter") {
+            return Ok(None);
         }
-        Ok((total, Some(cuts.found()), images))
+        let (segmenter, agreement) = (self.context.segmenter(), self.params.agreement);
+        let masks = masks(&task.image, content, &segmenter, &[*bbox], agreement)?;
+        Ok(masks.into_iter().next().flatten())
     }
 }
 
-/// The task's image with a box (left, top, right, bottom) of another.
-fn within(task: &Task, by: &GrayImage, [x1, y1, x2, y2]: [f64; 4]) -> Result<GrayImage> {
-    let pixels = Array2::from_shape_fn(task.image.view().dim(), |(y, x)| {
-        let (y, x) = (y as f64, x as f64);
-        (x1..x2).contains(&x) && (y1..y2).contains(&y)
-    });
-    replaced(&task.image, by, &pixels)
+/// log p - log(1 - p); a log-probability in `f32` knows no p nearer to 1.
+fn log_odds(log_prob: f64) -> f64 {
+    let log_prob = log_prob.min(-f64::from(f32::EPSILON));
+    log_prob - (-log_prob.exp_m1()).ln()
 }
 
-/// The concept that a box agrees with most, and its box, if their intersection is at least this share of their union.
-fn snapped(
-    anatomy: &Anatomy,
-    bbox: &BBox<Working>,
-    least: f64,
-) -> Option<(&'static str, BBox<Working>)> {
-    let agreement = |other: &BBox<Working>| {
-        let both = bbox.intersection(other).map_or(0, |both| both.area());
-        both as f64 / (bbox.area() + other.area() - both) as f64
-    };
-    let concepts = CONCEPTS.iter().zip(&anatomy.regions);
-    let boxes = concepts.filter_map(|(name, region)| Some((*name, region.as_ref()?.bbox)));
-    let near = boxes.filter(|(_, other)| agreement(other) >= least);
-    near.max_by(|(_, a), (_, b)| agreement(a).total_cmp(&agreement(b)))
+/// The box around all that became healthy with these parts.
+fn hull<'a>(
+    task: &Task,
+    content: &BBox<Working>,
+    parts: impl Iterator<Item = &'a Region>,
+) -> Option<BBox<Working>> {
+    let mut all = Array2::from_elem(task.image.view().dim(), false);
+    for part in parts {
+        all.zip_mut_with(&part.inside, |all, inside| *all |= inside);
+    }
+    Some(Region::within(all, content)?.bbox)
 }
 
 /// The concept that covers most of a box, and in which third of it the box's middle lies; nothing if none covers any.
@@ -223,4 +255,18 @@ fn named(anatomy: &Anatomy, bbox: &BBox<Working>) -> Option<String> {
         _ => "lower",
     };
     Some(format!("{name}, {third} third"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_odds_follow_their_definition() {
+        for p in [1e-12, 0.2f64, 0.5, 0.9, 0.9999] {
+            let exact = (p / (1.0 - p)).ln();
+            assert!((log_odds(p.ln()) - exact).abs() < 1e-9, "{p}");
+        }
+        assert!(log_odds(0.0).is_finite());
+    }
 }

@@ -1,9 +1,8 @@
 //! MedFocus: which anatomical concept a model's answer rests on; and the control that always answers "both lungs".
+mod abnormal;
 mod align;
 mod both_lungs;
 mod concept_shapley;
-mod cuts;
-mod extent;
 mod fine;
 mod healthy;
 mod intervention;

@@ -21,8 +21,7 @@ impl Refinement {
     ///
     /// # Errors
     ///
-    /// [`Error::protocol`] if the segmenter does not answer with a mask of the image's size for each box, and whatever it
-    /// fails with.
+    /// As [`masks`].
     pub fn of(
         regions: &mut [Option<Region>; CONCEPTS.len()],
         image: &GrayImage,
@@ -38,28 +37,10 @@ impl Refinement {
         if found.is_empty() {
             return Ok(refinement);
         }
-        let segments = segmenter.segment(&SegmentRequest::new(
-            image.clone(),
-            found.iter().map(|(_, region)| region.bbox).collect(),
-        ))?;
-        if segments.len() != found.len() {
-            return Err(Error::protocol(format!(
-                "the segmenter answered {} times to {} boxes",
-                segments.len(),
-                found.len()
-            )));
-        }
-        for ((name, region), segment) in found.into_iter().zip(segments) {
-            let pixels = segment.mask.view();
-            if pixels.dim() != image.view().dim() {
-                return Err(Error::protocol(format!(
-                    "the segmenter's masks have {:?} pixels, the image {:?}",
-                    pixels.dim(),
-                    image.view().dim()
-                )));
-            }
-            let mask = Region::within(pixels.mapv(|pixel| pixel != 0), content);
-            match mask.filter(|mask| overlap(&mask.bbox, &region.bbox) >= agreement) {
+        let boxes: Vec<_> = found.iter().map(|(_, region)| region.bbox).collect();
+        let masks = masks(image, content, segmenter, &boxes, agreement)?;
+        for ((name, region), mask) in found.into_iter().zip(masks) {
+            match mask {
                 Some(mask) => {
                     *region = mask;
                     refinement.accepted.push(name);
@@ -74,6 +55,43 @@ impl Refinement {
     pub fn report(&self) -> Value {
         json!({"accepted": self.accepted.len(), "rejected": self.rejected})
     }
+}
+
+/// The segmenter's masks of boxes, cut to `content`, where the two agree: the intersection over union of a mask's box and the
+/// box is at least `agreement`. The segmenter is asked once.
+///
+/// # Errors
+///
+/// [`Error::protocol`] if the segmenter does not answer with a mask of the image's size for each box, and whatever it fails
+/// with.
+pub fn masks(
+    image: &GrayImage,
+    content: &BBox<Working>,
+    segmenter: &impl Segmenter,
+    boxes: &[BBox<Working>],
+    agreement: f64,
+) -> Result<Vec<Option<Region>>> {
+    let segments = segmenter.segment(&SegmentRequest::new(image.clone(), boxes.to_vec()))?;
+    if segments.len() != boxes.len() {
+        return Err(Error::protocol(format!(
+            "the segmenter answered {} times to {} boxes",
+            segments.len(),
+            boxes.len()
+        )));
+    }
+    let agreeing = segments.into_iter().zip(boxes).map(|(segment, bbox)| {
+        let pixels = segment.mask.view();
+        if pixels.dim() != image.view().dim() {
+            return Err(Error::protocol(format!(
+                "the segmenter's masks have {:?} pixels, the image {:?}",
+                pixels.dim(),
+                image.view().dim()
+            )));
+        }
+        let mask = Region::within(pixels.mapv(|pixel| pixel != 0), content);
+        Ok(mask.filter(|mask| overlap(&mask.bbox, bbox) >= agreement))
+    });
+    agreeing.collect()
 }
 
 /// Intersection over union.
