@@ -31,10 +31,10 @@ params! {
         /// A part departs from the healthy image by at least so many standard deviations of the references.
         pub level: f64 = 1.5, in 0.1..=100;
         /// Share of the whole effect that the two strongest parts must have together; if they have less, MedFocus' answer stands.
-        pub share: f64 = 0.6, in 0..=1;
+        pub share: f64 = 0.7, in 0..=1;
         /// The box holds each part whose effect is at least this share of the strongest's.
         pub part: f64 = 0.05, in 0.001..=1;
-        /// Least effect that parts are sought of, in natural log-odds; below it MedFocus' answer stands.
+        /// Least effect of a part in the box, in natural log-odds, and of the whole image; if that has less, MedFocus' answer stands.
         pub least: f64 = 0.05, in 0.001..=100;
         /// A segmenter's mask takes the box's place if the intersection of their boxes is at least this share of the union; 0 takes every mask that is not empty.
         pub agreement: f64 = 0.4, in 0..=1;
@@ -51,8 +51,8 @@ params! {
 /// 3. With s = log p - log(1 - p) of the answer, each part becomes healthy on its own: Delta is what s loses. So does the whole
 ///    image.
 /// 4. If the two strongest parts together lose `share` of what the whole image does, the box is that around the strongest and
-///    all that matter beside it; a segmenter, where there is one, refines it. Otherwise the effect is no part's but the
-///    concept's, and MedFocus' answer stands.
+///    all that matter beside it (the second does if the strongest alone has not that share); a segmenter, where there is one,
+///    refines it. Otherwise the effect is no part's but the concept's, and MedFocus' answer stands.
 pub struct MedFocusFine {
     context: Context,
     params: MedFocusFineParams,
@@ -130,10 +130,7 @@ impl AttributionMethod for MedFocusFine {
         if effects.together < self.params.share * effects.whole {
             return Ok(found);
         }
-        let strongest = effects.deltas.iter().copied().fold(0.0, f64::max);
-        let matter = parts.iter().zip(&effects.deltas);
-        let matter = matter.filter(|(_, delta)| **delta >= self.params.part * strongest);
-        let Some(around) = hull(task, &content, matter.map(|(part, _)| part)) else {
+        let Some(around) = self.hull(task, &content, &parts, &effects) else {
             return Ok(found);
         };
         let mask = self.segmented(task, &content, &around)?;
@@ -158,6 +155,8 @@ struct Losses {
     whole: f64,
     /// With each part healthy.
     deltas: Vec<f64>,
+    /// The parts, strongest first.
+    ranked: Vec<usize>,
     /// With the two strongest healthy, or with the only one.
     together: f64,
     /// How many different images were scored.
@@ -181,21 +180,46 @@ impl MedFocusFine {
         let given = log_odds(scored.values[0]);
         let loss = |value: &f64| given - log_odds(*value);
         let deltas: Vec<_> = scored.values[2..].iter().map(loss).collect();
+        let mut ranked: Vec<_> = (0..parts.len()).collect();
+        ranked.sort_by(|&a, &b| deltas[b].total_cmp(&deltas[a]));
         let mut losses = Losses {
             whole: loss(&scored.values[1]),
-            together: deltas.iter().copied().fold(0.0, f64::max),
+            together: ranked.first().map_or(0.0, |&first| deltas[first]),
             images: scored.images,
             deltas,
+            ranked,
         };
-        let mut ranked: Vec<_> = parts.iter().zip(&losses.deltas).collect();
-        ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        if let [(first, _), (second, _), ..] = ranked[..] {
-            let both = &first.inside | &second.inside;
+        if let [first, second, ..] = losses.ranked[..] {
+            let both = &parts[first].inside | &parts[second].inside;
             let scored = scorer.score(1, |_| replaced(&task.image, healthy, &both))?;
             losses.together = losses.together.max(loss(&scored.values[0]));
             losses.images += scored.images;
         }
         Ok(losses)
+    }
+
+    /// The box around what becomes healthy with the parts that matter.
+    fn hull(
+        &self,
+        task: &Task,
+        content: &BBox<Working>,
+        parts: &[Region],
+        losses: &Losses,
+    ) -> Option<BBox<Working>> {
+        let strongest = losses.deltas[*losses.ranked.first()?];
+        let needed = if strongest >= self.params.share * losses.whole {
+            1
+        } else {
+            2
+        };
+        let least = self.params.least.max(self.params.part * strongest);
+        let mut all = Array2::from_elem(task.image.view().dim(), false);
+        for (rank, &part) in losses.ranked.iter().enumerate() {
+            if rank < needed || losses.deltas[part] >= least {
+                all.zip_mut_with(&parts[part].inside, |all, inside| *all |= inside);
+            }
+        }
+        Some(Region::within(all, content)?.bbox)
     }
 
     /// The segmenter's mask of a box, if there is a segmenter and the two agree.
@@ -218,19 +242,6 @@ impl MedFocusFine {
 fn log_odds(log_prob: f64) -> f64 {
     let log_prob = log_prob.min(-f64::from(f32::EPSILON));
     log_prob - (-log_prob.exp_m1()).ln()
-}
-
-/// The box around all that became healthy with these parts.
-fn hull<'a>(
-    task: &Task,
-    content: &BBox<Working>,
-    parts: impl Iterator<Item = &'a Region>,
-) -> Option<BBox<Working>> {
-    let mut all = Array2::from_elem(task.image.view().dim(), false);
-    for part in parts {
-        all.zip_mut_with(&part.inside, |all, inside| *all |= inside);
-    }
-    Some(Region::within(all, content)?.bbox)
 }
 
 /// The concept that covers most of a box, and in which third of it the box's middle lies; nothing if none covers any.

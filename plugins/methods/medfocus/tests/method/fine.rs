@@ -37,7 +37,7 @@ fn the_spot_that_decides_is_found_and_named() {
     assert_eq!(found.evidence["winner"], label);
     let [effect, together] = ["effect", "together"].map(|name| number(&found.evidence[name]));
     assert!(
-        (boxes[0].score - together).abs() < 1e-9 && together >= 0.6 * effect,
+        (boxes[0].score - together).abs() < 1e-9 && together >= 0.7 * effect,
         "{together} of {effect}"
     );
     let parts = found.evidence["parts"].as_array().unwrap();
