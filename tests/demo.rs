@@ -122,6 +122,44 @@ fn occlusion_finds_what_was_seen(model: &str) {
 }
 
 #[test]
+fn medfocus_finer_forms_hold_what_they_promise_on_either_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (image, truth) = (0..)
+        .map(|index| sample(folder.path(), index))
+        .find(|(_, truth)| truth["finding"] == "lung nodule" && truth["present"] == true)
+        .unwrap();
+    let nodule = corners(&truth["boxes"][0]);
+    let area = |[x1, y1, x2, y2]: [f64; 4]| (x2 - x1) * (y2 - y1);
+    for model in ["phantom-gemma3", "phantom-qwen2_5_vl"] {
+        let explained = |method: &str| {
+            let out = folder.path().join(format!("{model}-{method}"));
+            attribute_of(model, &image, &truth["question"], method, &out)
+        };
+        let fine = explained("medfocus_fine");
+        let evidence = &fine["evidence"];
+        let found = corners(&fine["boxes"][0]["native"]);
+        let both = overlap(found, nodule);
+        let iou = both / (area(found) + area(nodule) - both);
+        assert!(iou > 0.4, "{model}: {found:?} is not {nodule:?}");
+        assert_eq!(evidence["winner"], fine["boxes"][0]["label"], "{model}");
+        let images = |name: &str| evidence[name].as_u64().unwrap();
+        let (first, more) = (images("images_scored"), images("fine_images"));
+        assert!(more <= 2 * first, "{model}: {first} and {more}");
+
+        let shapley = explained("concept_shapley");
+        let evidence = &shapley["evidence"];
+        let number = |value: &Value| value.as_f64().unwrap();
+        let concepts = evidence["concepts"].as_array().unwrap();
+        let sum: f64 = concepts
+            .iter()
+            .map(|concept| number(&concept["delta"]))
+            .sum();
+        let all = number(&evidence["all"]) - number(&evidence["none"]);
+        assert!((sum - all).abs() < 1e-6, "{model}: {sum} is not {all}");
+    }
+}
+
+#[test]
 fn every_config_that_needs_no_data_can_be_planned() {
     let folder = tempfile::tempdir().unwrap();
     let out = format!("experiment.out={:?}", folder.path().display().to_string());

@@ -1,40 +1,29 @@
 //! What each concept is worth to the answer, given that others may stand in for it.
 
-use medfocus_attribution::{Aim, Quantity, Scorer, Span, content, normalised};
+use medfocus_attribution::{Quantity, Scorer, Target, content, normalised};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, CONCEPTS, Component, Context, Kind, Mask, Result,
-    ScoredBox, Slot, Task, params,
+    ScoredBox, Slot, Task,
 };
 use serde_json::{Map, json};
 
 use crate::{
-    intervention::{Intervention, paint, replaced},
+    intervention::{paint, replaced},
     medfocus::{MedFocus, MedFocusParams},
     pool,
     reliability::{doubt, likeness},
-    replacement::{self, Editing, Replacement, Source},
+    replacement::{self, Editing, Source},
     shapley::Orders,
+    shared::params_with_interventions,
 };
 
-params! {
+params_with_interventions! {
     /// Parameters of [`ConceptShapley`]; how concepts are found are MedFocus' defaults.
     pub struct ConceptShapleyParams {
         /// Random orders in which the concepts come in; 0 for all, which scores every subset: 2048 images of eleven concepts.
         pub orders: u32 = 25, in 0..=10000;
         /// What is explained.
         pub target: Quantity = "log_prob";
-        /// Which tokens count as the answer.
-        pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
-        pub tokens: String = "";
-        /// Which pixels of a concept are replaced.
-        pub intervention: Intervention = "box";
-        /// What they are replaced by.
-        pub replacement: Replacement = "zero";
-        /// What an editor is asked for; `{finding}` stands for the finding in question, or for `abnormality`.
-        pub prompt: String = "No {finding}";
-        /// Images a model call; changes speed and memory, not the result.
-        pub batch: usize = 16, in 1..=4096;
     }
 }
 
@@ -46,7 +35,7 @@ params! {
 pub struct ConceptShapley {
     context: Context,
     params: ConceptShapleyParams,
-    aim: Aim,
+    target: Target,
     medfocus: MedFocus,
 }
 
@@ -64,7 +53,7 @@ impl Component for ConceptShapley {
     fn new(params: ConceptShapleyParams, context: Context) -> Result<Self> {
         params.replacement.check(&context)?;
         Ok(Self {
-            aim: Aim::new(params.target, params.answer_span, &params.tokens)?,
+            target: Target::new(params.target, params.answer_span, &params.tokens)?,
             medfocus: MedFocus::new(MedFocusParams::default(), context.clone())?,
             context,
             params,
@@ -78,7 +67,6 @@ impl AttributionMethod for ConceptShapley {
     /// v(c) - v(none) and `boxes`; `winner`; `all` and `none`, the target with every concept and without any; `reliable`;
     /// `images_scored`.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
-        let target = self.aim.of(task)?;
         let content = content(task)?;
         let (_, anatomy, _) = self.medfocus.anatomy(task, &content)?;
         let there = CONCEPTS.iter().zip(&anatomy.regions);
@@ -97,7 +85,7 @@ impl AttributionMethod for ConceptShapley {
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &target,
+            target: &self.target,
             batch: self.params.batch,
         };
         let scored = scorer.score(groups.len(), |i| {

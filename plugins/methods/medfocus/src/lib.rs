@@ -15,6 +15,7 @@ mod region;
 mod reliability;
 mod replacement;
 mod shapley;
+mod shared;
 pub mod transport;
 mod warp;
 

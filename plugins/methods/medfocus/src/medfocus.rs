@@ -2,12 +2,12 @@
 //! reference images, taken out one after the other, and the answer is attributed to the one it misses most.
 
 use medfocus_attribution::{
-    Aim, Once, Quantity, Scorer, Span, WORKING_DIM, content, normalised, token_heat,
+    Once, Quantity, Scorer, Target, WORKING_DIM, content, normalised, token_heat,
 };
 use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, BBox, Component, Context, HeatMap, Kind, Mask, Result,
-    ScoredBox, Slot, Task, Working, choices, params,
+    ScoredBox, Slot, Task, Working, choices,
 };
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
@@ -20,7 +20,8 @@ use crate::{
     refine::Refinement,
     region::Region,
     reliability::{doubt, likeness},
-    replacement::{self, Editing, Replacement, Source},
+    replacement::{self, Editing, Source},
+    shared::params_with_interventions,
     transport::{Entropy, Intensity, Sampling, Sinkhorn, Support},
 };
 
@@ -34,7 +35,7 @@ choices! {
     }
 }
 
-params! {
+params_with_interventions! {
     /// Parameters of [`MedFocus`]; the published code's are in `configs/paper/published.toml`.
     pub struct MedFocusParams {
         /// Images of the pool to read, from its first.
@@ -77,12 +78,6 @@ params! {
         pub composites: bool = true;
         /// What the evidence of a pair is.
         pub composite_boxes: CompositeBoxes = "members";
-        /// Which pixels of a concept are replaced.
-        pub intervention: Intervention = "box";
-        /// What they are replaced by.
-        pub replacement: Replacement = "zero";
-        /// What an editor is asked for; `{finding}` stands for the finding in question, or for `abnormality`.
-        pub prompt: String = "No {finding}";
         /// What a token's log-probability loses.
         pub drop: Drop = "clipped";
         /// How the tokens' losses become the concept's.
@@ -92,14 +87,8 @@ params! {
         /// No concept dominates if the strongest leaves at least this share of the answer's probability: then the
         /// answer is attributed to the whole image.
         pub tau: f64 = 0.75, in 0..=1;
-        /// Which tokens count as the answer.
-        pub answer_span: Span = "answer";
-        /// Only these tokens of the answer, as `0..3`, counted from its first, or `verdict`, its last yes or no; all if empty.
-        pub tokens: String = "";
         /// Also a map for each answer token.
         pub per_token: bool = false;
-        /// Images a model call; changes speed and memory, not the result.
-        pub batch: usize = 16, in 1..=4096;
     }
 }
 
@@ -166,7 +155,7 @@ impl MedFocusParams {
 pub struct MedFocus {
     context: Context,
     params: MedFocusParams,
-    aim: Aim,
+    target: Target,
     pool: Once<Pool>,
 }
 
@@ -184,7 +173,7 @@ impl Component for MedFocus {
     fn new(params: MedFocusParams, context: Context) -> Result<Self> {
         params.replacement.check(&context)?;
         Ok(Self {
-            aim: Aim::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
             params,
             pool: Once::default(),
@@ -286,11 +275,10 @@ impl MedFocus {
             .iter()
             .map(|candidate| params.intervention.pixels(dim, members(anatomy, candidate)))
             .collect();
-        let target = self.aim.of(task)?;
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &target,
+            target: &self.target,
             batch: params.batch,
         };
         // The image itself first.
@@ -301,7 +289,7 @@ impl MedFocus {
                 replaced(&task.image, &source.image(regions, pixels)?, pixels)
             }
         })?;
-        let chosen = target.chosen(scored.tokens.ncols())?;
+        let chosen = self.target.chosen(scored.tokens.ncols())?;
         Ok(Trial {
             effects: Effects::of(scored.tokens.view(), chosen, params.drop, params.delta),
             candidates,
