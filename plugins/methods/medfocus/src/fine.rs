@@ -87,7 +87,8 @@ impl Component for MedFocusFine {
 
 impl AttributionMethod for MedFocusFine {
     /// As MedFocus if its answer stands. Otherwise one box: its score the two strongest parts' Delta, its label the concept that
-    /// covers most of it and the third it lies in; the mask a segmenter's, or none; the heat each part's Delta painted on it.
+    /// covers most of it and the third it lies in; the mask a segmenter's, or none; the heat MedFocus' plus each part's
+    /// share of the highest Delta, painted on it.
     /// Evidence besides: `winner`, that label; `effect`, what the answer loses in the healthy image; `parts`, each with `bbox` and
     /// `delta`; `together`, the Delta of the two strongest; `fine_images`, those scored in addition.
     fn attribute(&self, task: &Task) -> Result<Attribution> {
@@ -142,9 +143,16 @@ impl AttributionMethod for MedFocusFine {
         found.boxes = Some(vec![ScoredBox { bbox, score, label }]);
         let mask = mask.map(|mask| Mask::from_array(mask.inside.view()));
         found.mask = mask.transpose()?;
-        let painted = effects.deltas.iter().copied();
-        let painted = painted.zip(parts.iter().map(|part| &part.inside));
-        found.heat = Some(normalised(paint(task.image.view().dim(), painted))?);
+        // The parts above MedFocus' map.
+        let most = effects
+            .deltas
+            .iter()
+            .copied()
+            .fold(f64::MIN_POSITIVE, f64::max);
+        let shares = effects.deltas.iter().map(|delta| delta / most);
+        let shares = shares.zip(parts.iter().map(|part| &part.inside));
+        let painted = paint(task.image.view().dim(), shares);
+        found.heat = Some(normalised(painted + weight.mapv(|w| w as f32))?);
         Ok(found)
     }
 }
