@@ -1,6 +1,6 @@
 //! What each concept is worth to the answer, given that others may stand in for it.
 
-use medfocus_attribution::{Quantity, Scorer, Target, content, normalised};
+use medfocus_attribution::{Aim, Quantity, Scorer, content, normalised};
 use medfocus_plugin_api::{
     Ability, Attribution, AttributionMethod, CONCEPTS, Component, Context, Kind, Mask, Result,
     ScoredBox, Slot, Task,
@@ -35,7 +35,7 @@ params_with_interventions! {
 pub struct ConceptShapley {
     context: Context,
     params: ConceptShapleyParams,
-    target: Target,
+    aim: Aim,
     medfocus: MedFocus,
 }
 
@@ -53,7 +53,7 @@ impl Component for ConceptShapley {
     fn new(params: ConceptShapleyParams, context: Context) -> Result<Self> {
         params.replacement.check(&context)?;
         Ok(Self {
-            target: Target::new(params.target, params.answer_span, &params.tokens)?,
+            aim: Aim::new(params.target, params.answer_span, &params.tokens)?,
             medfocus: MedFocus::new(MedFocusParams::default(), context.clone())?,
             context,
             params,
@@ -85,7 +85,7 @@ impl AttributionMethod for ConceptShapley {
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &self.aim.of(task)?,
             batch: self.params.batch,
         };
         let scored = scorer.score(groups.len(), |i| {

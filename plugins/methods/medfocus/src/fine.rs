@@ -77,7 +77,11 @@ impl Component for MedFocusFine {
             ..MedFocusParams::default()
         };
         Ok(Self {
-            target: Target::new(Quantity::LogProb, Span::Answer, "")?,
+            target: Target {
+                quantity: Quantity::LogProb,
+                span: Span::Answer,
+                tokens: None,
+            },
             medfocus: MedFocus::new(first, context.clone())?,
             context,
             params,

@@ -2,7 +2,7 @@
 //! reference images, taken out one after the other, and the answer is attributed to the one it misses most.
 
 use medfocus_attribution::{
-    Once, Quantity, Scorer, Target, WORKING_DIM, content, normalised, token_heat,
+    Aim, Once, Quantity, Scorer, WORKING_DIM, content, normalised, token_heat,
 };
 use medfocus_plugin_api::CONCEPTS;
 use medfocus_plugin_api::{
@@ -155,7 +155,7 @@ impl MedFocusParams {
 pub struct MedFocus {
     context: Context,
     params: MedFocusParams,
-    target: Target,
+    aim: Aim,
     pool: Once<Pool>,
 }
 
@@ -173,7 +173,7 @@ impl Component for MedFocus {
     fn new(params: MedFocusParams, context: Context) -> Result<Self> {
         params.replacement.check(&context)?;
         Ok(Self {
-            target: Target::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
+            aim: Aim::new(Quantity::LogProb, params.answer_span, &params.tokens)?,
             context,
             params,
             pool: Once::default(),
@@ -275,10 +275,11 @@ impl MedFocus {
             .iter()
             .map(|candidate| params.intervention.pixels(dim, members(anatomy, candidate)))
             .collect();
+        let target = self.aim.of(task)?;
         let scorer = Scorer {
             context: &self.context,
             task,
-            target: &self.target,
+            target: &target,
             batch: params.batch,
         };
         // The image itself first.
@@ -289,7 +290,7 @@ impl MedFocus {
                 replaced(&task.image, &source.image(regions, pixels)?, pixels)
             }
         })?;
-        let chosen = self.target.chosen(scored.tokens.ncols())?;
+        let chosen = target.chosen(scored.tokens.ncols())?;
         Ok(Trial {
             effects: Effects::of(scored.tokens.view(), chosen, params.drop, params.delta),
             candidates,
