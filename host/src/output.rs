@@ -101,7 +101,7 @@ impl OutDir {
     pub fn write(
         &self,
         name: &str,
-        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        fill: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
     ) -> Result<PathBuf> {
         let place = self.place(name)?;
         self.replace(&place, fill)
@@ -159,7 +159,7 @@ impl OutDir {
     fn replace(
         &self,
         place: &Path,
-        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        fill: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
     ) -> io::Result<()> {
         // Less what the user's umask takes away, like any new file; the crate's own default is 600.
         let new = Builder::new()

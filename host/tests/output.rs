@@ -27,7 +27,7 @@ fn folder() -> (tempfile::TempDir, OutDir) {
 }
 
 /// Writes half of something, then meets a disk that is really full.
-fn full_disk(out: &mut dyn Write) -> io::Result<()> {
+fn full_disk(out: &mut (dyn Write + Send)) -> io::Result<()> {
     out.write_all(&[7; 100_000])?;
     File::create("/dev/full")?.write_all(b"more")
 }

@@ -56,6 +56,27 @@ fn many_independent_values_have_the_normal_interval() {
     assert!((middle - mean).abs() < 0.1 * expected);
 }
 
+/// So many that groups of them are drawn: pairs of values that share half of their variance.
+#[test]
+fn very_many_clusters_have_the_normal_interval() {
+    let mut noise = Noise::new(2);
+    let pairs: Vec<[f64; 2]> = (0..30_000)
+        .map(|_| {
+            let shared = noise.unit();
+            [shared + noise.unit(), shared + noise.unit()]
+        })
+        .collect();
+    let values = pairs.iter().enumerate();
+    let values = values.flat_map(|(cluster, pair)| pair.map(|value| (cluster, value)));
+    let summary = bootstrap(2000).summary(values).unwrap();
+    assert_eq!((summary.n, summary.clusters), (60_000, 30_000));
+    // Of a pair's mean: the shared part's 1/12, and half of the other's.
+    let expected = 1.96 * ((1.0 / 12.0 + 1.0 / 24.0) / 30_000_f64).sqrt();
+    let found = half_width(&summary);
+    assert!((found / expected - 1.0).abs() < 0.05, "{found} {expected}");
+    assert!((summary.mean - 1.0).abs() < 2.0 * expected);
+}
+
 #[test]
 fn copies_in_a_cluster_add_nothing() {
     let mut noise = Noise::new(2);

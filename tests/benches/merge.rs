@@ -1,6 +1,7 @@
-//! What joining the journals of many shards takes: `RECORDS=10000000 cargo xtask bench -p medfocus-tests --bench merge`.
+//! What `medfocus merge` takes: `RECORDS=10000000 cargo xtask bench -p medfocus-tests --bench merge`.
 //!
-//! One sample is explained; its record, under other numbers, fills the journals of 64 shards. Then they are joined.
+//! One sample is explained; its record, under other numbers, of two samples an image, fills the journals of 64 shards. Then
+//! they are joined, and reported.
 
 use std::{
     env, fs,
@@ -12,7 +13,9 @@ use std::{
 
 use medfocus::{
     config::Layers,
-    experiment::{merge, plan::Plan},
+    experiment::{merge, plan::Plan, results::Results},
+    output::OutDir,
+    report,
     workbench::Workbench,
 };
 use medfocus_tests::{built, medfocus, run, workspace};
@@ -80,6 +83,8 @@ fn main() {
         let [from, to] = ["from", "to"].map(|key| piece[key].as_u64().expect("a place"));
         for index in from..to {
             record["case"]["index"] = index.into();
+            record["subject"]["image"] = format!("blake3:{:064x}", index / 2).into();
+            record["results"][0]["metrics"]["iou"] = ((index % 97) as f64 / 97.0).into();
             let text = serde_json::to_string(&record).expect("it is JSON");
             let seal = blake3::hash(text.as_bytes()).to_hex();
             writeln!(file, "{} {text}", &seal[..16]).expect("there is a disk");
@@ -99,6 +104,18 @@ fn main() {
     println!(
         "{records} records of {SHARDS} shards, {:.1} GB: merged in {seconds:.1} s, at most {} MiB ({before} before)",
         bytes as f64 / 1e9,
+        peak()
+    );
+    let began = Instant::now();
+    let results = Results::read(plan.folder().as_ref()).expect("it was merged");
+    let read = began.elapsed().as_secs_f64();
+    let out = OutDir::create(plan.folder()).expect("it is there");
+    let table = report::write(&out, &results).expect("there is a disk");
+    let seconds = began.elapsed().as_secs_f64();
+    let row = &table.sections[0].leading().rows[0];
+    assert_eq!(row.scored as u64, records);
+    println!(
+        "reported in {seconds:.1} s, of these {read:.1} s to find the records, at most {} MiB",
         peak()
     );
 }

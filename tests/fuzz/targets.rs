@@ -6,7 +6,7 @@ use medfocus::{
     config::Layers,
     experiment::results::{JOURNAL, PLAN, Results},
     plugin::inspect,
-    report,
+    report::{self, Table as Tables},
     verdict::Parser,
 };
 use medfocus_annotations::{Oddities, Table, of_cells, of_literal};
@@ -107,6 +107,7 @@ fn results(input: &[u8], folder: &Path, file: &str) -> Result<(), String> {
     }
     fs::write(folder.join(file), input).map_err(said)?;
     let results = Results::read(folder).map_err(said)?;
-    black_box(report::summary(&results));
+    let table = Tables::new(&results, folder, 0).map_err(said)?;
+    black_box(report::summary(&table));
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The benchmark in the published format: MedGround-Bench's `direct.json` and `reasoning.json`.
 
+use std::{borrow::Cow, io};
+
 use medfocus_medground::{Record, Split};
 use medfocus_plugin_api::Result;
 use serde_json::{Value, json};
@@ -16,26 +18,34 @@ pub const FOLDER: &str = "benchmark";
 pub const PROVENANCE: &str = "provenance.jsonl";
 
 /// Writes the grounded samples of each mode in the published format, and beside them a line for each sample of why it was
-/// kept or dropped. The published files hold no question, box or path: those come from the dataset, by the index.
+/// kept or dropped. The published files hold no question, box or path: those come from the dataset, by the index. The
+/// records are asked for once a file, and none is kept.
 ///
 /// # Errors
 ///
-/// The disk fails.
-pub fn write(out: &OutDir, records: &[FilterRecord], rule: Rule) -> Result<()> {
+/// A record cannot be read, or the disk fails.
+pub fn write<'a, I: Iterator<Item = Result<Cow<'a, FilterRecord>>>>(
+    out: &OutDir,
+    records: impl Fn() -> I,
+    rule: Rule,
+) -> Result<()> {
     let folder = out.within(&[FOLDER])?;
+    let records = || records().map(|record| record.map_err(io::Error::other));
     for split in Split::ALL {
-        let ours = records.iter();
-        let ours = ours.filter(|record| Split::of(record.case.mode) == Some(split));
-        if ours.clone().next().is_none() {
+        let of = |record: &Cow<'_, FilterRecord>| Split::of(record.case.mode) == Some(split);
+        if !records().any(|record| record.as_ref().is_ok_and(of)) {
             continue;
         }
-        let kept: Vec<Record> = ours.filter_map(|record| published(record, split)).collect();
-        let bytes = medfocus_medground::write(&kept);
-        folder.write(split.file(), |file| file.write_all(&bytes))?;
+        let kept = records().filter_map(|record| match record {
+            Ok(record) if of(&record) => published(&record, split).map(Ok),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        });
+        folder.write(split.file(), |file| medfocus_medground::write(file, kept))?;
     }
     folder.write(PROVENANCE, |file| {
-        for record in records {
-            serde_json::to_writer(&mut *file, &provenance(record, rule))?;
+        for record in records() {
+            serde_json::to_writer(&mut *file, &provenance(&*record?, rule))?;
             file.write_all(b"\n")?;
         }
         Ok(())

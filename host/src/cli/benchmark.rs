@@ -38,8 +38,8 @@ impl Benchmark {
             .map_err(experiment::resumable)?;
         let out = OutDir::create(plan.folder())?;
         let results = Results::read(out.path())?;
-        report::write(&out, &results)?;
-        print!("{}", report::filter(&results));
+        let table = report::write(&out, &results)?;
+        print!("{}", report::filter(&table));
         println!(
             "The benchmark is in {}.",
             out.path().join(published::FOLDER).display()

@@ -124,8 +124,8 @@ impl RunCommand {
         };
         let folder = plan.folder();
         let results = Results::read(&folder)?;
-        report::write(&OutDir::create(&folder)?, &results)?;
-        println!("{}", report::summary(&results));
+        let table = report::write(&OutDir::create(&folder)?, &results)?;
+        println!("{}", report::summary(&table));
         if finished.resumed > 0 {
             println!("{} samples were there already.", finished.resumed);
         }
@@ -140,8 +140,11 @@ impl MergeCommand {
         let merged = merge::merge(&plan, self.partial)?;
         let folder = plan.folder();
         let results = Results::read(&folder)?;
-        report::write(&OutDir::create(&folder)?, &results)?;
-        println!("{}", report::summary(&results));
+        let table = report::write(&OutDir::create(&folder)?, &results)?;
+        match plan.methods.is_empty() {
+            true => print!("{}", report::filter(&table)),
+            false => println!("{}", report::summary(&table)),
+        }
         for missing in &merged.missing {
             println!("Partial: {missing}.");
         }
@@ -197,8 +200,8 @@ pub(super) fn exit(finished: Finished) -> ExitCode {
 impl ReportCommand {
     pub fn run(self) -> Result<ExitCode> {
         let results = Results::read(&self.folder)?;
-        report::write(&OutDir::create(&self.folder)?, &results)?;
-        println!("{}", report::summary(&results));
+        let table = report::write(&OutDir::create(&self.folder)?, &results)?;
+        println!("{}", report::summary(&table));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -142,6 +142,22 @@ pub(super) fn each<T: DeserializeOwned>(
     })
 }
 
+/// A file that holds records of a phase.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// How its lines hold them.
+    pub form: Form,
+}
+
+impl Source {
+    /// Takes its records one by one.
+    pub fn each<T: DeserializeOwned>(&self, take: impl FnMut(T, Span) -> Result<()>) -> Result<()> {
+        each(&self.path, self.form, take).map(|_| ())
+    }
+}
+
 /// Where something lies in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {

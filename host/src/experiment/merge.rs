@@ -3,24 +3,22 @@
 //! Records are copied as they stand. Only where each one lies is held in memory.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
-    io::{self, Write},
-    os::unix::fs::FileExt,
+    ops::Range,
 };
 
 use medfocus_plugin_api::{Error, Result};
 use serde::de::DeserializeOwned;
 
 use super::{
-    journal::{self, Span},
-    part::{Source, numbered, sources},
+    index::Index,
+    journal::{self, Source},
+    part::{numbered, sources},
     phase::Phase,
     plan::{Cell, Plan},
     record::{CaseKey, Change, Outcome, Record, Recorded, SanityOutcome, SanityRecord},
-    results,
-    roll::Roll,
-    sanity,
+    results, sanity,
     shards::Shards,
     tuning,
 };
@@ -55,44 +53,48 @@ pub fn merge(plan: &Plan, partial: bool) -> Result<Merged> {
         plan.check_continues(&earlier)?;
     }
     let _lock = journal::lock(&folder.path().join(results::JOURNAL))?;
-    let filter = Index::of::<FilterRecord>(&folder, plan, Phase::Filter, |_| false)?;
-    let tuning = Index::of::<Record>(&folder, plan, Phase::Tuning, |_| false)?;
-    let explained = Index::of(&folder, plan, Phase::Explain, |record: &Record| {
+    let filter = index::<FilterRecord>(&folder, plan, Phase::Filter, |_| false)?;
+    let tuning = index::<Record>(&folder, plan, Phase::Tuning, |_| false)?;
+    let explained = index(&folder, plan, Phase::Explain, |record: &Record| {
         matches!(record.outcome, Outcome::Attributed { .. })
     })?;
     let checks = Checks::of(&folder, plan, &explained)?;
-    let missing = [&filter, &tuning, &explained];
-    let missing = missing
-        .into_iter()
-        .filter_map(|index| index.missing(plan, &folder).transpose());
-    let mut missing: Vec<String> = missing.collect::<Result<_>>()?;
-    missing.extend(checks.missing());
+    let missing = [
+        missing(plan, &folder, Phase::Filter, &filter)?,
+        missing(plan, &folder, Phase::Tuning, &tuning)?,
+        missing(plan, &folder, Phase::Explain, &explained)?,
+        checks.missing(),
+    ];
+    let missing: Vec<String> = missing.into_iter().flatten().collect();
     if !partial && !missing.is_empty() {
         return Err(Error::missing(missing.join(", and ")).with_hint(
             "run these shards once more with `medfocus run CONFIG --shard I/N`, or merge what there is with --partial",
         ));
     }
     folder.json(results::PLAN, plan)?;
-    filter.write(&folder)?;
-    tuning.write(&folder)?;
-    explained.write(&folder)?;
-    checks.write(&folder)?;
-    if tuning.is_whole() {
-        let records: Vec<Record> = journal::read(&folder.path().join(results::TUNING))?;
+    // Before the files are replaced that some of the records lie in.
+    if tuning.missing().next().is_none() {
+        let records: Vec<Record> = tuning
+            .all(&Phase::Tuning.cells(plan))
+            .collect::<Result<_>>()?;
         tuning::write(&folder, plan, &tuning::choose(plan, &records)?)?;
     }
-    if let Some(filter) = &plan.experiment.filter {
-        let records: Vec<FilterRecord> = journal::read(&folder.path().join(results::FILTER))?;
-        let rule = Rule::new(filter, plan.experiment.verdict);
-        published::write(&folder, &records, rule)?;
+    if let Some(wanted) = &plan.experiment.filter {
+        let rule = Rule::new(wanted, plan.experiment.verdict);
+        let records = || filter.all(&plan.cells).map(|record| record.map(Cow::Owned));
+        published::write(&folder, records, rule)?;
     }
-    let counted = match plan.methods.is_empty() {
-        true => &filter,
-        false => &explained,
+    write(&folder, plan, Phase::Filter, &filter)?;
+    write(&folder, plan, Phase::Tuning, &tuning)?;
+    write(&folder, plan, Phase::Explain, &explained)?;
+    checks.write(&folder)?;
+    let (samples, failed) = match plan.methods.is_empty() {
+        true => (filter.len(), filter.failed()),
+        false => (explained.len(), explained.failed()),
     };
     Ok(Merged {
-        samples: counted.entries().count() as u64,
-        failed: counted.entries().filter(|entry| entry.failed).count() as u64,
+        samples,
+        failed,
         missing,
     })
 }
@@ -104,184 +106,94 @@ pub fn merge(plan: &Plan, partial: bool) -> Result<Merged> {
 /// Those of [`merge`].
 pub fn progress(plan: &Plan) -> Result<Vec<(Phase, u64, u64)>> {
     let folder = OutDir::create(plan.folder())?;
-    let indices = [
-        Index::of::<FilterRecord>(&folder, plan, Phase::Filter, |_| false)?,
-        Index::of::<Record>(&folder, plan, Phase::Tuning, |_| false)?,
-        Index::of::<Record>(&folder, plan, Phase::Explain, |_| false)?,
+    let filter = index::<FilterRecord>(&folder, plan, Phase::Filter, |_| false)?.len();
+    let tuning = index::<Record>(&folder, plan, Phase::Tuning, |_| false)?.len();
+    let explained = index::<Record>(&folder, plan, Phase::Explain, |_| false)?.len();
+    let counted = [
+        (Phase::Filter, filter),
+        (Phase::Tuning, tuning),
+        (Phase::Explain, explained),
     ];
-    let indices = indices.iter().filter(|index| !index.cells.is_empty());
-    let counted = indices.map(|index| {
-        let all = index.entries.iter().map(Vec::len).sum::<usize>();
-        (index.phase, index.entries().count() as u64, all as u64)
-    });
-    Ok(counted.collect())
+    let all = |phase: Phase| phase.cells(plan).iter().map(|cell| cell.samples).sum();
+    let counted = counted.map(|(phase, there)| (phase, there, all(phase)));
+    let some = |phase: &Phase| !phase.cells(plan).is_empty();
+    Ok(Vec::from_iter(
+        counted.into_iter().filter(|(phase, ..)| some(phase)),
+    ))
 }
 
-/// Where the record of each sample of a phase lies.
-struct Index {
+/// Where the record of each sample of a phase lies; all of a model are of the same weights.
+fn index<R: Recorded + DeserializeOwned>(
+    folder: &OutDir,
+    plan: &Plan,
     phase: Phase,
-    cells: Vec<Cell>,
-    sources: Vec<Source>,
-    entries: Vec<Vec<Option<Entry>>>,
+    mark: impl Fn(&R) -> bool,
+) -> Result<Index<R>> {
+    let cells = in_order_of_models(plan, phase.cells(plan));
+    let mut digests: HashMap<String, String> = HashMap::new();
+    Index::new(
+        cells,
+        sources(folder, plan, phase)?,
+        |record: &R, source| {
+            let model = &record.case().model;
+            match digests.get(model) {
+                None => {
+                    digests.insert(model.clone(), record.model_digest().to_owned());
+                }
+                Some(digest) if digest != record.model_digest() => {
+                    return Err(two_models(source, model, digest, record));
+                }
+                Some(_) => {}
+            }
+            Ok(mark(record))
+        },
+    )
 }
 
-#[derive(Clone, Copy)]
-struct Entry {
-    source: u32,
-    span: Span,
-    failed: bool,
-    /// Whether it is one of those that were asked for.
-    marked: bool,
-}
-
-impl Index {
-    fn of<R: Recorded + DeserializeOwned>(
-        folder: &OutDir,
-        plan: &Plan,
-        phase: Phase,
-        mark: impl Fn(&R) -> bool,
-    ) -> Result<Self> {
-        let cells = in_order_of_models(plan, phase.cells(plan));
-        let sources = sources(folder, plan, phase)?;
-        let roll = Roll::new(&cells);
-        let empty = cells.iter().map(|cell| vec![None; cell.samples as usize]);
-        let mut entries: Vec<Vec<Option<Entry>>> = empty.collect();
-        let mut digests: HashMap<String, String> = HashMap::new();
-        for (number, source) in sources.iter().enumerate() {
-            source.each(|record: R, span| {
-                let case = record.case();
-                let Some((cell, place)) = roll.find(case) else {
-                    return Ok(());
-                };
-                match digests.get(&case.model) {
-                    None => {
-                        digests.insert(case.model.clone(), record.model_digest().to_owned());
-                    }
-                    Some(digest) if digest != record.model_digest() => {
-                        return Err(two_models(source, &case.model, digest, &record));
-                    }
-                    Some(_) => {}
-                }
-                let failed = record.error().is_some();
-                let entry = &mut entries[cell][place];
-                if entry.is_none_or(|earlier| !failed || earlier.failed) {
-                    *entry = Some(Entry {
-                        source: number as u32,
-                        span,
-                        failed,
-                        marked: mark(&record),
-                    });
-                }
-                Ok(())
-            })?;
-        }
-        drop(roll);
-        Ok(Self {
-            phase,
-            cells,
-            sources,
-            entries,
-        })
+/// How many samples of a phase are missing, and whose they are.
+fn missing<R: Recorded + DeserializeOwned>(
+    plan: &Plan,
+    folder: &OutDir,
+    phase: Phase,
+    index: &Index<R>,
+) -> Result<Option<String>> {
+    let absent: Vec<(&Cell, Range<u64>)> = index.missing().collect();
+    if absent.is_empty() {
+        return Ok(None);
     }
-
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().flatten().flatten()
-    }
-
-    fn is_whole(&self) -> bool {
-        self.entries.iter().flatten().all(Option::is_some)
-    }
-
-    /// How many samples are missing, and whose they are.
-    fn missing(&self, plan: &Plan, folder: &OutDir) -> Result<Option<String>> {
-        let cells = self.cells.iter().zip(&self.entries);
-        let absent = cells.flat_map(|(cell, entries)| {
-            let places = entries
-                .iter()
-                .enumerate()
-                .filter(|(_, entry)| entry.is_none());
-            places.map(move |(place, _)| (cell, place as u64))
+    let count: u64 = absent.iter().map(|(_, gap)| gap.end - gap.start).sum();
+    let what = format!("{count} samples of {} are missing", phase.words());
+    let mut whose = String::new();
+    for (of, cut) in numbered(&folder.path().join(results::SHARDS))? {
+        let Some(shards) = Shards::read(&cut, plan)?.filter(|shards| shards.covers(plan)) else {
+            continue;
+        };
+        let pieces = shards.pieces.iter().filter(|piece| piece.phase == phase);
+        let hit = pieces.filter(|piece| {
+            absent.iter().any(|(cell, gap)| {
+                (&piece.dataset, &piece.model, piece.mode)
+                    == (&cell.dataset, &cell.model, cell.mode)
+                    && piece.from < gap.end
+                    && gap.start < piece.to
+            })
         });
-        let absent: Vec<(&Cell, u64)> = absent.collect();
-        if absent.is_empty() {
-            return Ok(None);
-        }
-        let count = absent.len();
-        let what = format!("{count} samples of {} are missing", self.phase.words());
-        let mut whose = String::new();
-        for (of, cut) in numbered(&folder.path().join(results::SHARDS))? {
-            let Some(shards) = Shards::read(&cut, plan)?.filter(|shards| shards.covers(plan))
-            else {
-                continue;
-            };
-            let pieces = shards
-                .pieces
-                .iter()
-                .filter(|piece| piece.phase == self.phase);
-            let hit = pieces.filter(|piece| {
-                absent.iter().any(|(cell, place)| {
-                    (&piece.dataset, &piece.model, piece.mode)
-                        == (&cell.dataset, &cell.model, cell.mode)
-                        && (piece.from..piece.to).contains(place)
-                })
-            });
-            let numbers: BTreeSet<u32> = hit.map(|piece| piece.shard).collect();
-            let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
-            whose = format!(" (shards {} of {of})", numbers.join(", "));
-        }
-        Ok(Some(what + &whose))
+        let numbers: BTreeSet<u32> = hit.map(|piece| piece.shard).collect();
+        let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        whose = format!(" (shards {} of {of})", numbers.join(", "));
     }
-
-    fn write(&self, folder: &OutDir) -> Result<()> {
-        if self.cells.is_empty() {
-            return Ok(());
-        }
-        let mut copy = Copy {
-            sources: &self.sources,
-            open: None,
-            line: Vec::new(),
-        };
-        folder.write(self.phase.journal(), |out| {
-            self.entries().try_for_each(|entry| copy.line(entry, out))
-        })?;
-        Ok(())
-    }
-
-    /// The samples of a cell that were marked, the first ones.
-    fn marked(&self, cell: &Cell, count: u64) -> Vec<CaseKey> {
-        let same = |own: &&Cell| {
-            (&own.dataset, &own.model, own.mode) == (&cell.dataset, &cell.model, cell.mode)
-        };
-        let Some(number) = self.cells.iter().position(|own| same(&own)) else {
-            return Vec::new();
-        };
-        let places = self.entries[number].iter().enumerate();
-        let marked = places.filter(|(_, entry)| entry.is_some_and(|entry| entry.marked));
-        let own = &self.cells[number];
-        let cases = marked.map(|(place, _)| own.case(own.index(place as u64)));
-        cases.take(count as usize).collect()
-    }
+    Ok(Some(what + &whose))
 }
 
-/// Copies lines; keeps the file of the last one open.
-struct Copy<'a> {
-    sources: &'a [Source],
-    open: Option<(u32, File)>,
-    line: Vec<u8>,
-}
-
-impl Copy<'_> {
-    fn line(&mut self, entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
-        let file = match self.open.take() {
-            Some((source, file)) if source == entry.source => file,
-            _ => File::open(&self.sources[entry.source as usize].path)?,
-        };
-        self.line.resize(entry.span.length as usize, 0);
-        file.read_exact_at(&mut self.line, entry.span.begin)?;
-        self.open = Some((entry.source, file));
-        out.write_all(&self.line)?;
-        out.write_all(b"\n")
+fn write<R: Recorded + DeserializeOwned>(
+    folder: &OutDir,
+    plan: &Plan,
+    phase: Phase,
+    index: &Index<R>,
+) -> Result<()> {
+    if !phase.cells(plan).is_empty() {
+        folder.write(phase.journal(), |out| index.write(out))?;
     }
+    Ok(())
 }
 
 /// The sanity checks, of which there are few.
@@ -293,7 +205,7 @@ struct Checks {
 }
 
 impl Checks {
-    fn of(folder: &OutDir, plan: &Plan, explained: &Index) -> Result<Self> {
+    fn of(folder: &OutDir, plan: &Plan, explained: &Index<Record>) -> Result<Self> {
         let Some(wanted) = &plan.experiment.sanity else {
             return Ok(Self {
                 lines: Vec::new(),

@@ -6,7 +6,7 @@
 //! [`tuning`] chooses swept parameters on a split of its own, [`filtering`] finds the samples whose region is proven to
 //! cause the answer, [`run`] leads through the [`stage`]s, in which `workers`
 //! take each sample through [`case`] with a `cast` of methods and write a [`record`] to the [`journal`], [`sanity`] checks
-//! that attributions depend on what they should, [`results`] reads it all back.
+//! that attributions depend on what they should, [`results`] reads it all back, by an [`index`] of where each record lies.
 
 pub mod case;
 mod cast;
@@ -16,6 +16,7 @@ mod explaining;
 mod filtered;
 pub mod filtering;
 mod flips;
+pub mod index;
 pub mod journal;
 pub mod merge;
 pub mod owner;

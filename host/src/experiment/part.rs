@@ -12,7 +12,7 @@ use medfocus_plugin_api::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    journal::{self, Form, Journal},
+    journal::{Form, Journal, Source},
     owner::Owner,
     phase::Phase,
     plan::{Cell, Plan},
@@ -189,24 +189,6 @@ impl Own {
             folder,
             owner,
         })
-    }
-}
-
-/// A file that holds records of a phase.
-pub(super) struct Source {
-    /// The file.
-    pub path: PathBuf,
-    /// How its lines hold them.
-    pub form: Form,
-}
-
-impl Source {
-    /// Takes its records one by one.
-    pub fn each<T: DeserializeOwned>(
-        &self,
-        take: impl FnMut(T, journal::Span) -> Result<()>,
-    ) -> Result<()> {
-        journal::each(&self.path, self.form, take).map(|_| ())
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    ops::Range,
     path::Path,
 };
 
@@ -11,7 +10,8 @@ use medfocus_plugin_api::{Error, Result};
 use serde::de::DeserializeOwned;
 
 use super::{
-    journal,
+    index::Index,
+    journal::{self, Form, Source},
     plan::{Cell, Plan, Tuned},
     record::{CaseKey, Outcome, Record, Recorded, SanityRecord},
 };
@@ -34,23 +34,22 @@ pub const SANITY: &str = "sanity.jsonl";
 /// Folder of what shards did.
 pub const SHARDS: &str = "shards";
 
-/// All that an experiment found.
-#[derive(Clone, Debug)]
+/// All that an experiment found; of the samples, where it is written.
 pub struct Results {
     /// What was to be done.
     pub plan: Plan,
     /// What the causal filter found of each sample, in the plan's order.
-    pub filter: Vec<FilterRecord>,
+    pub filter: Index<FilterRecord>,
     /// What came of each sample, in the plan's order.
-    pub records: Vec<Record>,
+    pub records: Index<Record>,
     /// The parameters that were chosen.
     pub tuned: Vec<Tuned>,
-    /// What came of the sanity checks.
+    /// What came of the sanity checks, of which there are few.
     pub sanity: Vec<SanityRecord>,
 }
 
 impl Results {
-    /// Reads a result folder, finished or not.
+    /// Reads a result folder, finished or not. Its journals stay where they are.
     ///
     /// # Errors
     ///
@@ -61,20 +60,27 @@ impl Results {
             Error::missing(format!("{} holds no {PLAN}", folder.display()))
                 .with_hint("name the folder of an experiment's results")
         })?;
-        let sanity: Vec<Vec<SanityRecord>> = journal::read(&folder.join(SANITY))?;
-        let records = in_order(&plan.cells, journal::read(&folder.join(JOURNAL))?);
-        let mut sanity = latest(sanity);
+        let source = |name| {
+            vec![Source {
+                path: folder.join(name),
+                form: Form::Plain,
+            }]
+        };
+        let records = Index::new(plan.cells.clone(), source(JOURNAL), |record: &Record, _| {
+            Ok(matches!(record.outcome, Outcome::Attributed { .. }))
+        })?;
+        let filter = Index::new(plan.cells.clone(), source(FILTER), |_, _| Ok(false))?;
+        let mut sanity = latest(journal::read(&folder.join(SANITY))?);
         if let Some(wanted) = &plan.experiment.sanity {
             // A sample was checked in place of one that had failed, until that was done again.
-            let models = plan.models.iter();
-            let checked: HashSet<&CaseKey> = models
-                .flat_map(|model| checked(&plan, &records, &model.name, |_| 0..wanted.samples))
-                .map(|(_, record)| &record.case)
+            let cells = plan.cells.iter();
+            let checked: HashSet<CaseKey> = cells
+                .flat_map(|cell| records.marked(cell, wanted.samples))
                 .collect();
             sanity.retain(|record| checked.contains(&record.case));
         }
         Ok(Self {
-            filter: in_order(&plan.cells, journal::read(&folder.join(FILTER))?),
+            filter,
             tuned: read_json(&folder.join(TUNED))?.unwrap_or_default(),
             records,
             sanity,
@@ -91,28 +97,6 @@ fn latest(lines: Vec<Vec<SanityRecord>>) -> Vec<SanityRecord> {
     let numbered = lines.into_iter().enumerate();
     let valid = numbered.filter(|(at, line)| last[&subject(line)] == *at);
     valid.flat_map(|(_, line)| line).collect()
-}
-
-/// The samples of a model that sanity checks are about: of those of each cell that were attributed the ones in these places,
-/// which are the first ones.
-pub(super) fn checked<'a>(
-    plan: &'a Plan,
-    records: &'a [Record],
-    model: &'a str,
-    places: impl Fn(&Cell) -> Range<u64> + 'a,
-) -> impl Iterator<Item = (&'a Cell, &'a Record)> {
-    let cells = plan.cells.iter().filter(move |cell| cell.model == model);
-    cells.flat_map(move |cell| {
-        let places = places(cell);
-        records
-            .iter()
-            .filter(|record| {
-                cell.is_of(&record.case) && matches!(record.outcome, Outcome::Attributed { .. })
-            })
-            .take(places.end as usize)
-            .skip(places.start as usize)
-            .map(move |record| (cell, record))
-    })
 }
 
 /// The plan by which there are results in a folder; nothing where a plan is all there is.

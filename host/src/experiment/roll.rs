@@ -6,27 +6,21 @@ use medfocus_plugin_api::Mode;
 
 use super::{plan::Cell, record::CaseKey};
 
-/// The samples of some cells, each there or missing: one byte a sample.
-pub(super) struct Roll<'a> {
+/// Which sample of some cells a case is.
+pub(super) struct Places<'a> {
     cells: &'a [Cell],
     numbers: HashMap<(&'a str, Mode), Vec<usize>>,
-    there: Vec<Vec<bool>>,
 }
 
-impl<'a> Roll<'a> {
-    /// All missing.
+impl<'a> Places<'a> {
+    /// Of the samples of these cells.
     pub fn new(cells: &'a [Cell]) -> Self {
         let mut numbers: HashMap<_, Vec<usize>> = HashMap::new();
         for (number, cell) in cells.iter().enumerate() {
             let key = (cell.model.as_str(), cell.mode);
             numbers.entry(key).or_default().push(number);
         }
-        let there = cells.iter().map(|cell| vec![false; cell.samples as usize]);
-        Self {
-            numbers,
-            there: there.collect(),
-            cells,
-        }
+        Self { cells, numbers }
     }
 
     /// The cell of a sample, by its number, and its place there, if it is one of these.
@@ -36,10 +30,27 @@ impl<'a> Roll<'a> {
         let number = *numbers.iter().find(of)?;
         Some((number, self.cells[number].place(case.index)? as usize))
     }
+}
+
+/// The samples of some cells, each there or missing: one byte a sample.
+pub(super) struct Roll<'a> {
+    places: Places<'a>,
+    there: Vec<Vec<bool>>,
+}
+
+impl<'a> Roll<'a> {
+    /// All missing.
+    pub fn new(cells: &'a [Cell]) -> Self {
+        let there = cells.iter().map(|cell| vec![false; cell.samples as usize]);
+        Self {
+            places: Places::new(cells),
+            there: there.collect(),
+        }
+    }
 
     /// Notes that a sample is there; says whether it is one of these.
     pub fn call(&mut self, case: &CaseKey) -> bool {
-        let found = self.find(case);
+        let found = self.places.find(case);
         if let Some((cell, place)) = found {
             self.there[cell][place] = true;
         }

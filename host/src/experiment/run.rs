@@ -1,5 +1,7 @@
 //! Runs a plan: every sample that is not in the journal yet.
 
+use std::borrow::Cow;
+
 use medfocus_plugin_api::{Error, Result};
 
 use super::{
@@ -130,7 +132,8 @@ fn filter(
         .filter(|_| part.is_all())
     {
         let rule = Rule::new(filter, part.plan.experiment.verdict);
-        published::write(&part.folder, &found.records, rule)?;
+        let records = || found.records.iter().map(|record| Ok(Cow::Borrowed(record)));
+        published::write(&part.folder, records, rule)?;
     }
     Ok(found)
 }

@@ -24,8 +24,7 @@ use super::{
     part::Part,
     phase::Phase,
     plan::{Cell, Plan, Tuned},
-    record::{CaseKey, Change, Record, SanityOutcome, SanityRecord},
-    results,
+    record::{CaseKey, Change, Outcome, Record, SanityOutcome, SanityRecord},
     stage::check_digest,
     workers::{Crew, Queue},
 };
@@ -76,12 +75,12 @@ impl Checks<'_> {
         for model in &self.plan.models {
             let originals = Originals::default();
             for change in changes(sanity) {
-                let items: Vec<Item<'_>> =
-                    results::checked(self.plan, records, &model.name, |cell| self.places(cell))
-                        .filter(|(cell, record)| {
-                            !done.contains(&(&record.case, change)) && cell.samples > 1
-                        })
-                        .collect();
+                let items: Vec<Item<'_>> = self
+                    .checked(records, &model.name)
+                    .filter(|(cell, record)| {
+                        !done.contains(&(&record.case, change)) && cell.samples > 1
+                    })
+                    .collect();
                 let check = Check {
                     all: self,
                     change,
@@ -96,6 +95,29 @@ impl Checks<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The samples of a model that are checked here.
+    fn checked<'b>(
+        &'b self,
+        records: &'b [Record],
+        model: &'b str,
+    ) -> impl Iterator<Item = Item<'b>> {
+        let cells = self
+            .plan
+            .cells
+            .iter()
+            .filter(move |cell| cell.model == model);
+        cells.flat_map(|cell| {
+            let places = self.places(cell);
+            let attributed = records.iter().filter(|record| {
+                cell.is_of(&record.case) && matches!(record.outcome, Outcome::Attributed { .. })
+            });
+            let first = attributed.take(places.end as usize);
+            first
+                .skip(places.start as usize)
+                .map(move |record| (cell, record))
+        })
     }
 
     /// Which of a cell's attributed samples are checked here.

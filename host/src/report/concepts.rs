@@ -1,9 +1,6 @@
 //! Which concept is the evidence how often (Xiong et al., arXiv 2605.20158, Table 8).
 
-use crate::{
-    evidence,
-    experiment::record::{MethodOutcome, Outcome, Record},
-};
+use std::collections::HashMap;
 
 /// At most so many concepts, the most frequent; a method may name whatever it likes.
 const MOST: usize = 30;
@@ -35,18 +32,31 @@ pub struct Concept {
 }
 
 impl Concepts {
-    /// Counts the results of the methods that name a concept in any of these records.
-    pub fn new<'m>(methods: impl Iterator<Item = &'m str>, records: &[&Record]) -> Self {
-        let mut concepts = Self::default();
-        for method in methods {
-            let named = named(method, records);
-            if named.iter().any(Option::is_some) {
-                concepts.add(method, &named);
+    /// Of those methods that name any concept, each with how many of its scored results name what, or nothing.
+    pub fn new<'a>(
+        methods: impl IntoIterator<Item = (&'a str, HashMap<Option<&'a str>, usize>)>,
+    ) -> Self {
+        let methods = methods.into_iter();
+        let methods = methods.filter(|(_, named)| named.keys().any(Option::is_some));
+        let methods: Vec<_> = methods.collect();
+        let mut counts: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, (_, named)) in methods.iter().enumerate() {
+            for (name, count) in named {
+                let row = counts.entry(name.unwrap_or(UNNAMED));
+                row.or_insert_with(|| vec![0; methods.len()])[at] += count;
             }
         }
-        for row in &mut concepts.rows {
-            row.counts.resize(concepts.methods.len(), 0);
-        }
+        let row = |(name, counts): (&str, _)| Concept {
+            name: name.to_owned(),
+            counts,
+        };
+        let total = |(method, named): &(&str, HashMap<_, usize>)| {
+            ((*method).to_owned(), named.values().sum())
+        };
+        let mut concepts = Self {
+            methods: methods.iter().map(total).collect(),
+            rows: counts.into_iter().map(row).collect(),
+        };
         let key = |row: &Concept| (std::cmp::Reverse(row.counts.clone()), row.name.clone());
         concepts.rows.sort_by_cached_key(key);
         concepts.fold();
@@ -56,25 +66,6 @@ impl Concepts {
     /// A count as a percentage of the method's scored results.
     pub fn share(&self, row: &Concept, method: usize) -> f64 {
         100.0 * row.counts[method] as f64 / self.methods[method].1 as f64
-    }
-
-    fn add(&mut self, method: &str, named: &[Option<&str>]) {
-        let at = self.methods.len();
-        self.methods.push((method.to_owned(), named.len()));
-        for name in named {
-            let name = name.unwrap_or(UNNAMED);
-            let place = self.rows.iter().position(|row| row.name == name);
-            let place = place.unwrap_or_else(|| {
-                self.rows.push(Concept {
-                    name: name.to_owned(),
-                    counts: Vec::new(),
-                });
-                self.rows.len() - 1
-            });
-            let counts = &mut self.rows[place].counts;
-            counts.resize(at + 1, 0);
-            counts[at] += 1;
-        }
     }
 
     /// Makes one row of all beyond the most frequent.
@@ -89,19 +80,4 @@ impl Concepts {
             counts: (0..self.methods.len()).map(total).collect(),
         });
     }
-}
-
-/// What each scored result of a method names as its evidence.
-fn named<'a>(method: &str, records: &[&'a Record]) -> Vec<Option<&'a str>> {
-    let results = records.iter().filter_map(|record| match &record.outcome {
-        Outcome::Attributed { results } => results.iter().find(|result| result.method == method),
-        Outcome::Excluded { .. } | Outcome::Failed { .. } => None,
-    });
-    let named = results.filter_map(|result| match &result.outcome {
-        MethodOutcome::Scored {
-            evidence, fallback, ..
-        } => Some(evidence::chosen(evidence, *fallback)),
-        MethodOutcome::Failed { .. } => None,
-    });
-    named.collect()
 }

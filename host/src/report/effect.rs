@@ -1,5 +1,7 @@
 //! What a change does: a method beside the one it is compared with, sample by sample.
 
+use medfocus_plugin_api::Result;
+
 use super::{
     measure::Measure,
     scores::{MethodResults, corrected},
@@ -75,33 +77,41 @@ impl Verdict {
 
 /// The effect of each method; `results` and `references`, the places of what they are compared with, stand in their
 /// order.
+///
+/// # Errors
+///
+/// The disk fails.
 pub fn effects(
     methods: &[&PlannedMethod],
     results: &[MethodResults<'_>],
     references: &[Option<usize>],
     measures: &[Measure],
     bootstrap: Bootstrap,
-) -> Vec<Option<Effect>> {
+) -> Result<Vec<Option<Effect>>> {
     let compared = |metric: Metric| {
-        let measure = measures.iter().find(|m| m.metric.name == metric.name);
+        let measure = measures.iter().position(|m| m.metric.name == metric.name);
         let all = results.iter().zip(references).map(|(ours, other)| {
-            let pairs = ours.pairs(&results[(*other)?], measure?);
-            bootstrap.compare(pairs)
+            let (Some(other), Some(measure)) = (other, measure) else {
+                return Ok(None);
+            };
+            Ok(bootstrap.compare(ours.pairs(&results[*other], measure)?))
         });
-        corrected(all.collect())
+        all.collect::<Result<_>>().map(corrected)
     };
-    let (ious, f1s) = (compared(IOU), compared(F1));
+    let (ious, f1s) = (compared(IOU)?, compared(F1)?);
     let effects = ious.into_iter().zip(f1s).enumerate();
     effects
-        .map(|(at, (iou, f1))| {
-            let other = references[at]?;
-            let pairs = results[at].pairs(&results[other], measures.first()?);
-            Some(Effect {
+        .map(|(at, compared)| {
+            let (Some(other), (Some(iou), Some(f1))) = (references[at], compared) else {
+                return Ok(None);
+            };
+            let pairs = results[at].pairs(&results[other], 0)?;
+            Ok(Some(Effect {
                 reference: methods[other].name.clone(),
-                iou: iou?,
-                f1: f1?,
+                iou,
+                f1,
                 changed: pairs.filter(|(_, ours, theirs)| ours != theirs).count(),
-            })
+            }))
         })
         .collect()
 }

@@ -1,10 +1,15 @@
 //! How well each method finds the region of each finding.
 
-use super::{measure::Measure, row::Row, scores::MethodResults};
-use crate::{
-    experiment::record::{Outcome, Record},
-    statistics::{Bootstrap, Summary},
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use medfocus_plugin_api::Result;
+
+use super::{
+    cluster::Cluster,
+    row::Row,
+    scores::{Fate, Part, Wanted},
 };
+use crate::statistics::{Bootstrap, Summary};
 
 /// A finding and the mean IoU of each method.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,34 +22,50 @@ pub struct Finding {
     pub values: Vec<Option<Summary>>,
 }
 
-/// The findings of a group, the most frequent first, then by name.
-pub fn findings(rows: &[Row], records: &[&Record], measure: &Measure) -> Vec<Finding> {
-    let explained: Vec<(&str, &Record)> = records
-        .iter()
-        .filter(|record| matches!(record.outcome, Outcome::Attributed { .. }))
-        .filter_map(|record| Some((record.subject.as_ref()?.finding.as_str(), *record)))
+/// The findings of a group, the most frequent first, then by name. The first measure is IoU.
+///
+/// # Errors
+///
+/// The disk fails.
+pub fn findings(rows: &[Row], samples: &Part<'_>) -> Result<Vec<Finding>> {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    let explained = samples
+        .samples()
+        .filter(|sample| sample.fate == Fate::Explained);
+    for finding in explained.filter_map(|sample| sample.finding) {
+        *counts.entry(finding).or_default() += 1;
+    }
+    let mut findings: BTreeMap<u32, Finding> = counts
+        .into_iter()
+        .map(|(number, count)| {
+            let finding = Finding {
+                name: samples.finding(number).to_owned(),
+                samples: count,
+                values: Vec::new(),
+            };
+            (number, finding)
+        })
         .collect();
-    let mut names: Vec<&str> = explained.iter().map(|(name, _)| *name).collect();
-    names.sort_unstable();
-    names.dedup();
     let plain = Bootstrap {
         resamples: 0,
         seed: 0,
     };
-    let mut findings: Vec<Finding> = names
-        .into_iter()
-        .map(|name| {
-            let about = explained.iter().filter(|(other, _)| *other == name);
-            let records: Vec<&Record> = about.map(|(_, record)| *record).collect();
-            let value =
-                |row: &Row| plain.summary(MethodResults::of(&row.method, &records).values(measure));
-            Finding {
-                name: name.to_owned(),
-                samples: records.len(),
-                values: rows.iter().map(value).collect(),
+    for row in rows {
+        let mut values: BTreeMap<u32, Vec<(Cluster, f64)>> = BTreeMap::new();
+        for (sample, value) in samples.results(&row.method, Wanted::Explained).values(0)? {
+            if let Some(finding) = sample.finding {
+                values
+                    .entry(finding)
+                    .or_default()
+                    .push((sample.cluster, value));
             }
-        })
-        .collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.samples));
-    findings
+        }
+        for (number, finding) in &mut findings {
+            let values = values.remove(number).unwrap_or_default();
+            finding.values.push(plain.summary(values));
+        }
+    }
+    let mut findings: Vec<Finding> = findings.into_values().collect();
+    findings.sort_by(|a, b| (Reverse(a.samples), &a.name).cmp(&(Reverse(b.samples), &b.name)));
+    Ok(findings)
 }

@@ -14,6 +14,7 @@ pub(super) mod words;
 use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use medfocus_plugin_api::Result;
 
 use super::{
     headline,
@@ -28,9 +29,13 @@ use crate::{experiment::results::Results, overlay};
 const PICTURES: usize = 400;
 
 /// The page. It needs no network; all text of models and datasets is escaped.
-pub fn page(table: &Table, results: &Results, folder: &Path) -> String {
+///
+/// # Errors
+///
+/// A record of a sample that is shown cannot be read.
+pub fn page(table: &Table, results: &Results, folder: &Path) -> Result<String> {
     let name = &results.plan.experiment.name;
-    let gallery = pictures::gallery(results, folder, PICTURES);
+    let gallery = pictures::gallery(results, folder, PICTURES)?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -68,13 +73,13 @@ pub fn page(table: &Table, results: &Results, folder: &Path) -> String {
                     @if !table.failures.is_empty() { (sections::failures(table)) }
                     (sections::cost(table))
                     @if !results.tuned.is_empty() { (provenance::tuned(results)) }
-                    (provenance::provenance(results))
+                    (provenance::provenance(table, results))
                 }
                 footer { p { "MedFocus " (results.plan.medfocus) ". " (NOTICE) } }
             }
         }
     };
-    page.into_string()
+    Ok(page.into_string())
 }
 
 fn contents(table: &Table, results: &Results, gallery: bool) -> Markup {

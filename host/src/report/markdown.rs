@@ -6,7 +6,7 @@ use super::{
     checks::Check,
     concepts::{self, Concepts},
     effect,
-    failures::Failure,
+    failures::Failures,
     headline,
     reach::{self, Reach},
     row::{Row, best},
@@ -325,17 +325,20 @@ fn tuned(tuned: &[Tuned]) -> String {
     grid(&head.map(String::from), rows)
 }
 
-fn failures(failures: &[Failure]) -> String {
+fn failures(failures: &Failures) -> String {
     let mut text = String::new();
-    for failure in failures {
+    for failure in &failures.listed {
         let _ = writeln!(
             text,
             "- {}: {} ({}: {})",
             escape(&failure.place()),
             escape(&failure.sentence),
-            count(failure.samples.len() as u64, "sample"),
+            count(failure.count, "sample"),
             failure.numbers()
         );
+    }
+    if let Some(rest) = failures.rest() {
+        let _ = writeln!(text, "- {rest}");
     }
     text
 }

@@ -6,6 +6,8 @@
 
 mod answers;
 mod checks;
+mod cluster;
+mod columns;
 mod concepts;
 mod effect;
 mod failures;
@@ -32,8 +34,9 @@ mod tidy;
 
 use medfocus_plugin_api::Result;
 
-use crate::{experiment::results::Results, output::OutDir, statistics::Bootstrap};
-use table::Table;
+use crate::{experiment::results::Results, output::OutDir};
+
+pub use table::Table;
 
 /// The tables as text.
 pub const MARKDOWN: &str = "table.md";
@@ -44,30 +47,27 @@ pub const PARQUET: &str = "results.parquet";
 /// The page to read, complete in itself.
 pub const HTML: &str = "report.html";
 
-/// Writes the four files of a report into the folder of the results; the page shows the pictures it finds there.
+/// Writes the four files of a report into the folder of the results; the page shows the pictures it finds there. Records are
+/// read one by one: what stays in memory is a few numbers of each sample.
 ///
 /// # Errors
 ///
-/// The disk fails.
-pub fn write(out: &OutDir, results: &Results) -> Result<()> {
-    let table = Table::new(results, results.plan.experiment.statistics.resamples);
+/// A record cannot be read, or the disk fails.
+pub fn write(out: &OutDir, results: &Results) -> Result<Table> {
+    let resamples = results.plan.experiment.statistics.resamples;
+    let table = Table::new(results, out.path(), resamples)?;
     let text = markdown::render(&table, results);
-    let page = html::page(&table, results, out.path());
+    let page = html::page(&table, results, out.path())?;
     out.write(MARKDOWN, |file| file.write_all(text.as_bytes()))?;
     out.write(CSV, |file| tidy::write(&table, file))?;
     out.write(PARQUET, |file| parquet::write(results, file))?;
     out.write(HTML, |file| file.write_all(page.as_bytes()))?;
-    Ok(())
+    Ok(table)
 }
 
 /// What the causal filter kept and dropped, for a terminal; nothing without one.
-pub fn filter(results: &Results) -> String {
-    let bootstrap = Bootstrap {
-        resamples: 0,
-        seed: 0,
-    };
-    let sheets = retention::sheets(results, bootstrap);
-    let lines = sheets.iter().flat_map(|sheet| {
+pub fn filter(table: &Table) -> String {
+    let lines = table.retention.iter().flat_map(|sheet| {
         let rows = [&sheet.head].into_iter().chain(&sheet.rows);
         let lines = rows.map(|row| format!("  {}\n", row.join("  ")));
         [format!("{}\n", sheet.title)].into_iter().chain(lines)
@@ -76,8 +76,7 @@ pub fn filter(results: &Results) -> String {
 }
 
 /// The results in a few lines for a terminal: what became of the samples, and the mean IoU of each method.
-pub fn summary(results: &Results) -> String {
-    let table = Table::new(results, 0);
+pub fn summary(table: &Table) -> String {
     let sections = table.sections.iter().map(|section| {
         let group = section.leading();
         let title = format!("{}, {}", section.dataset, section.mode.name());

@@ -24,6 +24,9 @@ use crate::{
     metrics::METRICS,
 };
 
+/// Lines of a row group: so many are in memory at once.
+const LINES: usize = 1 << 16;
+
 /// Writes the file.
 ///
 /// A sample that was excluded or failed as a whole has one line without a method; `status` is `scored`, `failed` or
@@ -32,24 +35,39 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The disk fails.
-pub fn write(results: &Results, mut out: impl io::Write) -> io::Result<()> {
-    // The writer wants to own its output, which may move between threads; a result takes some hundred bytes.
-    let bytes = encode(&columns(results)).map_err(io::Error::other)?;
-    out.write_all(&bytes)
+/// A record cannot be read, or the disk fails.
+pub fn write(results: &Results, out: impl io::Write + Send) -> io::Result<()> {
+    let mut table = Table::new(&results.plan, out).map_err(io::Error::other)?;
+    for record in results.records.all(&results.plan.cells) {
+        let record = record.map_err(io::Error::other)?;
+        table.add(&record).map_err(io::Error::other)?;
+    }
+    table.end().map_err(io::Error::other)
 }
 
-struct Column {
+/// A file that is written row group after row group.
+struct Table<'a, W: io::Write + Send> {
+    writer: SerializedFileWriter<W>,
+    /// With the lines that are not yet in the file.
+    columns: Vec<Column<'a>>,
+    lines: usize,
+    groups: usize,
+}
+
+struct Column<'a> {
     name: &'static str,
-    values: Values,
+    values: Values<'a>,
 }
 
-enum Values {
-    Text(Vec<Option<String>>),
-    Integer(Vec<Option<i64>>),
-    Real(Vec<Option<f64>>),
-    Truth(Vec<Option<bool>>),
+enum Values<'a> {
+    Text(Of<'a, String>, Vec<Option<String>>),
+    Integer(Of<'a, u64>, Vec<Option<i64>>),
+    Real(Of<'a, f64>, Vec<Option<f64>>),
+    Truth(Of<'a, bool>, Vec<Option<bool>>),
 }
+
+/// What a column has of a line.
+type Of<'a, T> = Box<dyn Fn(&Line<'_>) -> Option<T> + 'a>;
 
 /// A line of the file.
 struct Line<'a> {
@@ -57,69 +75,104 @@ struct Line<'a> {
     result: Option<&'a MethodResult>,
 }
 
-fn columns(results: &Results) -> Vec<Column> {
-    let records = results.records.iter();
-    let lines: Vec<Line<'_>> = records
-        .flat_map(|record| match &record.outcome {
-            Outcome::Attributed { results } => results
-                .iter()
-                .map(|result| Line {
-                    record,
-                    result: Some(result),
-                })
-                .collect(),
-            Outcome::Excluded { .. } | Outcome::Failed { .. } => vec![Line {
+impl<'a, W: io::Write + Send> Table<'a, W> {
+    fn new(plan: &'a Plan, out: W) -> Result<Self> {
+        let columns = columns(plan);
+        let fields = columns.iter().map(|column| column.field().map(Arc::new));
+        let schema = Type::group_type_builder("results")
+            .with_fields(fields.collect::<Result<_>>()?)
+            .build()?;
+        let properties = Arc::new(WriterProperties::builder().build());
+        Ok(Self {
+            writer: SerializedFileWriter::new(out, Arc::new(schema), properties)?,
+            columns,
+            lines: 0,
+            groups: 0,
+        })
+    }
+
+    fn add(&mut self, record: &Record) -> Result<()> {
+        match &record.outcome {
+            Outcome::Attributed { results } => results.iter().try_for_each(|result| {
+                let result = Some(result);
+                self.line(&Line { record, result })
+            }),
+            Outcome::Excluded { .. } | Outcome::Failed { .. } => self.line(&Line {
                 record,
                 result: None,
-            }],
-        })
-        .collect();
-    let all = lines.as_slice();
-    let plan = &results.plan;
+            }),
+        }
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> Result<()> {
+        self.columns.iter_mut().for_each(|column| column.add(line));
+        self.lines += 1;
+        if self.lines == LINES {
+            self.group()?;
+        }
+        Ok(())
+    }
+
+    fn group(&mut self) -> Result<()> {
+        let mut group = self.writer.next_row_group()?;
+        for column in &mut self.columns {
+            column.write(&mut group)?;
+        }
+        group.close()?;
+        self.lines = 0;
+        self.groups += 1;
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<()> {
+        if self.lines > 0 || self.groups == 0 {
+            self.group()?;
+        }
+        self.writer.close().map(drop)
+    }
+}
+
+fn columns(plan: &Plan) -> Vec<Column<'_>> {
     let mut columns = vec![
-        text_column("dataset", all, |line| {
-            Some(line.record.case.dataset.clone())
-        }),
-        text_column("model", all, |line| Some(line.record.case.model.clone())),
-        text_column("mode", all, |line| {
-            Some(line.record.case.mode.name().to_owned())
-        }),
-        integer("index", all, |line| Some(line.record.case.index)),
-        text_column("finding", all, |line| {
+        text_column("dataset", |line| Some(line.record.case.dataset.clone())),
+        text_column("model", |line| Some(line.record.case.model.clone())),
+        text_column("mode", |line| Some(line.record.case.mode.name().to_owned())),
+        integer("index", |line| Some(line.record.case.index)),
+        text_column("finding", |line| {
             Some(line.record.subject.as_ref()?.finding.clone())
         }),
-        text_column("method", all, |line| Some(line.result?.method.clone())),
-        truth("control", all, |line| is_control(plan, line)),
-        text_column("status", all, |line| Some(line.status().to_owned())),
-        text_column("exclusion", all, |line| line.exclusion()),
-        text_column("group", all, |line| {
+        text_column("method", |line| Some(line.result?.method.clone())),
+        truth("control", |line| is_control(plan, line)),
+        text_column("status", |line| Some(line.status().to_owned())),
+        text_column("exclusion", |line| line.exclusion()),
+        text_column("group", |line| {
             Some(line.record.subject.as_ref()?.group?.words().to_owned())
         }),
     ];
     columns.extend(
         METRICS
             .iter()
-            .map(|(metric, _)| real(metric.name, all, |line| line.metric(metric.name))),
+            .map(|(metric, _)| real(metric.name, |line| line.metric(metric.name))),
     );
     columns.extend([
-        text_column("boxes", all, |line| line.boxes()),
-        truth("empty", all, |line| match &line.result?.outcome {
+        text_column("boxes", |line| line.boxes()),
+        truth("empty", |line| match &line.result?.outcome {
             MethodOutcome::Scored { boxes, .. } => Some(boxes.is_empty()),
             MethodOutcome::Failed { .. } => None,
         }),
-        truth("fallback", all, |line| match line.result?.outcome {
+        truth("fallback", |line| match line.result?.outcome {
             MethodOutcome::Scored { fallback, .. } => Some(fallback),
             MethodOutcome::Failed { .. } => None,
         }),
-        integer("calls", all, |line| line.result.map(measure::model_calls)),
-        integer("images", all, |line| line.result.map(measure::images)),
-        real("seconds", all, |line| {
+        integer("calls", |line| line.result.map(measure::model_calls)),
+        integer("images", |line| line.result.map(measure::images)),
+        real("seconds", |line| {
             Some(
                 line.result
                     .map_or(line.record.seconds, |result| result.seconds),
             )
         }),
-        text_column("error", all, |line| line.error()),
+        text_column("error", |line| line.error()),
     ]);
     columns
 }
@@ -174,98 +227,84 @@ impl Line<'_> {
     }
 }
 
-fn text_column(
+fn text_column<'a>(
     name: &'static str,
-    lines: &[Line<'_>],
-    value: impl Fn(&Line<'_>) -> Option<String>,
-) -> Column {
+    value: impl Fn(&Line<'_>) -> Option<String> + 'a,
+) -> Column<'a> {
     Column {
         name,
-        values: Values::Text(lines.iter().map(value).collect()),
+        values: Values::Text(Box::new(value), Vec::new()),
     }
 }
 
-fn integer(
-    name: &'static str,
-    lines: &[Line<'_>],
-    value: impl Fn(&Line<'_>) -> Option<u64>,
-) -> Column {
-    let values = lines.iter().map(|line| i64::try_from(value(line)?).ok());
+fn integer<'a>(name: &'static str, value: impl Fn(&Line<'_>) -> Option<u64> + 'a) -> Column<'a> {
     Column {
         name,
-        values: Values::Integer(values.collect()),
+        values: Values::Integer(Box::new(value), Vec::new()),
     }
 }
 
-fn real(
-    name: &'static str,
-    lines: &[Line<'_>],
-    value: impl Fn(&Line<'_>) -> Option<f64>,
-) -> Column {
+fn real<'a>(name: &'static str, value: impl Fn(&Line<'_>) -> Option<f64> + 'a) -> Column<'a> {
     Column {
         name,
-        values: Values::Real(lines.iter().map(value).collect()),
+        values: Values::Real(Box::new(value), Vec::new()),
     }
 }
 
-fn truth(
-    name: &'static str,
-    lines: &[Line<'_>],
-    value: impl Fn(&Line<'_>) -> Option<bool>,
-) -> Column {
+fn truth<'a>(name: &'static str, value: impl Fn(&Line<'_>) -> Option<bool> + 'a) -> Column<'a> {
     Column {
         name,
-        values: Values::Truth(lines.iter().map(value).collect()),
+        values: Values::Truth(Box::new(value), Vec::new()),
     }
 }
 
-fn encode(columns: &[Column]) -> Result<Vec<u8>> {
-    let fields: Result<Vec<_>> = columns
-        .iter()
-        .map(|column| field(column).map(Arc::new))
-        .collect();
-    let schema = Type::group_type_builder("results")
-        .with_fields(fields?)
-        .build()?;
-    let mut bytes = Vec::new();
-    let properties = Arc::new(WriterProperties::builder().build());
-    let mut writer = SerializedFileWriter::new(&mut bytes, Arc::new(schema), properties)?;
-    let mut group = writer.next_row_group()?;
-    for column in columns {
-        match &column.values {
-            Values::Text(values) => {
-                let bytes = values
-                    .iter()
-                    .map(|value| value.as_deref().map(ByteArray::from));
-                add::<ByteArrayType>(&mut group, bytes)?;
+impl Column<'_> {
+    fn add(&mut self, line: &Line<'_>) {
+        match &mut self.values {
+            Values::Text(of, values) => values.push(of(line)),
+            Values::Integer(of, values) => {
+                values.push(of(line).and_then(|value| i64::try_from(value).ok()));
             }
-            Values::Integer(values) => add::<Int64Type>(&mut group, values.iter().copied())?,
-            Values::Real(values) => add::<DoubleType>(&mut group, values.iter().copied())?,
-            Values::Truth(values) => add::<BoolType>(&mut group, values.iter().copied())?,
+            Values::Real(of, values) => values.push(of(line)),
+            Values::Truth(of, values) => values.push(of(line)),
         }
     }
-    group.close()?;
-    writer.close()?;
-    Ok(bytes)
-}
 
-fn field(column: &Column) -> Result<Type> {
-    let physical = match column.values {
-        Values::Text(_) => Physical::BYTE_ARRAY,
-        Values::Integer(_) => Physical::INT64,
-        Values::Real(_) => Physical::DOUBLE,
-        Values::Truth(_) => Physical::BOOLEAN,
-    };
-    let logical = matches!(column.values, Values::Text(_)).then_some(LogicalType::String);
-    Type::primitive_type_builder(column.name, physical)
-        .with_repetition(Repetition::OPTIONAL)
-        .with_logical_type(logical)
-        .build()
+    fn field(&self) -> Result<Type> {
+        let physical = match self.values {
+            Values::Text(..) => Physical::BYTE_ARRAY,
+            Values::Integer(..) => Physical::INT64,
+            Values::Real(..) => Physical::DOUBLE,
+            Values::Truth(..) => Physical::BOOLEAN,
+        };
+        let logical = matches!(self.values, Values::Text(..)).then_some(LogicalType::String);
+        Type::primitive_type_builder(self.name, physical)
+            .with_repetition(Repetition::OPTIONAL)
+            .with_logical_type(logical)
+            .build()
+    }
+
+    /// Writes its values as the next column of a row group, and forgets them.
+    fn write<W: io::Write + Send>(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<()> {
+        match &mut self.values {
+            Values::Text(_, values) => {
+                let bytes = values.drain(..);
+                let bytes = bytes.map(|value| value.map(|text| ByteArray::from(text.into_bytes())));
+                add::<ByteArrayType, W>(group, bytes)
+            }
+            Values::Integer(_, values) => add::<Int64Type, W>(group, values.drain(..)),
+            Values::Real(_, values) => add::<DoubleType, W>(group, values.drain(..)),
+            Values::Truth(_, values) => add::<BoolType, W>(group, values.drain(..)),
+        }
+    }
 }
 
 /// Writes the next column: the values that are there, and for each line whether one is.
-fn add<D: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, &mut Vec<u8>>,
+fn add<D: DataType, W: io::Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
     values: impl Iterator<Item = Option<D::T>>,
 ) -> Result<()> {
     let (mut present, mut levels) = (Vec::new(), Vec::new());

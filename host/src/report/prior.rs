@@ -2,19 +2,50 @@
 
 use std::collections::BTreeMap;
 
-use super::{sheet::Sheet, text::number};
-use crate::{experiment::record::Record, score::LanguagePrior};
+use super::{scores::Fate, sheet::Sheet, text::number};
+use crate::experiment::record::Record;
 
 const READING: &str = "The mean probability of an answer's tokens on its image and on a black one, averaged over the explained \
     answers, and the share of answers, in percent, whose probability without the image is at least half, and at least nine \
     tenths, of that with it. Such an answer follows from the question alone, and no region of the image can be evidence for it.";
 
-/// A line for each model that can score; nothing if none was asked.
-pub fn sheet(records: &[&Record]) -> Option<Sheet> {
-    let mut models: BTreeMap<&str, Vec<LanguagePrior>> = BTreeMap::new();
-    for record in records {
+/// The language priors of explained answers, added up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    answers: u64,
+    with_image: f64,
+    without_image: f64,
+    half: u64,
+    most: u64,
+}
+
+impl Tally {
+    /// Adds the answer of a record, if the tables count its explanations and the model could say.
+    pub fn add(&mut self, record: &Record) {
         let prior = record.subject.as_ref().and_then(|s| s.language_prior);
-        models.entry(&record.case.model).or_default().extend(prior);
+        if let Some(prior) = prior.filter(|_| Fate::of(record) == Fate::Explained) {
+            self.answers += 1;
+            self.with_image += prior.with_image;
+            self.without_image += prior.without_image;
+            self.half += u64::from(prior.reaches(0.5));
+            self.most += u64::from(prior.reaches(0.9));
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.with_image += other.with_image;
+        self.without_image += other.without_image;
+        self.half += other.half;
+        self.most += other.most;
+    }
+}
+
+/// A line for each model that can score; nothing if none was asked.
+pub fn sheet<'a>(tallies: impl Iterator<Item = (&'a str, &'a Tally)>) -> Option<Sheet> {
+    let mut models: BTreeMap<&str, Tally> = BTreeMap::new();
+    for (model, tally) in tallies {
+        models.entry(model).or_default().join(tally);
     }
     let columns = [
         "answers",
@@ -24,22 +55,16 @@ pub fn sheet(records: &[&Record]) -> Option<Sheet> {
         "nine tenths",
     ];
     let mut sheet = Sheet::new("Answers without the image", READING, &["model"], &columns);
-    for (model, priors) in models.into_iter().filter(|(_, priors)| !priors.is_empty()) {
-        let mean = |value: fn(&LanguagePrior) -> f64| {
-            let sum: f64 = priors.iter().map(value).sum();
-            sum / priors.len() as f64
-        };
-        let share = |part: f64| {
-            let reached = priors.iter().filter(|prior| prior.reaches(part)).count();
-            number(100.0 * reached as f64 / priors.len() as f64)
-        };
+    for (model, tally) in models.into_iter().filter(|(_, tally)| tally.answers > 0) {
+        let mean = |sum: f64| format!("{:.3}", sum / tally.answers as f64);
+        let share = |count: u64| number(100.0 * count as f64 / tally.answers as f64);
         sheet.rows.push(vec![
             model.to_owned(),
-            priors.len().to_string(),
-            format!("{:.3}", mean(|prior| prior.with_image)),
-            format!("{:.3}", mean(|prior| prior.without_image)),
-            share(0.5),
-            share(0.9),
+            tally.answers.to_string(),
+            mean(tally.with_image),
+            mean(tally.without_image),
+            share(tally.half),
+            share(tally.most),
         ]);
     }
     sheet.some()

@@ -4,7 +4,7 @@ use medfocus_plugin_api::{Letterbox, WORKING_SIDE};
 
 use crate::{
     evidence::Weighed,
-    experiment::record::{MethodOutcome, Outcome, Record},
+    experiment::record::{MethodOutcome, MethodResult, Subject},
     metrics,
 };
 
@@ -27,10 +27,8 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Of a method in these records; nothing if it never says where its concepts are.
-    pub fn of(method: &str, records: &[&Record]) -> Option<Self> {
-        let ious = records.iter().filter_map(|record| ious(method, record));
-        let ious = Vec::from_iter(ious);
+    /// Of a method, by the IoU of what it chose and of the best of its concepts; nothing if it never says where these are.
+    pub fn of(method: &str, ious: &[(f64, f64)]) -> Option<Self> {
         let mean = |of: fn(&(f64, f64)) -> f64| {
             100.0 * ious.iter().map(of).sum::<f64>() / ious.len() as f64
         };
@@ -43,15 +41,10 @@ impl Reach {
     }
 }
 
-/// IoU of what a method chose and of the best of its concepts.
-fn ious(method: &str, record: &Record) -> Option<(f64, f64)> {
-    let Outcome::Attributed { results } = &record.outcome else {
-        return None;
-    };
-    let subject = record.subject.as_ref()?;
+/// IoU of what a method chose and of the best of its concepts, if it says where these are.
+pub fn ious(subject: &Subject, result: &MethodResult) -> Option<(f64, f64)> {
     let (width, height) = subject.size;
     let letterbox = Letterbox::new(width, height, WORKING_SIDE).ok()?;
-    let result = results.iter().find(|result| result.method == method)?;
     let MethodOutcome::Scored {
         metrics, evidence, ..
     } = &result.outcome

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use medfocus_plugin_api::Mode;
+use medfocus_plugin_api::{Mode, Result};
 
 use super::{
+    cluster::Cluster,
     paper,
     sheet::Sheet,
     text::{interval, number},
@@ -12,13 +13,9 @@ use super::{
 use crate::{
     causal::{
         gate::{Group, Role},
-        record::{Draw, FilterOutcome, FilterRecord, Judgement, Rule},
+        record::{Draw, FilterOutcome, FilterRecord, Judgement, Rule, Tried},
     },
-    experiment::{
-        plan::{Cell, Plan},
-        record::Recorded,
-        results::Results,
-    },
+    experiment::{config::Filter, plan::Plan, results::Results},
     statistics::{Bootstrap, Summary},
     verdict::Verdict,
 };
@@ -36,13 +33,94 @@ const EDITORS: &str = "What each editor would have kept of the samples answered 
     much the editor keeps.";
 const DROPPED: &str = "A sample that fails several gates counts once for each.";
 
+/// What the filter found of the samples of a cell.
+#[derive(Default)]
+struct Tally {
+    judged: usize,
+    groups: BTreeMap<Group, usize>,
+    undecided: usize,
+    unannotated: usize,
+    failed: usize,
+    reasons: BTreeMap<String, usize>,
+    /// Of the samples that are answered rightly, by the first draw of the editor that decides.
+    right: usize,
+    /// How many images of each role turn the answer, of how many.
+    turned: BTreeMap<Role, (usize, usize)>,
+    odd: usize,
+    images: usize,
+    necessity: Vec<(Cluster, f64)>,
+    sufficiency: Vec<(Cluster, f64)>,
+    /// By editor, how often it and the reference prove a sample, if there is a reference.
+    editors: BTreeMap<(String, bool, Option<bool>), usize>,
+}
+
+impl Tally {
+    fn of(
+        records: impl Iterator<Item = Result<FilterRecord>>,
+        filter: &Filter,
+        rule: Rule,
+    ) -> Result<Self> {
+        let mut tally = Self::default();
+        for record in records {
+            match record?.outcome {
+                FilterOutcome::Judged(judged) => tally.add(&judged, filter, rule),
+                FilterOutcome::Unannotated => tally.unannotated += 1,
+                FilterOutcome::Failed { .. } => tally.failed += 1,
+            }
+        }
+        Ok(tally)
+    }
+
+    fn add(&mut self, judged: &Judgement, filter: &Filter, rule: Rule) {
+        self.judged += 1;
+        *self.groups.entry(judged.group).or_default() += 1;
+        for reason in judged.dropped(rule) {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+        let proves = |tried: &Tried| tried.group == Group::Grounded;
+        let reference = filter.reference.as_deref();
+        let reference = judged
+            .editors
+            .iter()
+            .find(|tried| reference == Some(&tried.editor));
+        for tried in &judged.editors {
+            let key = (tried.editor.clone(), proves(tried), reference.map(proves));
+            *self.editors.entry(key).or_default() += 1;
+        }
+        if judged.group == Group::Incorrect {
+            let verdict = judged.original.verdict;
+            self.undecided += usize::from(verdict == Verdict::Undecided);
+        } else if let Some(draw) = judged.deciding().and_then(|tried| tried.draws.first()) {
+            self.right(judged, draw);
+        }
+    }
+
+    fn right(&mut self, judged: &Judgement, draw: &Draw) {
+        self.right += 1;
+        for (role, image) in &draw.images {
+            let (turned, shown) = self.turned.entry(*role).or_default();
+            *turned += usize::from(image.reply.verdict == Verdict::No);
+            *shown += 1;
+            self.odd += usize::from(!image.edit.verified);
+            self.images += 1;
+        }
+        let cluster = match &judged.patient {
+            Some(patient) => Cluster::patient(patient),
+            None => Cluster::image(&judged.image),
+        };
+        let value = |value: Option<f64>| value.map(|value| (cluster, value));
+        self.necessity.extend(value(necessity(judged, draw)));
+        self.sufficiency.extend(value(sufficiency(draw)));
+    }
+}
+
 /// The cells of one dataset and mode that a line is about: of one model, or of all.
 struct Line<'a> {
     dataset: &'a str,
     mode: Mode,
     /// Nothing for all models pooled.
     model: Option<&'a str>,
-    records: Vec<&'a FilterRecord>,
+    tallies: Vec<&'a Tally>,
 }
 
 impl Line<'_> {
@@ -53,68 +131,65 @@ impl Line<'_> {
             .into()
     }
 
-    fn judged(&self) -> impl Iterator<Item = &Judgement> {
-        self.records.iter().filter_map(|record| record.judgement())
-    }
-
-    /// The samples that are answered rightly, each with the first draw of the editor that decides.
-    fn right(&self) -> impl Iterator<Item = (&Judgement, &Draw)> {
-        let right = self
-            .judged()
-            .filter(|judged| judged.group != Group::Incorrect);
-        right.filter_map(|judged| Some((judged, judged.deciding()?.draws.first()?)))
+    fn sum(&self, of: impl Fn(&Tally) -> usize) -> usize {
+        self.tallies.iter().map(|tally| of(tally)).sum()
     }
 }
 
 const NAMES: [&str; 3] = ["Dataset", "Mode", "Model"];
 
 /// The tables of the filter; none without one.
-pub fn sheets(results: &Results, bootstrap: Bootstrap) -> Vec<Sheet> {
-    let experiment = &results.plan.experiment;
-    let Some(filter) = &experiment.filter else {
-        return Vec::new();
+///
+/// # Errors
+///
+/// A record cannot be read.
+pub fn sheets(results: &Results, bootstrap: Bootstrap) -> Result<Vec<Sheet>> {
+    let plan = &results.plan;
+    let Some(filter) = &plan.experiment.filter else {
+        return Ok(Vec::new());
     };
-    let lines = lines(&results.plan, &results.filter);
+    if results.filter.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rule = Rule::new(filter, plan.experiment.verdict);
+    let tallies = plan.cells.iter().map(|cell| {
+        let records = results.filter.of(cell, |_| true);
+        Tally::of(records, filter, rule)
+    });
+    let tallies: Vec<Tally> = tallies.collect::<Result<_>>()?;
+    let lines = lines(plan, &tallies);
     let sheets = [
-        retention(&results.plan, &lines),
+        retention(plan, &lines),
         proof(&lines, bootstrap),
-        dropped(&lines, Rule::new(filter, experiment.verdict)),
-        editors(&results.plan, &lines),
+        dropped(&lines),
+        editors(plan, &lines),
     ];
-    sheets.into_iter().filter_map(Sheet::some).collect()
+    Ok(sheets.into_iter().filter_map(Sheet::some).collect())
 }
 
-fn lines<'a>(plan: &'a Plan, records: &'a [FilterRecord]) -> Vec<Line<'a>> {
+fn lines<'a>(plan: &'a Plan, tallies: &'a [Tally]) -> Vec<Line<'a>> {
     let mut seen = BTreeSet::new();
     let mut lines = Vec::new();
-    if records.is_empty() {
-        return lines;
-    }
     for first in &plan.cells {
         if !seen.insert((first.dataset.as_str(), first.mode.name())) {
             continue;
         }
-        let same = |cell: &&Cell| cell.dataset == first.dataset && cell.mode == first.mode;
-        let models: Vec<&str> = plan
-            .cells
-            .iter()
-            .filter(same)
-            .map(|cell| &*cell.model)
-            .collect();
-        let all = (models.len() > 1).then_some(None);
-        for model in all.into_iter().chain(models.into_iter().map(Some)) {
-            let belongs = |record: &&FilterRecord| {
-                let case = &record.case;
-                (&case.dataset, case.mode) == (&first.dataset, first.mode)
-                    && model.is_none_or(|model| case.model == model)
-            };
-            lines.push(Line {
-                dataset: &first.dataset,
-                mode: first.mode,
-                model,
-                records: records.iter().filter(belongs).collect(),
-            });
+        let cells = plan.cells.iter().zip(tallies);
+        let cells = cells
+            .filter(|(cell, _)| cell.dataset == first.dataset && cell.mode == first.mode)
+            .map(|(cell, tally)| (cell.model.as_str(), tally));
+        let cells: Vec<(&str, &Tally)> = cells.collect();
+        let line = |model, tallies| Line {
+            dataset: &first.dataset,
+            mode: first.mode,
+            model,
+            tallies,
+        };
+        if cells.len() > 1 {
+            lines.push(line(None, cells.iter().map(|(_, tally)| *tally).collect()));
         }
+        let each = cells.into_iter();
+        lines.extend(each.map(|(model, tally)| line(Some(model), vec![tally])));
     }
     lines
 }
@@ -133,25 +208,23 @@ fn retention(plan: &Plan, lines: &[Line<'_>]) -> Sheet {
     }
     let mut sheet = Sheet::new("Retention", RETENTION, &NAMES, &columns);
     for line in lines {
-        let judged = line.judged().count();
+        let judged = line.sum(|tally| tally.judged);
         let mut row = line.names();
         row.push(judged.to_string());
         for group in Group::ALL {
-            let count = line.judged().filter(|judged| judged.group == group).count();
-            row.push(share(count, judged));
+            let of = |tally: &Tally| tally.groups.get(&group).copied();
+            row.push(share(
+                line.sum(|tally| of(tally).unwrap_or_default()),
+                judged,
+            ));
         }
-        let undecided = line.judged().filter(|judged| {
-            judged.group == Group::Incorrect && judged.original.verdict == Verdict::Undecided
-        });
-        row.push(undecided.count().to_string());
-        let unannotated = line.records.iter();
-        let unannotated = unannotated.filter(|r| r.outcome == FilterOutcome::Unannotated);
-        row.push(unannotated.count().to_string());
-        let failed = line
-            .records
-            .iter()
-            .filter(|record| record.error().is_some());
-        row.push(failed.count().to_string());
+        for count in [
+            line.sum(|tally| tally.undecided),
+            line.sum(|tally| tally.unannotated),
+            line.sum(|tally| tally.failed),
+        ] {
+            row.push(count.to_string());
+        }
         if plan.experiment.paper {
             let model = line.model.unwrap_or_default();
             let of = |group| paper::retention(line.dataset, line.mode, model, group);
@@ -173,35 +246,23 @@ fn proof(lines: &[Line<'_>], bootstrap: Bootstrap) -> Sheet {
     ];
     let mut sheet = Sheet::new("What the edits prove", PROOF, &NAMES, &columns);
     for line in lines {
-        let right = line.right().count();
         let turned = |role: Role| {
-            let shown = line.right().filter_map(|(_, draw)| draw.images.get(&role));
-            let said: Vec<Verdict> = shown.map(|image| image.reply.verdict).collect();
-            let turned = said
-                .iter()
-                .filter(|verdict| **verdict == Verdict::No)
-                .count();
-            share(turned, said.len())
+            let of = |tally: &Tally| tally.turned.get(&role).copied().unwrap_or_default();
+            share(line.sum(|tally| of(tally).0), line.sum(|tally| of(tally).1))
         };
-        let probability = |of: fn(&Judgement, &Draw) -> Option<f64>| {
-            let values = line.right();
-            let values = values.filter_map(|(judged, draw)| {
-                let cluster = judged.patient.as_deref().unwrap_or(&judged.image);
-                Some((cluster, of(judged, draw)?))
-            });
-            summary(bootstrap.summary(values))
+        let probability = |of: fn(&Tally) -> &[(Cluster, f64)]| {
+            let values = line.tallies.iter().flat_map(|tally| of(tally));
+            summary(bootstrap.summary(values.copied()))
         };
-        let images = line.right().flat_map(|(_, draw)| draw.images.values());
-        let verified: Vec<bool> = images.map(|image| image.edit.verified).collect();
-        let odd = verified.iter().filter(|verified| !**verified).count();
+        let (odd, images) = (line.sum(|tally| tally.odd), line.sum(|tally| tally.images));
         let mut row = line.names();
         row.extend([
-            right.to_string(),
+            line.sum(|tally| tally.right).to_string(),
             turned(Role::Edited),
             turned(Role::Sham),
-            probability(necessity),
-            probability(sufficiency),
-            format!("{odd} of {}", verified.len()),
+            probability(|tally| &tally.necessity),
+            probability(|tally| &tally.sufficiency),
+            format!("{odd} of {images}"),
         ]);
         sheet.rows.push(row);
     }
@@ -214,21 +275,18 @@ fn necessity(judged: &Judgement, draw: &Draw) -> Option<f64> {
 }
 
 /// The probability of yes that is left when all but the region is edited: the mean of both ways.
-fn sufficiency(_: &Judgement, draw: &Draw) -> Option<f64> {
+fn sufficiency(draw: &Draw) -> Option<f64> {
     let yes = |role| draw.images.get(&role)?.reply.yes;
     Some(0.5 * (yes(Role::EditedKept)? + yes(Role::EditedKeptNormal)?))
 }
 
-fn dropped(lines: &[Line<'_>], rule: Rule) -> Sheet {
+fn dropped(lines: &[Line<'_>]) -> Sheet {
     let names = ["Dataset", "Mode", "Model", "Reason"];
     let mut sheet = Sheet::new("Why samples were dropped", DROPPED, &names, &["Samples"]);
     for line in lines.iter().filter(|line| line.model.is_some()) {
-        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-        for reason in line.judged().flat_map(|judged| judged.dropped(rule)) {
-            *reasons.entry(reason).or_default() += 1;
-        }
-        for (reason, count) in reasons {
-            let row = line.names().into_iter().chain([reason, count.to_string()]);
+        for (reason, count) in line.tallies.iter().flat_map(|tally| &tally.reasons) {
+            let counted = [reason.clone(), count.to_string()];
+            let row = line.names().into_iter().chain(counted);
             sheet.rows.push(row.collect());
         }
     }
@@ -242,37 +300,27 @@ fn editors(plan: &Plan, lines: &[Line<'_>]) -> Sheet {
     if plan.editors.len() < 2 {
         return sheet;
     }
-    let filter = plan.experiment.filter.as_ref();
-    let reference = filter.and_then(|filter| filter.reference.as_deref());
     for line in lines {
         for editor in &plan.editors {
-            // Whether the editor, and whether the reference, proves each sample.
-            let proves = |judged: &Judgement, name: &str| {
-                let tried = judged.editors.iter().find(|tried| tried.editor == name);
-                tried.map(|tried| tried.group == Group::Grounded)
-            };
-            let ours: Vec<(bool, Option<bool>)> = line
-                .judged()
-                .filter_map(|judged| {
-                    let reference = reference.and_then(|name| proves(judged, name));
-                    Some((proves(judged, &editor.name)?, reference))
+            // How many samples of which it is so that the editor, and that the reference, proves them.
+            let count = |wanted: fn(bool, Option<bool>) -> bool| {
+                line.sum(|tally| {
+                    let own = tally.editors.iter();
+                    let own = own.filter(|((name, ours, reference), _)| {
+                        *name == editor.name && wanted(*ours, *reference)
+                    });
+                    own.map(|(_, count)| count).sum()
                 })
-                .collect();
-            let count = |wanted: fn(&(bool, Option<bool>)) -> bool| {
-                ours.iter().filter(|pair| wanted(pair)).count()
             };
-            let both = count(|pair| *pair == (true, Some(true)));
+            let both = count(|ours, reference| ours && reference == Some(true));
             let mut row = line.names();
             row.extend([
                 editor.name.clone(),
                 editor.draws.to_string(),
-                ours.len().to_string(),
-                count(|(ours, _)| *ours).to_string(),
-                share(
-                    both,
-                    count(|(ours, reference)| *ours && reference.is_some()),
-                ),
-                share(both, count(|(_, reference)| *reference == Some(true))),
+                count(|_, _| true).to_string(),
+                count(|ours, _| ours).to_string(),
+                share(both, count(|ours, reference| ours && reference.is_some())),
+                share(both, count(|_, reference| reference == Some(true))),
             ]);
             sheet.rows.push(row);
         }

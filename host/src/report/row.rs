@@ -1,15 +1,14 @@
 //! What the samples of a group say of each method.
 
+use medfocus_plugin_api::Result;
+
 use super::{
     effect::{self, Effect},
     measure::Measure,
-    scores::{MethodResults, corrected},
+    scores::{MethodResults, Part, Wanted, corrected},
 };
 use crate::{
-    experiment::{
-        plan::{Plan, PlannedMethod},
-        record::Record,
-    },
+    experiment::plan::{Plan, PlannedMethod},
     statistics::{Bootstrap, Comparison, Summary},
 };
 
@@ -51,31 +50,32 @@ impl Row {
         results: &MethodResults<'_>,
         measures: &[Measure],
         bootstrap: Bootstrap,
-    ) -> Self {
-        let (attempted, failed) = results.counts();
-        let values = measures.iter().map(|measure| {
+    ) -> Result<Self> {
+        let (attempted, failed) = results.counts()?;
+        let values = measures.iter().enumerate().map(|(at, measure)| {
             let resamples = if measure.has_interval() {
                 bootstrap.resamples
             } else {
                 0
             };
-            Bootstrap {
+            let bootstrap = Bootstrap {
                 resamples,
                 ..bootstrap
-            }
-            .summary(results.values(measure))
+            };
+            let values = results.values(at)?;
+            Ok(bootstrap.summary(values.map(|(sample, value)| (sample.cluster, value))))
         });
-        Self {
+        Ok(Self {
             method: method.name.clone(),
             control: method.control,
             attempted,
             scored: attempted - failed,
             failed,
-            values: values.collect(),
+            values: values.collect::<Result<_>>()?,
             gain: None,
             effect: None,
             without: Vec::new(),
-        }
+        })
     }
 }
 
@@ -83,28 +83,25 @@ impl Row {
 pub fn rows(
     plan: &Plan,
     methods: &[&PlannedMethod],
-    records: &[&Record],
+    samples: &Part<'_>,
     measures: &[Measure],
     bootstrap: Bootstrap,
-) -> Vec<Row> {
+) -> Result<Vec<Row>> {
     let results: Vec<MethodResults<'_>> = methods
         .iter()
-        .map(|method| MethodResults::of(&method.name, records))
+        .map(|method| samples.results(&method.name, Wanted::Explained))
         .collect();
     let mut rows: Vec<Row> = methods
         .iter()
         .zip(&results)
         .map(|(method, results)| Row::new(method, results, measures, bootstrap))
-        .collect();
-    if let (Some(best), [measure, ..]) = (best(&rows, |row| row.control), measures) {
-        let gains: Vec<Option<Comparison>> = rows
-            .iter()
-            .zip(&results)
-            .map(|(row, ours)| {
-                let pairs = ours.pairs(&results[best], measure);
-                (!row.control).then(|| bootstrap.compare(pairs)).flatten()
-            })
-            .collect();
+        .collect::<Result<_>>()?;
+    if let Some(best) = best(&rows, |row| row.control) {
+        let gains = rows.iter().zip(&results).map(|(row, ours)| {
+            let pairs = ours.pairs(&results[best], 0)?;
+            Ok((!row.control).then(|| bootstrap.compare(pairs)).flatten())
+        });
+        let gains: Vec<Option<Comparison>> = gains.collect::<Result<_>>()?;
         let over = rows[best].method.clone();
         for (row, comparison) in rows.iter_mut().zip(corrected(gains)) {
             row.gain = comparison.map(|comparison| Gain {
@@ -118,11 +115,11 @@ pub fn rows(
         rows.iter().position(|row| row.method == name)
     });
     let references: Vec<Option<usize>> = references.collect();
-    let effects = effect::effects(methods, &results, &references, measures, bootstrap);
+    let effects = effect::effects(methods, &results, &references, measures, bootstrap)?;
     for (row, effect) in rows.iter_mut().zip(effects) {
         row.effect = effect;
     }
-    rows
+    Ok(rows)
 }
 
 /// The row with the highest mean of the first measure, the first of equals, among those that are wanted.

@@ -1,33 +1,34 @@
 //! All numbers of a report, computed once: what every format prints.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-use medfocus_plugin_api::Mode;
+use medfocus_plugin_api::{Mode, Result};
 
 use super::{
     answers,
     checks::{self, Check},
     concepts::Concepts,
-    failures::{self, Failure},
+    failures::Failures,
     findings::{self, Finding},
     groups,
     measure::{Measure, measures},
-    paper, prior,
+    paper,
+    prior::{self, Tally},
     reach::Reach,
     retention,
     row::{self, Row},
-    scores::Cluster,
+    scores::{Fate, Part, Scores, Wanted},
     sheet::Sheet,
 };
 use crate::{
-    causal::gate::Group as Proven,
     experiment::{
-        plan::{Cell, Misfit, PlannedMethod},
-        record::{Exclusion, Outcome, Record},
+        plan::{Cell, Misfit, Plan, PlannedMethod},
         results::Results,
     },
     statistics::Bootstrap,
-    verdict::Verdict,
 };
 
 /// The tables of an experiment.
@@ -44,7 +45,9 @@ pub struct Table {
     /// What the models say without their image, where that was checked.
     pub answers: Option<Sheet>,
     /// What failed.
-    pub failures: Vec<Failure>,
+    pub failures: Failures,
+    /// The digests that the records of each model hold: one, unless something went wrong.
+    pub digests: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A dataset and a mode.
@@ -111,83 +114,99 @@ pub struct Accounting {
 }
 
 impl Accounting {
-    fn new(cells: &[&Cell], records: &[&Record]) -> Self {
+    fn new(cells: &[&Cell], samples: &Part<'_>) -> Self {
         let mut accounting = Self {
             planned: cells.iter().map(|cell| cell.samples).sum(),
-            recorded: records.len() as u64,
             ..Self::default()
         };
-        let clusters = Cluster::of(records).into_iter().zip(records);
-        let explained = clusters
-            .filter(|(_, record)| counts(record))
-            .map(|(cluster, _)| cluster);
-        for cluster in BTreeSet::from_iter(explained) {
-            match cluster {
-                Cluster::Patient(_) => accounting.patients += 1,
-                Cluster::Image(_) | Cluster::Sample(_) => accounting.images += 1,
-            }
-        }
-        for record in records {
-            let subject = record.subject.as_ref();
-            let cut = subject.is_some_and(|subject| subject.cut);
-            accounting.cut += u64::from(counts(record) && cut);
-            let undecided = subject.is_some_and(|s| s.verdict == Verdict::Undecided);
-            *match &record.outcome {
-                Outcome::Attributed { .. } => match subject.and_then(|subject| subject.group) {
-                    None | Some(Proven::Grounded) => &mut accounting.explained,
-                    Some(Proven::Ungrounded) => &mut accounting.ungrounded,
-                    Some(Proven::Incorrect) if undecided => &mut accounting.undecided,
-                    Some(Proven::Incorrect) => &mut accounting.incorrect,
-                },
-                Outcome::Failed { .. } => &mut accounting.failed,
-                Outcome::Excluded { reason } => match reason {
-                    Exclusion::Incorrect => &mut accounting.incorrect,
-                    Exclusion::Undecided => &mut accounting.undecided,
-                    Exclusion::Ungrounded => &mut accounting.ungrounded,
-                    Exclusion::Unannotated => &mut accounting.unannotated,
-                },
+        let mut clusters = Vec::new();
+        for sample in samples.samples() {
+            accounting.recorded += 1;
+            *match sample.fate {
+                Fate::Explained => {
+                    accounting.cut += u64::from(sample.cut);
+                    clusters.push(sample.cluster);
+                    &mut accounting.explained
+                }
+                Fate::Incorrect => &mut accounting.incorrect,
+                Fate::Undecided => &mut accounting.undecided,
+                Fate::Ungrounded => &mut accounting.ungrounded,
+                Fate::Unannotated => &mut accounting.unannotated,
+                Fate::Failed => &mut accounting.failed,
             } += 1;
         }
+        clusters.sort_unstable();
+        clusters.dedup();
+        let patients = clusters
+            .iter()
+            .filter(|cluster| cluster.is_patient())
+            .count();
+        accounting.patients = patients as u64;
+        accounting.images = (clusters.len() - patients) as u64;
         accounting
     }
 }
 
-/// Whether the tables count a record's explanations: where a filter judged the sample, only if it is grounded.
-fn counts(record: &Record) -> bool {
-    let group = record.subject.as_ref().and_then(|subject| subject.group);
-    matches!(record.outcome, Outcome::Attributed { .. })
-        && group.is_none_or(|group| group == Proven::Grounded)
-}
-
 impl Table {
-    /// Computes the tables, with intervals and comparisons from so many resamples.
-    pub fn new(results: &Results, resamples: usize) -> Self {
+    /// Computes the tables, with intervals and comparisons from so many resamples. What does not fit into memory is in a
+    /// file without a name in this folder.
+    ///
+    /// # Errors
+    ///
+    /// A record cannot be read, or the disk fails.
+    pub fn new(results: &Results, folder: &Path, resamples: usize) -> Result<Self> {
+        let plan = &results.plan;
+        let bootstrap = Bootstrap {
+            resamples,
+            seed: plan.seed,
+        };
         let measures = measures();
+        let mut scores = Scores::new(results, &measures, folder)?;
+        let mut failures = Failures::default();
+        let mut digests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut priors = Vec::new();
+        for cell in &plan.cells {
+            scores.begin(cell);
+            let mut tally = Tally::default();
+            for record in results.records.of(cell, |_| true) {
+                let record = record?;
+                scores.add(&record)?;
+                failures.add(&record);
+                tally.add(&record);
+                let known = digests.entry(record.case.model).or_default();
+                known.insert(record.model_digest);
+            }
+            priors.push(tally);
+        }
+        scores.end();
+        results
+            .sanity
+            .iter()
+            .for_each(|check| failures.add_check(check));
         let make = Make {
-            results,
+            plan,
+            scores: &scores,
+            priors: &priors,
             measures: &measures,
-            bootstrap: Bootstrap {
-                resamples,
-                seed: results.plan.seed,
-            },
+            bootstrap,
         };
         let mut sections: Vec<Section> = Vec::new();
         // Without methods there is only what the filter found.
-        let cells = results.plan.cells.iter();
-        for cell in cells.filter(|_| !results.plan.methods.is_empty()) {
+        for cell in plan.cells.iter().filter(|_| !plan.methods.is_empty()) {
             let same = |s: &Section| s.dataset == cell.dataset && s.mode == cell.mode;
             if !sections.iter().any(same) {
-                sections.push(make.section(cell));
+                sections.push(make.section(cell)?);
             }
         }
-        Self {
+        Ok(Self {
             sections,
-            retention: retention::sheets(results, make.bootstrap),
+            retention: retention::sheets(results, bootstrap)?,
             checks: checks::checks(results),
             answers: answers::sheet(&results.sanity),
-            failures: failures::failures(results),
+            failures,
+            digests,
             measures,
-        }
+        })
     }
 }
 
@@ -207,15 +226,18 @@ impl Group {
 }
 
 struct Make<'a> {
-    results: &'a Results,
+    plan: &'a Plan,
+    scores: &'a Scores<'a>,
+    /// Of each cell.
+    priors: &'a [Tally],
     measures: &'a [Measure],
     bootstrap: Bootstrap,
 }
 
 impl Make<'_> {
     /// The dataset and mode of a cell.
-    fn section(&self, first: &Cell) -> Section {
-        let cells = self.results.plan.cells.iter();
+    fn section(&self, first: &Cell) -> Result<Section> {
+        let cells = self.plan.cells.iter();
         let cells: Vec<&Cell> = cells
             .filter(|cell| cell.dataset == first.dataset && cell.mode == first.mode)
             .collect();
@@ -223,43 +245,35 @@ impl Make<'_> {
         let each = cells
             .iter()
             .map(|cell| self.group(Some(cell.model.clone()), &[cell]));
-        Section {
+        Ok(Section {
             dataset: first.dataset.clone(),
             mode: first.mode,
-            groups: pooled.into_iter().chain(each).collect(),
-        }
+            groups: pooled.into_iter().chain(each).collect::<Result<_>>()?,
+        })
     }
 
-    fn group(&self, model: Option<String>, cells: &[&Cell]) -> Group {
-        let records = self.results.records.iter();
-        let records: Vec<&Record> = records
-            .filter(|record| cells.iter().any(|cell| belongs(record, cell)))
-            .collect();
-        let methods = self.results.plan.methods.iter();
+    /// What the models of these cells make of their questions alone.
+    fn prior(&self, cells: &[&Cell]) -> Option<Sheet> {
+        let own = |cell: &Cell| cells.iter().any(|other| std::ptr::eq(cell, *other));
+        let priors = self.plan.cells.iter().zip(self.priors);
+        let priors = priors.filter(|(cell, _)| own(cell));
+        prior::sheet(priors.map(|(cell, tally)| (cell.model.as_str(), tally)))
+    }
+
+    fn group(&self, model: Option<String>, cells: &[&Cell]) -> Result<Group> {
+        let samples = self.scores.of(cells);
+        let methods = self.plan.methods.iter();
         let mut methods: Vec<&PlannedMethod> = methods
             .filter(|method| cells.iter().any(|cell| fits(&method.name, cell)))
             .collect();
-        methods.sort_by_key(|method| self.results.plan.place(&method.name));
-        let accounting = Accounting::new(cells, &records);
-        let groups = groups::sheet(
-            &self.results.plan,
-            methods.iter().map(|method| method.name.as_str()),
-            &records,
-            self.measures,
-        );
-        let records: Vec<&Record> = records.into_iter().filter(|r| counts(r)).collect();
-        let mut rows = row::rows(
-            &self.results.plan,
-            &methods,
-            &records,
-            self.measures,
-            self.bootstrap,
-        );
+        methods.sort_by_key(|method| self.plan.place(&method.name));
+        let names = || methods.iter().map(|method| method.name.as_str());
+        let mut rows = row::rows(self.plan, &methods, &samples, self.measures, self.bootstrap)?;
         for row in &mut rows {
             let others = cells.iter().filter(|cell| !fits(&row.method, cell));
             row.without = others.map(|cell| cell.model.clone()).collect();
         }
-        let paper = cells.first().filter(|_| self.results.plan.experiment.paper);
+        let paper = cells.first().filter(|_| self.plan.experiment.paper);
         let paper = paper.and_then(|cell| {
             paper::methods(
                 &cell.dataset,
@@ -269,27 +283,25 @@ impl Make<'_> {
                 self.measures,
             )
         });
-        Group {
+        let (mut named, mut reach) = (Vec::new(), Vec::new());
+        for name in names() {
+            let results = samples.results(name, Wanted::Explained);
+            named.push((name, results.named()?));
+            reach.extend(Reach::of(name, &results.reached()?));
+        }
+        Ok(Group {
             model,
-            accounting,
-            groups,
+            accounting: Accounting::new(cells, &samples),
+            groups: groups::sheet(self.plan, names(), &samples, self.measures)?,
             paper,
-            prior: prior::sheet(&records),
-            concepts: Concepts::new(rows.iter().map(|row| row.method.as_str()), &records),
-            reach: rows
-                .iter()
-                .filter_map(|row| Reach::of(&row.method, &records))
-                .collect(),
-            findings: findings::findings(&rows, &records, &self.measures[0]),
+            prior: self.prior(cells),
+            concepts: Concepts::new(named),
+            reach,
+            findings: findings::findings(&rows, &samples)?,
             misfits: misfits(cells),
             rows,
-        }
+        })
     }
-}
-
-fn belongs(record: &Record, cell: &Cell) -> bool {
-    let case = &record.case;
-    case.dataset == cell.dataset && case.model == cell.model && case.mode == cell.mode
 }
 
 fn fits(method: &str, cell: &Cell) -> bool {

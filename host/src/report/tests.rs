@@ -10,7 +10,8 @@ mod worked;
 use std::path::Path;
 
 use super::{CSV, HTML, MARKDOWN, PARQUET, write};
-use crate::{experiment::results::Results, output::OutDir};
+use crate::output::OutDir;
+use synthetic::Made;
 
 /// The four files of a report.
 struct Files {
@@ -21,13 +22,13 @@ struct Files {
 }
 
 impl Files {
-    fn of(results: &Results) -> Self {
+    fn of(results: &Made) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::written(results, folder.path())
     }
 
-    fn written(results: &Results, folder: &Path) -> Self {
-        write(&OutDir::create(folder).unwrap(), results).unwrap();
+    fn written(results: &Made, folder: &Path) -> Self {
+        write(&OutDir::create(folder).unwrap(), &results.read(folder)).unwrap();
         let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         Self {
             markdown: text(MARKDOWN),

@@ -3,11 +3,16 @@
 //! Samples of one cluster (one question put to six models, say) are not independent; so whole clusters are drawn, with
 //! replacement, as many as there are. The statistic of a resample is the mean over all its values: the ratio of the
 //! drawn clusters' sums to their counts.
-
-use std::collections::BTreeMap;
+//!
+//! More than [`MOST`] clusters are first put together at random into as many groups of equal size, and groups are drawn: the
+//! variance between them is that between clusters (Wolter, Introduction to Variance Estimation, 2007, chapter 2, random
+//! groups), known to sqrt(2 / 10,000) = 1.4 % from 10,000 of them. So ten million clusters take no longer than ten thousand.
 
 use medfocus_attribution::Draws;
 use serde::{Deserialize, Serialize};
+
+/// So many clusters are drawn one by one.
+const MOST: usize = 10_000;
 
 /// How to resample. The same values give the same result, whatever their order and their clusters' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +95,8 @@ impl Bootstrap {
         if clusters.len() < 2 {
             return Vec::new();
         }
+        let groups = (clusters.len() > MOST).then(|| self.groups(clusters));
+        let clusters = groups.as_ref().unwrap_or(clusters);
         let mut draws = Draws::new(self.seed, 0);
         let mut means: Vec<f64> = (0..self.resamples)
             .map(|_| {
@@ -105,6 +112,25 @@ impl Bootstrap {
         means.sort_unstable_by(f64::total_cmp);
         means
     }
+
+    /// The clusters in random groups, [`MOST`] of them.
+    fn groups(&self, clusters: &[Cluster]) -> Vec<Cluster> {
+        let mut draws = Draws::new(self.seed, 1);
+        let mut order: Vec<u32> = (0..clusters.len() as u32).collect();
+        for last in (1..order.len()).rev() {
+            order.swap(last, draws.below(last as u32 + 1) as usize);
+        }
+        let place = |group: usize| group * order.len() / MOST;
+        let groups = (0..MOST).map(|group| &order[place(group)..place(group + 1)]);
+        let group = |members: &[u32]| {
+            let members = || members.iter().map(|member| &clusters[*member as usize]);
+            Cluster {
+                sum: members().map(|cluster| cluster.sum).sum(),
+                count: members().map(|cluster| cluster.count).sum(),
+            }
+        };
+        groups.map(group).collect()
+    }
 }
 
 /// All that a mean needs to know of a cluster.
@@ -118,17 +144,13 @@ struct Clusters(Vec<Cluster>);
 
 impl Clusters {
     fn new<K: Ord>(values: impl IntoIterator<Item = (K, f64)>) -> Option<Self> {
-        let mut groups = BTreeMap::<K, Vec<f64>>::new();
-        for (cluster, value) in values {
-            groups.entry(cluster).or_default().push(value);
-        }
-        let mut clusters: Vec<_> = (groups.into_values())
-            .map(|mut values| {
-                values.sort_unstable_by(f64::total_cmp);
-                Cluster {
-                    sum: values.iter().sum(),
-                    count: values.len(),
-                }
+        let mut values: Vec<(K, f64)> = values.into_iter().collect();
+        values.sort_unstable_by(|(a, x), (b, y)| a.cmp(b).then(x.total_cmp(y)));
+        let mut clusters: Vec<Cluster> = values
+            .chunk_by(|(a, _), (b, _)| a == b)
+            .map(|values| Cluster {
+                sum: values.iter().map(|(_, value)| value).sum(),
+                count: values.len(),
             })
             .collect();
         clusters.sort_by(|a, b| a.sum.total_cmp(&b.sum).then(a.count.cmp(&b.count)));

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The gallery.
-pub fn gallery(table: &Table, results: &Results, gallery: &Gallery<'_>) -> Markup {
+pub fn gallery(table: &Table, results: &Results, gallery: &Gallery) -> Markup {
     let mut shown = gallery.exhibits.iter().flat_map(|exhibit| &exhibit.results);
     let weighed = shown.any(|(result, _)| figure::weighed(result).is_some());
     html! {
@@ -38,9 +38,9 @@ pub fn gallery(table: &Table, results: &Results, gallery: &Gallery<'_>) -> Marku
     }
 }
 
-fn sample(table: &Table, results: &Results, exhibit: &Exhibit<'_>) -> Markup {
-    let case = &exhibit.record.case;
-    let subject = exhibit.subject;
+fn sample(table: &Table, results: &Results, exhibit: &Exhibit) -> Markup {
+    let case = &exhibit.case;
+    let subject = &exhibit.subject;
     let mode: Mode = case.mode;
     let (figures, others): (Vec<_>, Vec<_>) = exhibit
         .results

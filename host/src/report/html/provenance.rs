@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     experiment::{plan::PlannedDataset, results::Results},
-    report::text::{self, count, number},
+    report::{
+        table::Table,
+        text::{self, count, number},
+    },
     workbench::Provenance,
 };
 
@@ -52,7 +55,7 @@ pub fn tuned(results: &Results) -> Markup {
 }
 
 /// Versions, digests, parameters and seeds.
-pub fn provenance(results: &Results) -> Markup {
+pub fn provenance(table: &Table, results: &Results) -> Markup {
     let plan = &results.plan;
     let experiment = serde_json::to_string_pretty(&plan.experiment).unwrap_or_default();
     html! {
@@ -75,7 +78,7 @@ pub fn provenance(results: &Results) -> Markup {
                 @for model in &plan.models {
                     dt { (model.name) }
                     dd {
-                        @for digest in digests(results, &model.name) { p { "weights and settings " code { (digest) } } }
+                        @for digest in table.digests.get(&model.name).into_iter().flatten() { p { "weights and settings " code { (digest) } } }
                         (made_by(&model.backend))
                     }
                 }
@@ -112,18 +115,6 @@ fn made_by(made: &Provenance) -> Markup {
             div.slot { p { "in its slot " code { (slot) } ":" } (made_by(inner)) }
         }
     }
-}
-
-/// The digests that the records of a model hold: one, unless something went wrong.
-fn digests<'a>(results: &'a Results, model: &str) -> Vec<&'a str> {
-    let records = results
-        .records
-        .iter()
-        .filter(|record| record.case.model == model);
-    let mut digests: Vec<&str> = records.map(|record| record.model_digest.as_str()).collect();
-    digests.sort_unstable();
-    digests.dedup();
-    digests
 }
 
 fn object(value: &impl serde::Serialize) -> Map<String, Value> {

@@ -263,7 +263,7 @@ pub fn failures(table: &Table) -> Markup {
                         th scope="col" { "Samples" } th scope="col" { "Why" }
                     } }
                     tbody {
-                        @for failure in &table.failures {
+                        @for failure in &table.failures.listed {
                             tr {
                                 td { (failure.dataset) ", " (failure.mode.name()) ", " (failure.model)
                                     @if let Some(change) = failure.change {
@@ -275,6 +275,7 @@ pub fn failures(table: &Table) -> Markup {
                                 td { (failure.sentence) }
                             }
                         }
+                        @if let Some(rest) = table.failures.rest() { tr { td colspan="4" { (rest) } } }
                     }
                 }
             }

@@ -2,19 +2,16 @@
 
 use super::{
     Files,
-    synthetic::{self, EXPLAINED},
+    synthetic::{self, EXPLAINED, Made},
 };
 use crate::{
-    experiment::{record::Record, results::Results},
-    report::{
-        scores::Cluster,
-        table::{Group, Table},
-    },
+    experiment::record::Record,
+    report::table::{Group, Table},
     statistics::Summary,
 };
 
 /// Every record of the made-up experiment thrice: three films of each patient, who are known if `named`.
-fn thrice(named: bool) -> Results {
+fn thrice(named: bool) -> Made {
     let mut results = synthetic::results();
     let films = |record: &Record| {
         [0, 1, 2].map(|film| {
@@ -59,9 +56,9 @@ fn close(a: Option<f64>, b: Option<f64>) {
 
 #[test]
 fn three_films_of_a_patient_are_no_more_evidence_than_one() {
-    let once = Table::new(&synthetic::results(), 400);
-    let patients = Table::new(&thrice(true), 400);
-    let images = Table::new(&thrice(false), 400);
+    let once = synthetic::results().table(400);
+    let patients = thrice(true).table(400);
+    let images = thrice(false).table(400);
     for method in ["focus", "drift", "both_lungs"] {
         let (one, three) = (iou(alpha(&once), method), iou(alpha(&patients), method));
         assert_eq!((three.n, three.clusters), (3 * one.n, one.clusters));
@@ -82,7 +79,7 @@ fn three_films_of_a_patient_are_no_more_evidence_than_one() {
 
 #[test]
 fn reports_say_what_was_resampled_and_never_whose_it_is() {
-    let accounting = |named| alpha(&Table::new(&thrice(named), 0)).accounting;
+    let accounting = |named| alpha(&thrice(named).table(0)).accounting;
     let (known, unknown) = (accounting(true), accounting(false));
     assert_eq!((known.patients, known.images), (EXPLAINED, 0));
     assert_eq!((unknown.patients, unknown.images), (0, 3 * EXPLAINED));
@@ -108,13 +105,10 @@ fn a_journal_begun_before_patients_were_known_does_not_split_them() {
             subject.patient = None;
         }
     }
-    let records: Vec<&Record> = results.records.iter().collect();
-    let explained = records
-        .iter()
-        .zip(Cluster::of(&records))
-        .filter(|(record, _)| record.subject.is_some());
-    for (record, cluster) in explained {
-        let patient = format!("secret-{}", record.case.index % 12);
-        assert_eq!(cluster, Cluster::Patient(&patient));
+    let table = results.table(0);
+    let accountings = table.sections.iter().flat_map(|section| &section.groups);
+    for group in accountings {
+        let accounting = &group.accounting;
+        assert_eq!((accounting.patients, accounting.images), (EXPLAINED, 0));
     }
 }

@@ -4,20 +4,19 @@
 use medfocus_plugin_api::{BBox, Mode};
 use serde_json::{Map, Value, json};
 
-use super::{Files, synthetic};
+use super::{
+    Files,
+    synthetic::{self, Made},
+};
 use crate::{
     evidence::{self, WHOLE_IMAGE, Weighed},
-    experiment::{
-        record::{MethodOutcome, MethodResult, Outcome, Record},
-        results::Results,
-    },
+    experiment::record::{MethodOutcome, MethodResult, Outcome, Record},
     report::{
-        concepts::{Concepts, OTHERS, UNNAMED},
+        concepts::{OTHERS, UNNAMED},
         html::{
             figure,
             words::{self, words},
         },
-        table::Table,
     },
 };
 
@@ -59,7 +58,7 @@ fn set(result: &mut MethodResult, said: Value) {
 }
 
 /// The results with what each of the first cell's explained samples says by `focus` and `drift`.
-fn saying(focus: [Value; 8], drift: [Value; 8]) -> Results {
+fn saying(focus: [Value; 8], drift: [Value; 8]) -> Made {
     let mut results = synthetic::results();
     results.plan.cells.truncate(1);
     let same = |record: &Record| record.case.model == "alpha" && record.case.mode == Mode::Direct;
@@ -100,7 +99,7 @@ fn shares_are_of_the_scored_results() {
     drift[0] = fell_back;
     drift[1] = json!({ "winner": null, "fallback": true });
     let results = saying(focus, drift);
-    let table = Table::new(&results, 0);
+    let table = results.table(0);
     let concepts = &table.sections[0].leading().concepts;
     assert_eq!(
         concepts.methods,
@@ -150,13 +149,15 @@ fn a_method_that_names_anything_has_no_endless_table() {
     let mut results = synthetic::results();
     let first = results.records[0].clone();
     results.records = std::iter::repeat_n(first, 40).collect();
+    results.plan.cells[0].samples = 40;
     for (at, record) in results.records.iter_mut().enumerate() {
+        record.case.index = at as u64;
         if let Outcome::Attributed { results } = &mut record.outcome {
             set(&mut results[1], named(&format!("free text {at:02}")));
         }
     }
-    let records: Vec<&Record> = results.records.iter().collect();
-    let concepts = Concepts::new(["focus"].into_iter(), &records);
+    let table = results.table(0);
+    let concepts = &table.sections[0].groups[1].concepts;
     assert_eq!(concepts.rows.len(), 31);
     assert_eq!(concepts.rows[0].name, "free text 00");
     assert_eq!(concepts.rows[30].name, OTHERS);
@@ -435,7 +436,7 @@ fn the_best_concept_is_the_one_nearest_to_the_truth() {
             }
         }
     }
-    let table = Table::new(&results, 0);
+    let table = results.table(0);
     let [reach] = table.sections[0].leading().reach.as_slice() else {
         panic!("one method says where its concepts are");
     };

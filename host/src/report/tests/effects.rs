@@ -2,24 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::{Files, synthetic};
+use super::{
+    Files,
+    synthetic::{self, Made},
+};
 use crate::{
     experiment::{
         plan::Plan,
         record::{MethodOutcome, MethodResult, Outcome},
-        results::Results,
     },
     report::{
         effect::{Effect, Verdict},
         headline::{by_reference, effects as sentences},
-        table::{Group, Table},
+        table::Group,
         text::{number, p_value, signed},
     },
     statistics::{Bootstrap, holm},
 };
 
 /// All compared with `drift`, but `focus` with `both_lungs`; the controls because they say so.
-fn results() -> Results {
+fn results() -> Made {
     let mut results = synthetic::results();
     results.plan.experiment.compare = Some("drift".to_owned());
     for method in &mut results.plan.experiment.methods {
@@ -32,7 +34,7 @@ fn results() -> Results {
     results
 }
 
-fn each_result(results: &mut Results, mut change: impl FnMut(&mut MethodResult)) {
+fn each_result(results: &mut Made, mut change: impl FnMut(&mut MethodResult)) {
     for record in &mut results.records {
         if let Outcome::Attributed { results } = &mut record.outcome {
             results.iter_mut().for_each(&mut change);
@@ -51,7 +53,7 @@ fn close(found: f64, expected: f64) {
 
 #[test]
 fn differences_are_paired_and_corrected() {
-    let table = Table::new(&results(), 400);
+    let table = results().table(400);
     let [pooled, alpha, _] = table.sections[0].groups.as_slice() else {
         panic!();
     };
@@ -130,7 +132,7 @@ fn differences_are_paired_and_corrected() {
 fn controls_are_compared_only_if_they_say_so() {
     let mut results = synthetic::results();
     results.plan.experiment.compare = Some("focus".to_owned());
-    let table = Table::new(&results, 400);
+    let table = results.table(400);
     let group = &table.sections[0].groups[1];
     let compared = group.rows.iter().filter(|row| row.effect.is_some());
     let names: Vec<_> = compared.map(|row| row.method.as_str()).collect();
@@ -146,7 +148,7 @@ fn a_change_without_consequence_is_called_so() {
         "attention" => result.outcome = drift.clone().unwrap(),
         _ => {}
     });
-    let table = Table::new(&results, 400);
+    let table = results.table(400);
     let alpha = &table.sections[0].groups[1];
     let same = effect(alpha, "attention").unwrap();
     assert_eq!((same.changed, same.verdict()), (0, Verdict::Same));
@@ -162,14 +164,14 @@ fn a_change_without_consequence_is_called_so() {
             metrics.insert("iou".to_owned(), 0.5);
         }
     });
-    let table = Table::new(&results, 400);
+    let table = results.table(400);
     let found = sentences(&table.sections[0].groups[1]);
     assert!(found[1].ends_with("none is seen to differ."), "{found:?}");
 }
 
 #[test]
 fn the_largest_difference_stands_first() {
-    let table = Table::new(&results(), 400);
+    let table = results().table(400);
     let of: Vec<_> = by_reference(&table.sections[0].groups[1])
         .into_iter()
         .map(|(reference, rows)| {
@@ -183,7 +185,7 @@ fn the_largest_difference_stands_first() {
 
 #[test]
 fn verdicts_need_an_interval_and_a_small_p() {
-    let table = Table::new(&results(), 400);
+    let table = results().table(400);
     let effect = effect(&table.sections[0].groups[1], "attention").unwrap();
     for (low, high, p, changed, verdict) in [
         (Some(-3.0), Some(-1.0), Some(0.04), 8, Verdict::Differs),
@@ -262,7 +264,7 @@ fn an_unfinished_run_compares_what_is_there() {
     for kept in [0, 1, 2, 5, 17] {
         let mut results = whole.clone();
         results.records.truncate(kept);
-        let table = Table::new(&results, 400);
+        let table = results.table(400);
         let alpha = &table.sections[0].groups[1];
         let found = effect(alpha, "attention");
         assert_eq!(
@@ -291,7 +293,7 @@ fn plans_from_before_there_were_comparisons_can_be_read() {
     }
     let mut results = results();
     results.plan = serde_json::from_value::<Plan>(plan).unwrap();
-    let table = Table::new(&results, 0);
+    let table = results.table(0);
     assert!(sentences(table.sections[0].leading()).is_empty());
     assert!(!Files::of(&results).html.contains("Differences"));
 }

@@ -2,19 +2,21 @@
 
 use medfocus_plugin_api::{Error, Mode};
 
-use super::{Files, synthetic};
+use super::{
+    Files,
+    synthetic::{self, Made},
+};
 use crate::{
     experiment::{
         plan::Misfit,
         record::{MethodOutcome, Outcome},
-        results::Results,
     },
     output::OutDir,
     report::pictures::gallery,
 };
 
 /// The results with a piece of text in every place where models, datasets or plugins can put one.
-fn hostile(text: &str) -> Results {
+fn hostile(text: &str) -> Made {
     let mut results = synthetic::results();
     results.plan.experiment.name = text.to_owned();
     results.plan.experiment.compare = Some(text.to_owned());
@@ -188,10 +190,10 @@ fn a_gallery_that_is_too_large_shows_the_first_of_each_cell() {
     let folder = tempfile::tempdir().unwrap();
     synthetic::draw(&results, folder.path(), 2);
     let shown = |limit: usize| {
-        let gallery = gallery(&results, folder.path(), limit);
-        let cases = gallery.exhibits.iter().map(|exhibit| &exhibit.record.case);
+        let gallery = gallery(&results.read(folder.path()), folder.path(), limit).unwrap();
+        let cases = gallery.exhibits.iter().map(|exhibit| &exhibit.case);
         let cases: Vec<_> = cases
-            .map(|case| (case.model.as_str(), case.mode, case.index))
+            .map(|case| (case.model.clone(), case.mode, case.index))
             .collect();
         (cases, gallery.more)
     };
@@ -204,6 +206,7 @@ fn a_gallery_that_is_too_large_shows_the_first_of_each_cell() {
         ("beta", direct, 0),
         ("beta", reasoning, 0),
     ];
+    let first = first.map(|(model, mode, index)| (model.to_owned(), mode, index));
     assert_eq!(shown(28), (first.to_vec(), true));
     assert_eq!(shown(43).0.len(), 7);
     assert!(shown(43).1);

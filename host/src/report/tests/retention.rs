@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use medfocus_plugin_api::{Error, Mode};
 use serde_json::json;
 
-use super::{Files, synthetic};
+use super::{
+    Files,
+    synthetic::{self, Made},
+};
 use crate::{
     causal::{
         gate::{Group, Role},
@@ -14,19 +17,11 @@ use crate::{
             Tried,
         },
     },
-    experiment::{
-        record::{CaseKey, Outcome},
-        results::Results,
-    },
-    report::{retention::sheets, sheet::Sheet, table::Table},
-    statistics::Bootstrap,
+    experiment::record::{CaseKey, Outcome},
+    report::sheet::Sheet,
     verdict::{Parser, Verdict},
 };
 
-const PLAIN: Bootstrap = Bootstrap {
-    resamples: 0,
-    seed: 0,
-};
 const READ: Parser = Parser::LastStandalone;
 const RULE: Rule = Rule {
     parser: READ,
@@ -76,7 +71,7 @@ fn tried(editor: &str, draw: Draw) -> Tried {
 const GROUNDED: [(&str, f64); 4] = [("No", 0.1), ("Yes", 0.8), ("Yes", 0.6), ("Yes", 0.9)];
 
 /// What the filter found of samples 0 to 7 of the made-up experiment's first model, asked directly; of the others nothing.
-fn filtered() -> Results {
+fn filtered() -> Made {
     let stays = [("Yes", 0.7), ("Yes", 0.9), ("Yes", 0.9), ("No", 0.2)];
     let turns = [
         ("No", 0.1),
@@ -159,7 +154,7 @@ fn line<'a>(sheet: &'a Sheet, names: &[&str]) -> &'a [String] {
 
 #[test]
 fn every_sample_is_counted_where_it_belongs() {
-    let sheets = sheets(&filtered(), PLAIN);
+    let sheets = filtered().table(0).retention;
     let titles: Vec<&str> = sheets.iter().map(|sheet| sheet.title).collect();
     assert_eq!(
         titles,
@@ -239,7 +234,7 @@ fn reasons_are_those_of_the_rule() {
 #[test]
 fn tables_are_of_the_grounded_and_groups_of_all() {
     let results = filtered();
-    let table = Table::new(&results, 0);
+    let table = results.table(0);
     let alpha = &table.sections[0].groups[1];
     let accounting = &alpha.accounting;
     // Samples 0 to 4 and 7 are explained: 0 and 1 are grounded, 7 was never judged and counts.

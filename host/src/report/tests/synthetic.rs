@@ -7,19 +7,22 @@ use std::{collections::BTreeMap, path::Path};
 
 use image::{Rgb, RgbImage};
 use medfocus_plugin_api::{BBox, Error, Mode};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     attribute::BoxRecord,
+    causal::record::FilterRecord,
     experiment::{
         plan::{Cell, Misfit, Plan, Tuned, slug},
         record::{
             CaseKey, Change, Count, Exclusion, MethodOutcome, MethodResult, Outcome, Record,
             SanityOutcome, SanityRecord, Subject,
         },
-        results::Results,
+        results::{self, Results},
     },
     output::OutDir,
+    report::table::Table,
     score::LanguagePrior,
     verdict::Verdict,
 };
@@ -45,14 +48,63 @@ fn level(method: &str, model: &str, mode: Mode) -> f64 {
     level - if mode == Mode::Reasoning { 1.0 } else { 0.0 }
 }
 
-pub fn results() -> Results {
+/// Results before they are written.
+#[derive(Clone)]
+pub struct Made {
+    pub plan: Plan,
+    pub filter: Vec<FilterRecord>,
+    pub records: Vec<Record>,
+    pub tuned: Vec<Tuned>,
+    pub sanity: Vec<SanityRecord>,
+}
+
+impl Made {
+    /// Writes them into a folder, as a run does, and reads them again.
+    pub fn read(&self, folder: &Path) -> Results {
+        let out = OutDir::create(folder).unwrap();
+        out.json(results::PLAN, &self.plan).unwrap();
+        out.json(results::TUNED, &self.tuned).unwrap();
+        journal(&out, results::FILTER, &self.filter);
+        journal(&out, results::JOURNAL, &self.records);
+        // A line holds all methods of a sample and a change.
+        let mut lines: Vec<Vec<&SanityRecord>> = Vec::new();
+        for record in &self.sanity {
+            let same = |line: &&mut Vec<&SanityRecord>| {
+                (&line[0].case, line[0].change) == (&record.case, record.change)
+            };
+            match lines.iter_mut().find(same) {
+                Some(line) => line.push(record),
+                None => lines.push(vec![record]),
+            }
+        }
+        journal(&out, results::SANITY, &lines);
+        Results::read(folder).unwrap()
+    }
+
+    /// Their tables.
+    pub fn table(&self, resamples: usize) -> Table {
+        let folder = tempfile::tempdir().unwrap();
+        Table::new(&self.read(folder.path()), folder.path(), resamples).unwrap()
+    }
+}
+
+fn journal(out: &OutDir, name: &str, lines: &[impl Serialize]) {
+    let lines = lines
+        .iter()
+        .map(|line| serde_json::to_string(line).unwrap() + "\n");
+    let text: String = lines.collect();
+    out.write(name, |file| file.write_all(text.as_bytes()))
+        .unwrap();
+}
+
+pub fn results() -> Made {
     let mut records = Vec::new();
     for model in MODELS {
         for mode in MODES {
             records.extend((0..12).map(|index| record(model, mode, index)));
         }
     }
-    Results {
+    Made {
         plan: plan(),
         filter: Vec::new(),
         records,
@@ -351,7 +403,7 @@ fn sanity() -> Vec<SanityRecord> {
 }
 
 /// Writes pictures, small ones, where a run leaves them: those of the first `samples` of each cell.
-pub fn draw(results: &Results, folder: &Path, samples: u64) {
+pub fn draw(results: &Made, folder: &Path, samples: u64) {
     let picture = RgbImage::from_fn(16, 16, |x, y| Rgb([16 * x as u8, 16 * y as u8, 90]));
     for cell in &results.plan.cells {
         for index in 0..samples {

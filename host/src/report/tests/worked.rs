@@ -1,10 +1,13 @@
 //! The numbers of the made-up experiment, worked out by hand.
 
-use medfocus_plugin_api::Mode;
+use medfocus_plugin_api::{Error, Mode};
 
-use super::synthetic::{self, EXPLAINED};
+use super::{
+    Files,
+    synthetic::{self, EXPLAINED},
+};
 use crate::{
-    experiment::record::Change,
+    experiment::record::{Change, Outcome},
     report::{
         headline,
         row::Row,
@@ -15,7 +18,7 @@ use crate::{
 };
 
 fn table() -> Table {
-    Table::new(&synthetic::results(), 400)
+    synthetic::results().table(400)
 }
 
 fn row<'a>(group: &'a Group, method: &str) -> &'a Row {
@@ -65,7 +68,7 @@ fn every_planned_sample_is_accounted_for() {
     let mut results = synthetic::results();
     let last = results.records.pop().unwrap();
     assert_eq!((last.case.model.as_str(), last.case.index), ("beta", 11));
-    let table = Table::new(&results, 0);
+    let table = results.table(0);
     let one = Accounting {
         planned: 12,
         recorded: 12,
@@ -327,12 +330,12 @@ fn answers_that_need_no_image_are_counted_by_model() {
             subject.language_prior = None;
         }
     }
-    assert_eq!(Table::new(&results, 0).sections[0].leading().prior, None);
+    assert_eq!(results.table(0).sections[0].leading().prior, None);
 }
 
 #[test]
 fn each_sentence_of_failure_stands_once() {
-    let failures = table().failures;
+    let failures = table().failures.listed;
     let shown: Vec<_> = failures.iter().map(|f| (f.place(), f.numbers())).collect();
     let expect = |place: &str, samples: &str| (place.to_owned(), samples.to_owned());
     assert_eq!(
@@ -354,6 +357,35 @@ fn each_sentence_of_failure_stands_once() {
 }
 
 #[test]
+fn failures_without_end_are_counted() {
+    let mut results = synthetic::results();
+    let mut all = Vec::new();
+    let failed = &results.records[9];
+    for index in 0..2500 {
+        let mut record = failed.clone();
+        record.case.index = index;
+        if index >= 200 {
+            record.outcome = Outcome::Failed {
+                error: Error::internal(format!("sample {index} is odd")),
+            };
+        }
+        all.push(record);
+    }
+    results.records = all;
+    results.plan.cells.truncate(1);
+    results.plan.cells[0].samples = 2500;
+    let files = Files::of(&results);
+    for page in [&files.markdown, &files.html] {
+        assert!(page.contains(", 98, 99 and 100 more"));
+        assert!(!page.contains(", 99, 100"));
+        assert!(page.contains("sample 1198 is odd"));
+        assert!(!page.contains("sample 1199 is odd"));
+        // And a sanity check.
+        assert!(page.contains("1302 failures with other sentences"));
+    }
+}
+
+#[test]
 fn the_headline_names_the_best_method_and_its_gain() {
     let table = table();
     let sentence = headline::finding(table.sections[0].leading());
@@ -370,22 +402,22 @@ fn the_headline_names_the_best_method_and_its_gain() {
         .plan
         .methods
         .retain(|method| method.control || method.name == "attention");
-    let sentence = headline::finding(Table::new(&results, 400).sections[0].leading());
+    let sentence = headline::finding(results.table(400).sections[0].leading());
     assert!(
         sentence.contains("does not beat that control"),
         "{sentence}"
     );
     results.plan.methods.retain(|method| !method.control);
-    let sentence = headline::finding(Table::new(&results, 400).sections[0].leading());
+    let sentence = headline::finding(results.table(400).sections[0].leading());
     assert!(sentence.contains("No control"), "{sentence}");
     results.records.clear();
-    let sentence = headline::finding(Table::new(&results, 400).sections[0].leading());
+    let sentence = headline::finding(results.table(400).sections[0].leading());
     assert_eq!(sentence, "No method has been scored.");
 }
 
 #[test]
 fn the_terminal_gets_the_means() {
-    let text = summary(&synthetic::results());
+    let text = summary(&table());
     assert!(
         text.contains("phantom, direct: 24 samples: 16 explained"),
         "{text}"

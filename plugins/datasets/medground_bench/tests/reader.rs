@@ -3,7 +3,7 @@
 use std::fs;
 
 use medfocus_dataset_medground_bench::BenchReader;
-use medfocus_medground::{Record, Split, write};
+use medfocus_medground::{Record, Split};
 use medfocus_plugin_api::{
     ChoiceRequest, Component as _, Context, DatasetInfo, DatasetReader, Error, ErrorKind,
     GrayImage, Message, Mode, Oddity, Params as _, Result, Sample, SampleKey, Services,
@@ -96,7 +96,8 @@ fn published(records: &[Record]) -> TempDir {
         let of = records.iter().filter(|record| record.split == split);
         let of: Vec<_> = of.cloned().collect();
         if !of.is_empty() {
-            fs::write(folder.path().join(split.file()), write(&of)).unwrap();
+            let mut file = fs::File::create(folder.path().join(split.file())).unwrap();
+            medfocus_medground::write(&mut file, of.into_iter().map(Ok)).unwrap();
         }
     }
     folder

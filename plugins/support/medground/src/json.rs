@@ -1,6 +1,6 @@
 //! Records as JSON.
 
-use std::fmt::Write as _;
+use std::io;
 
 use medfocus_plugin_api::{Error, Result};
 use serde_json::{Map, Value};
@@ -66,13 +66,19 @@ fn take(object: &mut Map<String, Value>, key: &str) -> Result<Value, String> {
         .ok_or_else(|| format!("has no key `{key}`"))
 }
 
-/// The records as they are published: as `json.dumps(records, indent=2)` of Python writes them, without a final line break.
-pub fn write(records: &[Record]) -> Vec<u8> {
-    if records.is_empty() {
-        return b"[]".to_vec();
-    }
-    let mut out = String::from("[");
-    for (at, record) in records.iter().enumerate() {
+/// Writes records as they are published: as `json.dumps(records, indent=2)` of Python does, without a final line break.
+///
+/// # Errors
+///
+/// The output or one of the records fails.
+pub fn write(
+    out: &mut dyn io::Write,
+    records: impl IntoIterator<Item = io::Result<Record>>,
+) -> io::Result<()> {
+    out.write_all(b"[")?;
+    let mut end = "]";
+    for (at, record) in records.into_iter().enumerate() {
+        let record = record?;
         let [model, dataset, answer] =
             [&record.model, &record.dataset, &record.answer].map(|text| quoted(text));
         let values = [model, dataset, record.index.to_string(), answer];
@@ -83,12 +89,10 @@ pub fn write(records: &[Record]) -> Vec<u8> {
             .map(|(key, value)| format!("    \"{key}\": {value}"))
             .collect();
         let comma = if at == 0 { "" } else { "," };
-        let lines = lines.join(",\n");
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{comma}\n  {{\n{lines}\n  }}");
+        write!(out, "{comma}\n  {{\n{}\n  }}", lines.join(",\n"))?;
+        end = "\n]";
     }
-    out += "\n]";
-    out.into_bytes()
+    out.write_all(end.as_bytes())
 }
 
 /// A text in quotation marks, everything but ASCII escaped.

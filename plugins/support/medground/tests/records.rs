@@ -1,8 +1,14 @@
 //! Records are what the file says, and the file is what the records say.
 
-use medfocus_medground::{Record, Split, read, write};
+use medfocus_medground::{Record, Split, read};
 use medfocus_plugin_api::{ErrorKind, Mode};
 use proptest::prelude::*;
+
+fn write(records: &[Record]) -> Vec<u8> {
+    let mut written = Vec::new();
+    medfocus_medground::write(&mut written, records.iter().cloned().map(Ok)).unwrap();
+    written
+}
 
 /// As Python writes them.
 const DIRECT: &[u8] = include_bytes!("fixtures/direct.json");
