@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use medfocus_tests::{Ran, kill_at_random, medfocus, run};
+use medfocus_tests::{Ran, built, kill_at_random, medfocus, run, timeless_lines, workspace};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,6 +110,48 @@ fn fifty_kills_change_nothing() {
     }
 }
 
+/// Two datasets and two models, so that the order of the plan is not the order in which models are loaded.
+#[test]
+fn shards_build_the_same_benchmark() {
+    let config = || {
+        let lab = Lab::of(5, "modes = [\"direct\", \"reasoning\"]", ORACLE);
+        let path = lab.folder.path().join("lab.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace(
+            "[\"phantom-gemma3\"]",
+            "[\"phantom-gemma3\", \"phantom-qwen2_5_vl\"]",
+        );
+        let more = "[[experiment.datasets]]\ncomponent = \"phantom\"\nsamples = 3\nparams = { split = \"train\" }\n";
+        std::fs::write(&path, text + more).unwrap();
+        lab
+    };
+    let alone = config();
+    let ran = alone.build();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lab = config();
+    for number in 0..3 {
+        let shard = format!("{number}/3");
+        let ran = run(lab.command(&["run"]).args(["--shard", &shard]));
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    let merged = run(&mut lab.command(&["merge"]));
+    assert_eq!(merged.code, 0, "{merged:?}");
+    for title in ["Retention", "What the edits prove"] {
+        assert!(merged.out.contains(title), "{merged:?}");
+    }
+    for folder in ["benchmark", "edits"] {
+        let [ours, theirs] = [&lab, &alone].map(|lab| files(&lab.out().join(folder)));
+        assert!(!ours.is_empty());
+        assert!(ours == theirs, "the files of {folder} differ");
+    }
+    for file in ["table.md", "table.csv"] {
+        assert!(lab.bytes(file) == alone.bytes(file), "{file} differs");
+    }
+    let journal =
+        |lab: &Lab| timeless_lines(&String::from_utf8(lab.bytes("filter.jsonl")).unwrap());
+    assert_eq!(journal(&lab), journal(&alone));
+}
+
 #[test]
 fn what_is_published_was_proven() {
     let lab = Lab::new("", BOTH);
@@ -160,6 +202,34 @@ fn what_is_published_was_proven() {
     for words in ["Retention", "Editors", "oracle"] {
         assert!(ran.out.contains(words), "no `{words}` in {ran:?}");
     }
+}
+
+/// The toy model says and scores `Yes` alone.
+#[test]
+fn a_model_that_cannot_score_no_is_filtered_without_probabilities() {
+    let lab = Lab::of(2, "", ORACLE);
+    let build = |more: &[&str]| {
+        let mut command = lab.command(&["benchmark", "build"]);
+        command.arg("--plugins").arg(built().join("plugins"));
+        command
+            .arg("--plugins")
+            .arg(workspace().join("tests/plugins/golden"));
+        let toy = [
+            "--set",
+            "experiment.models=[\"toy=nowhere\"]",
+            "--retry-failed",
+        ];
+        run(command.args(toy).args(more))
+    };
+    assert_eq!(build(&[]).code, 1);
+    let filtered = String::from_utf8(lab.bytes("filter.jsonl")).unwrap();
+    for line in filtered.lines() {
+        assert!(line.contains("how probable the answer `No` is"), "{line}");
+        assert!(line.contains("`experiment.filter.probabilities`"), "{line}");
+    }
+    std::fs::remove_dir_all(lab.out()).unwrap();
+    let without = build(&["--set", "experiment.filter.probabilities=false"]);
+    assert_eq!(without.code, 0, "{without:?}");
 }
 
 #[test]

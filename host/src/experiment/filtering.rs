@@ -360,7 +360,15 @@ impl<'a> Jury<'a> {
         let images: Vec<GrayImage> = images.into_iter().map(working).collect::<Result<_>>()?;
         let log_probs = |answer: &str| -> Result<Vec<f64>> {
             let request = ScoreRequest::new(images.clone(), matter.direct.clone(), answer);
-            let scores = self.model.client().score(&request)?;
+            let scores = self.model.client().score(&request);
+            let scores = scores.map_err(|error| match error.kind {
+                ErrorKind::Invalid | ErrorKind::Unsupported => error
+                    .context(format!(
+                        "the filter asks how probable the answer `{answer}` is"
+                    ))
+                    .with_hint("set `experiment.filter.probabilities` to false to leave that out"),
+                _ => error,
+            })?;
             let log_probs = scores.log_probs.view_nd::<f32, Ix2>()?;
             let sums = log_probs.rows().into_iter();
             Ok(sums
