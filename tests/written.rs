@@ -25,17 +25,23 @@ fn docs(name: &str) -> PathBuf {
 
 /// Compares a page with what it should be, or writes it.
 fn page(name: &str, expected: &str) {
+    same(&format!("docs/{name}"), expected);
+}
+
+/// Compares a file of the repository with what it should be, or writes it.
+fn same(name: &str, expected: &str) {
+    let path = workspace().join(name);
     if writes() {
-        fs::write(docs(name), expected).unwrap();
+        fs::write(&path, expected).unwrap();
     }
-    let found = fs::read_to_string(docs(name)).unwrap();
+    let found = fs::read_to_string(&path).unwrap();
     let differs = found
         .lines()
         .zip(expected.lines())
         .position(|(found, expected)| found != expected);
     assert!(
         found == expected,
-        "docs/{name} is not what the program says, from line {} on: run the tests with WRITE_DOCS=1",
+        "{name} is not what the program says, from line {} on: run the tests with WRITE_DOCS=1",
         differs.unwrap_or(found.lines().count()) + 1
     );
 }
@@ -109,6 +115,23 @@ fn every_command_is_on_its_page() {
             .to_owned();
     help(&[], &mut expected);
     page("commands.md", &expected);
+}
+
+/// Shards may be resumed by a later version: a change of their manifest is a change of its version.
+#[test]
+fn the_manifest_of_shards_is_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = workspace().join("tests/fixtures/shards/lab.toml");
+    let out = format!("experiment.out={}", folder.path().join("out").display());
+    let plan = ["plan", "--no-estimate", "--shards", "3", "--set", &out];
+    let ran = run(medfocus().args(plan).arg(config));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let text = fs::read_to_string(folder.path().join("out/shards/3/shards.json")).unwrap();
+    // The plan's digest holds those of the plugins, which are others on each machine.
+    let manifest: Value = serde_json::from_str(&text).unwrap();
+    let plan = manifest["plan"].as_str().unwrap();
+    let text = text.replacen(plan, "blake3:plan", 1);
+    same("tests/fixtures/shards/shards.json", &text);
 }
 
 /// The shell blocks of a page.
