@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use medfocus_tests::{children, confines, medfocus, run, timeless_lines, untimed_table, workspace};
+use medfocus_tests::{Lab, children, confines, run, timeless_lines, untimed_table, workspace};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::Value;
 
@@ -22,16 +22,11 @@ const SEED: u64 = 14;
 
 const SAMPLES: usize = 4;
 
-/// A folder with the demo in small; results go to `out` in it.
-struct Lab(tempfile::TempDir);
-
-impl Lab {
-    /// One in which these plugins run in processes of their own.
-    fn new(isolated: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("out");
-        let sandbox = confines();
-        let config = format!(
+/// The demo in small, in which these plugins run in processes of their own.
+fn isolating(isolated: &str) -> Lab {
+    let sandbox = confines();
+    Lab::new(|out| {
+        format!(
             r#"
             seed = 11
             threads = 1
@@ -40,7 +35,7 @@ impl Lab {
             sandbox = {sandbox}
             [experiment]
             name = "lab"
-            out = {out:?}
+            out = {out}
             models = ["phantom-gemma3"]
             keep = "all"
             workers = 2
@@ -59,58 +54,45 @@ impl Lab {
             [[experiment.methods]]
             component = "random_boxes"
             "#
-        );
-        fs::write(folder.path().join("lab.toml"), config).unwrap();
-        Self(folder)
-    }
+        )
+    })
+}
 
-    fn command(&self, more: &[&str]) -> Command {
-        let mut command = medfocus();
-        command.arg("run").arg(self.0.path().join("lab.toml"));
-        command.args(more).env("XDG_DATA_HOME", self.0.path());
-        command
-    }
+/// A run in an environment by which its processes are known.
+fn command(lab: &Lab, more: &[&str]) -> Command {
+    let mut command = lab.command("run", more);
+    command.env("XDG_DATA_HOME", lab.path());
+    command
+}
 
-    /// Whether any process has the environment of its runs.
-    fn has_processes(&self) -> bool {
-        let mark = format!("XDG_DATA_HOME={}\0", self.0.path().display());
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let environments =
-            processes.filter_map(|entry| fs::read(entry.path().join("environ")).ok());
-        let mut texts = environments.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        texts.any(|text| text.contains(&mark))
-    }
+/// Whether any process has the environment of its runs.
+fn has_processes(lab: &Lab) -> bool {
+    let mark = format!("XDG_DATA_HOME={}\0", lab.path().display());
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let environments = processes.filter_map(|entry| fs::read(entry.path().join("environ")).ok());
+    let mut texts = environments.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    texts.any(|text| text.contains(&mark))
+}
 
-    fn out(&self) -> PathBuf {
-        self.0.path().join("out")
-    }
+fn lines(lab: &Lab, file: &str) -> Vec<Value> {
+    timeless_lines(&lab.text(file))
+}
 
-    fn lines(&self, file: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.out().join(file)).unwrap_or_default();
-        timeless_lines(&text)
-    }
-
-    /// All that was found, whatever it took: the table, what the page says of sanity checks, and the journals.
-    ///
-    /// While a sample has failed, the sanity checks are of another; the page leaves that out once it is not wanted.
-    fn results(&self) -> (Vec<Vec<String>>, String, Vec<Value>) {
-        let read = |file: &str| fs::read_to_string(self.out().join(file)).unwrap();
-        let (table, page) = (read("table.csv"), read("table.md"));
-        let checks = page
-            .split("\n## ")
-            .find(|section| section.starts_with("Sanity checks"));
-        let mut sanity = self.lines("sanity.jsonl");
-        sanity.retain(|line| line[0]["case"]["index"] == 0);
-        let mut lines = [
-            self.lines("filter.jsonl"),
-            self.lines("journal.jsonl"),
-            sanity,
-        ]
-        .concat();
-        lines.retain(|line| !failed(line));
-        lines.sort_by_key(Value::to_string);
-        (untimed_table(&table), checks.unwrap().to_owned(), lines)
-    }
+/// All that was found, whatever it took: the table, what the page says of sanity checks, and the journals.
+///
+/// While a sample has failed, the sanity checks are of another; the page leaves that out once it is not wanted.
+fn results(lab: &Lab) -> (Vec<Vec<String>>, String, Vec<Value>) {
+    let (table, page) = (lab.text("table.csv"), lab.text("table.md"));
+    let checks = page
+        .split("\n## ")
+        .find(|section| section.starts_with("Sanity checks"));
+    let mut sanity = lines(lab, "sanity.jsonl");
+    sanity.retain(|line| line[0]["case"]["index"] == 0);
+    let filter = lines(lab, "filter.jsonl");
+    let mut lines = [filter, lines(lab, "journal.jsonl"), sanity].concat();
+    lines.retain(|line| !failed(line));
+    lines.sort_by_key(Value::to_string);
+    (untimed_table(&table), checks.unwrap().to_owned(), lines)
 }
 
 /// Whether a line of a journal tells of a failure anywhere.
@@ -140,9 +122,7 @@ struct Storm<'a> {
 impl Storm<'_> {
     /// One run with its kills; its exit code if it came to an end by itself.
     fn run(&mut self) -> Option<i32> {
-        let mut host = self
-            .lab
-            .command(&["--retry-failed"])
+        let mut host = command(self.lab, &["--retry-failed"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -194,7 +174,7 @@ fn kill(process: u32) {
 /// Waits until no process of the lab is left.
 fn nobody_is_left(lab: &Lab) {
     let begin = Instant::now();
-    while lab.has_processes() {
+    while has_processes(lab) {
         assert!(
             begin.elapsed() < Duration::from_secs(30),
             "a process outlives its run"
@@ -206,13 +186,13 @@ fn nobody_is_left(lab: &Lab) {
 #[test]
 fn kills_lose_nothing_and_double_nothing() {
     let times = std::env::var(TIMES.0).map_or(TIMES.1, |times| times.parse().unwrap());
-    let whole = Lab::new("everybody");
+    let whole = isolating("everybody");
     let begin = Instant::now();
-    let ran = run(&mut whole.command(&[]));
+    let ran = run(&mut command(&whole, &[]));
     assert_eq!(ran.code, 0, "{ran:?}");
-    let expected = whole.results();
+    let expected = results(&whole);
 
-    let lab = Lab::new("everybody");
+    let lab = isolating("everybody");
     let mut storm = Storm {
         lab: &lab,
         random: StdRng::seed_from_u64(SEED),
@@ -225,9 +205,9 @@ fn kills_lose_nothing_and_double_nothing() {
         nobody_is_left(&lab);
         if code == Some(0) {
             // A failed sanity check does not make a run fail.
-            let ran = run(&mut lab.command(&["--retry-failed"]));
+            let ran = run(&mut command(&lab, &["--retry-failed"]));
             assert_eq!(ran.code, 0, "{ran:?}");
-            let found = lab.results();
+            let found = results(&lab);
             for (found, expected) in found.2.iter().zip(&expected.2) {
                 assert_eq!(found, expected);
             }
@@ -268,29 +248,29 @@ fn a_disk_that_is_full_at_any_moment_loses_nothing() {
         eprintln!("nothing is tried: nobody may mount a disk here");
         return;
     }
-    let whole = Lab::new("nobody");
-    let ran = run(&mut whole.command(&[]));
+    let whole = isolating("nobody");
+    let ran = run(&mut command(&whole, &[]));
     assert_eq!(ran.code, 0, "{ran:?}");
-    let expected = whole.results();
+    let expected = results(&whole);
 
-    let lab = Lab::new("nobody");
-    let disk = lab.0.path().join("disk");
+    let lab = isolating("nobody");
+    let disk = lab.path().join("disk");
     fs::create_dir(&disk).unwrap();
     fs::create_dir(lab.out()).unwrap();
     let mut random = StdRng::seed_from_u64(SEED);
     let mut failures = 0;
     while failures < 8 {
-        let held = lab.lines("journal.jsonl");
+        let held = lines(&lab, "journal.jsonl");
         // What is there fits, and some of the next.
         let size = used(&lab.out()) + random.random_range(8..160);
-        let command = lab.command(&["--retry-failed"]);
+        let command = command(&lab, &["--retry-failed"]);
         let mut limited = alone();
         limited.args(["sh", "-c", ON_A_SMALL_DISK, "sh"]);
         limited.arg(lab.out()).arg(&disk).arg(size.to_string());
         limited.arg(command.get_program()).args(command.get_args());
         let ran = run(limited.current_dir(workspace()));
         if ran.code == 0 {
-            assert!(lab.results() == expected, "on {size} KiB");
+            assert!(results(&lab) == expected, "on {size} KiB");
             fs::remove_dir_all(lab.out()).unwrap();
             fs::create_dir(lab.out()).unwrap();
             continue;
@@ -301,12 +281,12 @@ fn a_disk_that_is_full_at_any_moment_loses_nothing() {
         let said = said.filter(|line| line.starts_with("medfocus: "));
         assert_eq!(said.count(), 1, "{ran:?}");
         assert!(ran.err.contains("No space left"), "{ran:?}");
-        let holds = lab.lines("journal.jsonl");
+        let holds = lines(&lab, "journal.jsonl");
         assert!(holds.starts_with(&held), "something is lost");
     }
-    let ran = run(&mut lab.command(&["--retry-failed"]));
+    let ran = run(&mut command(&lab, &["--retry-failed"]));
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert!(lab.results() == expected);
+    assert!(results(&lab) == expected);
 }
 
 /// KiB that a folder takes on a disk of pages.

@@ -4,13 +4,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use medfocus_tests::{Ran, medfocus, run, timeless_lines, untimed_table};
+use medfocus_tests::{Lab, run, timeless_lines, untimed_table};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const JOURNALS: [&str; 4] = [
     "filter.jsonl",
@@ -19,20 +18,16 @@ const JOURNALS: [&str; 4] = [
     "sanity.jsonl",
 ];
 
-/// An experiment with every phase that there is; results go to `out` in its folder.
-struct Lab(TempDir);
-
-impl Lab {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("out");
-        let config = format!(
+/// An experiment with every phase that there is.
+fn everything() -> Lab {
+    Lab::new(|out| {
+        format!(
             r#"
             seed = 7
             threads = 1
             [experiment]
             name = "lab"
-            out = {out:?}
+            out = {out}
             models = ["phantom-gemma3", "phantom-qwen2_5_vl"]
             modes = ["direct", "reasoning"]
             keep = "all"
@@ -57,61 +52,44 @@ impl Lab {
             [[experiment.methods]]
             component = "random_boxes"
             "#
-        );
-        fs::write(folder.path().join("lab.toml"), config).unwrap();
-        Self(folder)
-    }
+        )
+    })
+}
 
-    fn command(&self, verb: &str, more: &[&str]) -> Command {
-        let mut command = medfocus();
-        command
-            .arg(verb)
-            .arg(self.0.path().join("lab.toml"))
-            .args(more);
-        command
-    }
-
-    fn says(&self, verb: &str, more: &[&str]) -> Ran {
-        run(&mut self.command(verb, more))
-    }
-
-    /// Every shard in turn, once a phase that waits for others.
-    fn run_shards(&self, of: u32) {
-        for _ in 0..3 {
-            for number in 0..of {
-                let ran = self.says("run", &["--shard", &format!("{number}/{of}")]);
-                assert_eq!(ran.code, 0, "{ran:?}");
-            }
+/// Every shard in turn, once a phase that waits for others.
+fn run_shards(lab: &Lab, of: u32) {
+    for _ in 0..3 {
+        for number in 0..of {
+            let ran = lab.says("run", &["--shard", &format!("{number}/{of}")]);
+            assert_eq!(ran.code, 0, "{ran:?}");
         }
     }
+}
 
-    fn out(&self) -> PathBuf {
-        self.0.path().join("out")
-    }
+/// The folder of a shard.
+fn folder(lab: &Lab, shard: &str) -> PathBuf {
+    let (number, of) = shard.split_once('/').unwrap();
+    lab.out().join("shards").join(of).join(number)
+}
 
-    fn shard(&self, shard: &str) -> PathBuf {
-        let (number, of) = shard.split_once('/').unwrap();
-        self.out().join("shards").join(of).join(number)
-    }
+/// All that was found, whatever it took: the journals line by line in their order, the table, the chosen parameters.
+fn results(lab: &Lab) -> (Vec<Vec<Value>>, Vec<Vec<String>>, String, String) {
+    (
+        JOURNALS
+            .map(|name| timeless_lines(&lab.text(name)))
+            .to_vec(),
+        untimed_table(&lab.text("table.csv")),
+        lab.text("tuned.json"),
+        lab.text("benchmark/direct.json"),
+    )
+}
 
-    /// All that was found, whatever it took: the journals line by line in their order, the table, the chosen parameters.
-    fn results(&self) -> (Vec<Vec<Value>>, Vec<Vec<String>>, String, String) {
-        let text = |name: &str| fs::read_to_string(self.out().join(name)).unwrap();
-        (
-            JOURNALS.map(|name| timeless_lines(&text(name))).to_vec(),
-            untimed_table(&text("table.csv")),
-            text("tuned.json"),
-            text("benchmark/direct.json"),
-        )
-    }
-
-    /// What one process finds.
-    fn alone() -> Self {
-        let lab = Self::new();
-        let ran = lab.says("run", &[]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        lab
-    }
+/// What one process finds.
+fn alone() -> Lab {
+    let lab = everything();
+    let ran = lab.says("run", &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    lab
 }
 
 fn size(path: &Path) -> u64 {
@@ -120,32 +98,32 @@ fn size(path: &Path) -> u64 {
 
 #[test]
 fn any_number_of_shards_gives_what_one_process_gives() {
-    let alone = Lab::alone();
+    let alone = alone();
     for of in [1, 3, 7] {
-        let lab = Lab::new();
-        lab.run_shards(of);
+        let lab = everything();
+        run_shards(&lab, of);
         let merged = lab.says("merge", &[]);
         assert_eq!(merged.code, 0, "{merged:?}");
-        assert_eq!(lab.results(), alone.results(), "{of} shards");
+        assert_eq!(results(&lab), results(&alone), "{of} shards");
         // Twice changes nothing, down to the seconds.
         let files = |lab: &Lab| JOURNALS.map(|name| fs::read(lab.out().join(name)).unwrap());
         let before = files(&lab);
         assert_eq!(lab.says("merge", &[]).code, 0);
         assert!(before == files(&lab));
-        assert_eq!(lab.results(), alone.results());
+        assert_eq!(results(&lab), results(&alone));
     }
 }
 
 #[test]
 fn a_shard_waits_for_what_others_must_do_first() {
-    let lab = Lab::new();
+    let lab = everything();
     let ran = lab.says("run", &["--shard", "0/2"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
         ran.out.contains("10 more samples of the causal filter"),
         "{ran:?}"
     );
-    assert_eq!(size(&lab.shard("0/2").join("journal.sealed")), 0);
+    assert_eq!(size(&folder(&lab, "0/2").join("journal.sealed")), 0);
     let ran = lab.says("run", &["--shard", "1/2"]);
     assert!(
         ran.out.contains("10 more samples of the explanations"),
@@ -155,26 +133,26 @@ fn a_shard_waits_for_what_others_must_do_first() {
 
 #[test]
 fn another_number_of_shards_goes_on_from_there() {
-    let alone = Lab::alone();
-    let lab = Lab::new();
+    let alone = alone();
+    let lab = everything();
     for shard in ["0/3", "1/3"] {
         assert_eq!(lab.says("run", &["--shard", shard]).code, 0);
     }
-    lab.run_shards(2);
+    run_shards(&lab, 2);
     // What the three shards had filtered, the two did not do again.
     let lines = |shard: &str| {
-        let text = fs::read_to_string(lab.shard(shard).join("filter.sealed")).unwrap();
+        let text = fs::read_to_string(folder(&lab, shard).join("filter.sealed")).unwrap();
         text.lines().count()
     };
     let count = |shards: &[&str]| shards.iter().map(|shard| lines(shard)).sum::<usize>();
     assert_eq!(count(&["0/3", "1/3"]) + count(&["0/2", "1/2"]), 20);
     assert_eq!(lab.says("merge", &[]).code, 0);
-    assert_eq!(lab.results(), alone.results());
+    assert_eq!(results(&lab), results(&alone));
 }
 
 #[test]
 fn the_scheduler_tells_which_shard() {
-    let lab = Lab::new();
+    let lab = everything();
     let told = |name: &str, offset: &str| {
         let mut command = lab.command("run", &["--shard", "auto/4"]);
         run(command.env(name, "1").env("MEDFOCUS_SHARD_OFFSET", offset))
@@ -192,7 +170,7 @@ fn the_scheduler_tells_which_shard() {
 
 #[test]
 fn what_is_missing_is_counted_and_named() {
-    let lab = Lab::new();
+    let lab = everything();
     for shard in ["0/4", "1/4", "3/4"] {
         assert_eq!(lab.says("run", &["--shard", shard]).code, 0);
     }
@@ -216,14 +194,14 @@ fn what_is_missing_is_counted_and_named() {
 
 #[test]
 fn a_damaged_shard_is_one_sentence_and_loses_nothing() {
-    let lab = Lab::new();
-    lab.run_shards(2);
+    let lab = everything();
+    run_shards(&lab, 2);
     let whole = lab.says("merge", &[]);
     assert_eq!(whole.code, 0, "{whole:?}");
-    let results = lab.results();
+    let found = results(&lab);
 
     // One bit of one digit.
-    let file = lab.shard("1/2").join("journal.sealed");
+    let file = folder(&lab, "1/2").join("journal.sealed");
     let good = fs::read(&file).unwrap();
     let mut bad = good.clone();
     let second = good.iter().position(|&b| b == b'\n').unwrap() + 1;
@@ -234,7 +212,7 @@ fn a_damaged_shard_is_one_sentence_and_loses_nothing() {
         .one_sentence(&["line 2 of", named, "is damaged", "delete that line"]);
     lab.says("run", &["--shard", "0/2"])
         .one_sentence(&["line 2 of", named]);
-    assert_eq!(lab.results(), results);
+    assert_eq!(results(&lab), found);
 
     // Without the line its work is done again, once the merged journal does not hold it either.
     let lines: Vec<&[u8]> = good.split_inclusive(|&b| b == b'\n').collect();
@@ -244,7 +222,7 @@ fn a_damaged_shard_is_one_sentence_and_loses_nothing() {
         .one_sentence(&["1 samples of the explanations", "shards 1 of 2"]);
     assert_eq!(lab.says("run", &["--shard", "1/2"]).code, 0);
     assert_eq!(lab.says("merge", &[]).code, 0);
-    assert_eq!(lab.results(), results);
+    assert_eq!(results(&lab), found);
 
     // A last line that a kill cut short is no damage, but a sample that is missing.
     let good = fs::read(&file).unwrap();
@@ -254,7 +232,7 @@ fn a_damaged_shard_is_one_sentence_and_loses_nothing() {
         .one_sentence(&["1 samples of the explanations", "shards 1 of 2"]);
     assert_eq!(lab.says("run", &["--shard", "1/2"]).code, 0);
     assert_eq!(lab.says("merge", &[]).code, 0);
-    assert_eq!(lab.results(), results);
+    assert_eq!(results(&lab), found);
 
     // A manifest of another experiment, or of another version.
     let manifest = lab.out().join("shards/2/shards.json");
@@ -271,14 +249,14 @@ fn a_damaged_shard_is_one_sentence_and_loses_nothing() {
     .unwrap();
     lab.says("merge", &[])
         .one_sentence(&["has version 2, and this program reads 1"]);
-    assert_eq!(lab.results(), results);
+    assert_eq!(results(&lab), found);
 }
 
 #[test]
 fn a_killed_shard_loses_what_was_in_flight() {
-    let alone = Lab::alone();
-    let lab = Lab::new();
-    let file = lab.shard("0/1").join("filter.sealed");
+    let alone = alone();
+    let lab = everything();
+    let file = folder(&lab, "0/1").join("filter.sealed");
     for kill in 1..=4 {
         let mut command = lab.command("run", &["--shard", "0/1"]);
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -296,13 +274,13 @@ fn a_killed_shard_loses_what_was_in_flight() {
     let ran = lab.says("run", &["--shard", "0/1"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(lab.says("merge", &[]).code, 0);
-    assert_eq!(lab.results(), alone.results());
+    assert_eq!(results(&lab), results(&alone));
 }
 
 #[test]
 fn two_workers_on_one_shard_are_told_apart() {
-    let lab = Lab::new();
-    let owner = lab.shard("0/2").join("owner.json");
+    let lab = everything();
+    let owner = folder(&lab, "0/2").join("owner.json");
     assert_eq!(lab.says("run", &["--shard", "0/2"]).code, 0);
     assert!(!owner.exists(), "who is done owns nothing");
     let living = serde_json::json!({ "host": "far", "pid": 1, "task": "77_0", "mark": "m" });
@@ -339,7 +317,7 @@ fn two_workers_on_one_shard_are_told_apart() {
 
 #[test]
 fn shards_follow_the_cost_and_the_plan_says_whose_is_what() {
-    let lab = Lab::new();
+    let lab = everything();
     let planned = lab.says("plan", &["--no-estimate", "--shards", "3"]);
     assert_eq!(planned.code, 0, "{planned:?}");
     let text = fs::read_to_string(lab.out().join("shards/3/shards.json")).unwrap();
@@ -374,7 +352,7 @@ fn shards_follow_the_cost_and_the_plan_says_whose_is_what() {
     );
     // More samples are cut anew, on demand; what is done stays.
     assert_eq!(lab.says("run", &["--shard", "0/3"]).code, 0);
-    let config = lab.0.path().join("lab.toml");
+    let config = lab.config();
     let text = fs::read_to_string(&config)
         .unwrap()
         .replacen("samples = 5", "samples = 6", 1);
@@ -385,17 +363,17 @@ fn shards_follow_the_cost_and_the_plan_says_whose_is_what() {
         lab.says("plan", &["--no-estimate", "--shards", "3"]).code,
         0
     );
-    let done = size(&lab.shard("0/3").join("filter.sealed"));
+    let done = size(&folder(&lab, "0/3").join("filter.sealed"));
     assert_eq!(lab.says("run", &["--shard", "0/3"]).code, 0);
-    assert!(size(&lab.shard("0/3").join("filter.sealed")) > done);
+    assert!(size(&folder(&lab, "0/3").join("filter.sealed")) > done);
     lab.says("plan", &["--no-estimate", "--shards", "0"])
         .one_sentence(&["at least one shard"]);
 }
 
 #[test]
 fn workers_compute_on_the_devices_in_turn() {
-    let alone = Lab::alone();
-    let lab = Lab::new();
+    let alone = alone();
+    let lab = everything();
     let on = |devices: &str| {
         let devices = format!("experiment.devices={devices}");
         lab.says("run", &["--set", &devices])
@@ -404,5 +382,5 @@ fn workers_compute_on_the_devices_in_turn() {
     on(r#"["cpu", "abacus"]"#).one_sentence(&["abacus"]);
     let ran = on(r#"["cpu", "cpu"]"#);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(lab.results().1, alone.results().1);
+    assert_eq!(results(&lab).1, results(&alone).1);
 }

@@ -6,26 +6,22 @@ use std::{
     fs,
     net::TcpListener,
     os::unix::fs::{PermissionsExt, chown},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use medfocus_tests::{Ran, installed, medfocus, run, timeless_lines, untimed_table};
+use medfocus_tests::{Lab, Ran, installed, run, timeless_lines, untimed_table};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const JOURNALS: [&str; 3] = ["filter.jsonl", "journal.jsonl", "sanity.jsonl"];
 
-/// The demo in small; results go to `out` in its folder.
-struct Lab(TempDir);
-
-impl Lab {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("out");
-        let config = format!(
+/// The demo in small.
+fn small() -> Lab {
+    Lab::new(|out| {
+        format!(
             r#"
             seed = 11
             threads = 1
@@ -35,7 +31,7 @@ impl Lab {
             memory = 600
             [experiment]
             name = "lab"
-            out = {out:?}
+            out = {out}
             models = ["phantom-gemma3"]
             modes = ["direct", "reasoning"]
             keep = "all"
@@ -51,46 +47,24 @@ impl Lab {
             [[experiment.methods]]
             component = "random_boxes"
             "#
-        );
-        fs::write(folder.path().join("lab.toml"), config).unwrap();
-        Self(folder)
-    }
+        )
+    })
+}
 
-    fn command(&self, verb: &str, more: &[&str]) -> Command {
-        let mut command = medfocus();
-        command
-            .arg(verb)
-            .arg(self.0.path().join("lab.toml"))
-            .args(more);
-        command
-    }
+fn results(lab: &Lab) -> (Vec<Vec<Value>>, Vec<Vec<String>>) {
+    let lines = JOURNALS.map(|name| timeless_lines(&lab.text(name)));
+    (lines.to_vec(), untimed_table(&lab.text("table.csv")))
+}
 
-    fn says(&self, verb: &str, more: &[&str]) -> Ran {
-        run(&mut self.command(verb, more))
-    }
-
-    fn out(&self) -> PathBuf {
-        self.0.path().join("out")
-    }
-
-    fn results(&self) -> (Vec<Vec<Value>>, Vec<Vec<String>>) {
-        let text = |name: &str| fs::read_to_string(self.out().join(name)).unwrap_or_default();
-        let lines = JOURNALS.map(|name| timeless_lines(&text(name)));
-        (lines.to_vec(), untimed_table(&text("table.csv")))
-    }
-
-    /// Lines of all sealed journals.
-    fn done(&self) -> usize {
-        let shards = fs::read_dir(self.out().join("shards/8"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let files = shards.flat_map(|shard| {
-            ["filter", "journal"].map(|name| shard.path().join(name).with_extension("sealed"))
-        });
-        let texts = files.filter_map(|file| fs::read_to_string(file).ok());
-        texts.map(|text| text.lines().count()).sum()
-    }
+/// Lines of all sealed journals.
+fn done(lab: &Lab) -> usize {
+    let shards = fs::read_dir(lab.out().join("shards/8"));
+    let shards = shards.into_iter().flatten().flatten();
+    let files = shards.flat_map(|shard| {
+        ["filter", "journal"].map(|name| shard.path().join(name).with_extension("sealed"))
+    });
+    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    texts.map(|text| text.lines().count()).sum()
 }
 
 /// A daemon that does not outlive its test.
@@ -257,10 +231,10 @@ fn a_cluster_that_loses_tasks_finds_what_one_process_finds() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
-    let alone = Lab::new();
+    let alone = small();
     assert_eq!(alone.says("run", &[]).code, 0);
 
-    let lab = Lab::new();
+    let lab = small();
     let submitted = cluster.on(lab.command("submit", &["--engine", "slurm", "--shards", "8"]));
     assert_eq!(submitted.code, 0, "{submitted:?}");
     // Three waves of two arrays, for an array holds five tasks here; and the merge.
@@ -270,8 +244,8 @@ fn a_cluster_that_loses_tasks_finds_what_one_process_finds() {
 
     // Tasks are requeued while they run, and killed.
     for lost in 1..=3 {
-        let before = lab.done();
-        await_that("a sample is done", || lab.done() > before);
+        let before = done(&lab);
+        await_that("a sample is done", || done(&lab) > before);
         let Some(task) = cluster.running().pop() else {
             continue;
         };
@@ -319,7 +293,7 @@ fn a_cluster_that_loses_tasks_finds_what_one_process_finds() {
         logs.iter().any(|log| log.contains("The report is")),
         "{logs:#?}"
     );
-    assert_eq!(lab.results(), alone.results(), "{logs:#?}");
+    assert_eq!(results(&lab), results(&alone), "{logs:#?}");
 
     // What is submitted can be taken back.
     let more = cluster.on(lab.command("submit", &["--engine", "slurm", "--shards", "8"]));
@@ -333,7 +307,7 @@ fn a_cluster_that_loses_tasks_finds_what_one_process_finds() {
 
 #[test]
 fn what_is_handed_in_can_be_read_before() {
-    let lab = Lab::new();
+    let lab = small();
     let said = lab.says(
         "submit",
         &["--engine", "slurm", "--shards", "3", "--dry-run"],
@@ -383,7 +357,7 @@ fn what_is_handed_in_can_be_read_before() {
 /// What Kubernetes takes for an Indexed Job, as its reference has it: batch/v1, JobSpec and PodSpec.
 #[test]
 fn kubernetes_is_told_an_indexed_job() {
-    let lab = Lab::new();
+    let lab = small();
     let dry = ["--engine", "kubernetes", "--shards", "4", "--dry-run"];
     lab.says("submit", &dry).one_sentence(&["cluster.image"]);
     let set = [

@@ -89,6 +89,51 @@ impl Ran {
     }
 }
 
+/// A folder with a config, `lab.toml`; its experiment's results go to `out` in it.
+pub struct Lab(tempfile::TempDir);
+
+impl Lab {
+    /// With the config that is made of the place of the results, as a string of TOML.
+    pub fn new(config: impl FnOnce(&str) -> String) -> Self {
+        let lab = Self(tempfile::tempdir().expect("there is a folder for temporary files"));
+        let out = format!("{:?}", lab.out());
+        std::fs::write(lab.config(), config(&out)).expect("the folder is writable");
+        lab
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The config.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("lab.toml")
+    }
+
+    /// The results.
+    pub fn out(&self) -> PathBuf {
+        self.path().join("out")
+    }
+
+    /// A file of the results as text, empty where there is none.
+    pub fn text(&self, file: &str) -> String {
+        std::fs::read_to_string(self.out().join(file)).unwrap_or_default()
+    }
+
+    /// The program with a command, as `benchmark build`, about the config.
+    pub fn command(&self, verb: &str, more: &[&str]) -> Command {
+        let mut command = medfocus();
+        command.args(verb.split(' ')).arg(self.config()).args(more);
+        command
+    }
+
+    /// What it says.
+    pub fn says(&self, verb: &str, more: &[&str]) -> Ran {
+        run(&mut self.command(verb, more))
+    }
+}
+
 /// A user of the program, with a data folder of their own.
 pub struct User(tempfile::TempDir);
 
