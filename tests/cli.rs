@@ -53,6 +53,10 @@ fn occlusion_finds_the_cell_the_model_looks_at() {
         "defaults are recorded"
     );
     assert!(record["calls"]["model.score"]["tensors"].as_u64().unwrap() >= 2);
+    // Without its image the answer is less likely.
+    let [with, without] = ["with_image", "without_image"]
+        .map(|which| record["language_prior"][which].as_f64().unwrap());
+    assert!(with > without && without > 0.0, "{with} against {without}");
     let heat: ndarray::Array2<f32> = read_npy(&out.join("heatmap.npy"));
     assert_eq!(heat.dim(), (224, 224));
     assert!(heat[(70, 150)] > 0.0 && heat[(10, 10)] == 0.0);
