@@ -38,6 +38,17 @@ impl network::Family for Family {
         Ok(format!("{}.layers.{layer}.", names.decoder))
     }
 
+    fn image_prefixes(config: &Config, weights: &Weights) -> Result<Vec<Vec<String>>> {
+        let Names {
+            projector, vision, ..
+        } = Names::detect(weights)?;
+        let head = vec![format!("{projector}."), format!("{vision}.post_layernorm.")];
+        let layers = (0..config.vision.num_hidden_layers).rev();
+        let layers = layers.map(|layer| vec![format!("{vision}.encoder.layers.{layer}.")]);
+        let patches = vec![format!("{vision}.embeddings.")];
+        Ok([head].into_iter().chain(layers).chain([patches]).collect())
+    }
+
     fn pixels(folder: &Path, config: &Config) -> Result<Box<dyn Pixels>> {
         let processor = Processor::from_folder(folder, config.vision.image_size)?;
         Ok(Box::new(processor))

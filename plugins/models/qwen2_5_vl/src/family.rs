@@ -38,6 +38,15 @@ impl network::Family for Family {
         Ok(format!("{}.layers.{layer}.", names.decoder))
     }
 
+    fn image_prefixes(config: &Config, weights: &Weights) -> Result<Vec<Vec<String>>> {
+        let vision = Names::detect(weights)?.vision;
+        let blocks = (0..config.vision.depth).rev();
+        let blocks = blocks.map(|block| format!("{vision}.blocks.{block}."));
+        let [merger, patches] = ["merger", "patch_embed"].map(|end| format!("{vision}.{end}."));
+        let stages = [merger].into_iter().chain(blocks).chain([patches]);
+        Ok(stages.map(|stage| vec![stage]).collect())
+    }
+
     fn pixels(folder: &Path, config: &Config) -> Result<Box<dyn Pixels>> {
         Ok(Box::new(Processor::from_folder(folder, &config.vision)?))
     }

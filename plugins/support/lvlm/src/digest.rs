@@ -20,7 +20,7 @@ pub struct Circumstances {
     /// Kind of device, as `cpu`.
     pub device: &'static str,
     /// Layers that are noise, and its seed.
-    pub noise: Option<(u32, u64)>,
+    pub noise: Option<(i64, u64)>,
 }
 
 /// Digest of the files of a checkpoint that decide an answer, and of the circumstances. It is remembered in the user's cache

@@ -165,6 +165,10 @@ pub trait Family: Send + Sync + 'static {
     /// What begins the names of a decoder layer's parameters in these weights, as `model.layers.3.`.
     fn layer_prefix(weights: &Weights, layer: usize) -> Result<String>;
 
+    /// What begins the names of the parameters of each stage that an image passes before the decoder, from the top: the projector, each
+    /// layer of the tower, and what takes the patches in.
+    fn image_prefixes(config: &Self::Config, weights: &Weights) -> Result<Vec<Vec<String>>>;
+
     /// What turns images into pixels.
     fn pixels(folder: &Path, config: &Self::Config) -> Result<Box<dyn Pixels>>;
 

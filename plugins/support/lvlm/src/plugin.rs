@@ -30,9 +30,10 @@ medfocus_plugin_api::params! {
         /// Most images that go through the network at once; 0: as many as 2 GiB of working memory hold on the
         /// CPU, at most 8, and a quarter of what the weights leave of a GPU's memory, at most 32, whatever else the machine is doing.
         pub batch: usize = 0, in 0..=4096;
-        /// Decoder layers, counted from the top, whose weights are replaced by noise, for sanity
-        /// checks (Adebayo et al., NeurIPS 2018, cascading randomisation).
-        pub randomise: u32 = 0;
+        /// Layers, counted from the top, whose weights are replaced by noise, for sanity checks (Adebayo et al., NeurIPS 2018,
+        /// cascading randomisation): those of the decoder, then the projector, those of the image tower, and what takes the patches in.
+        /// -1: all weights.
+        pub randomise: i64 = 0, in -1..=100000;
         /// Seed of that noise.
         pub randomise_seed: u64 = 0;
         /// Only look at the checkpoint, reading no weights: say what it is, or what is wrong with it. It then answers nothing.
@@ -86,10 +87,9 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
         outline::<F>(&config, &Weights::outline(folder, device, kind)?)?
     } else {
         let mut weights = Weights::open(folder, device, kind)?;
-        if settings.randomise > 0 {
-            let layers = settings.randomise as usize;
-            let depth = facts.layers.len();
-            weights = randomised::<F>(weights, depth, layers, settings.randomise_seed)?;
+        if settings.randomise != 0 {
+            let prefixes = prefixes::<F>(&config, &weights, settings.randomise)?;
+            weights = weights.randomised(prefixes, settings.randomise_seed);
         }
         shared = weights.share();
         F::network(&config, &weights)?
@@ -130,23 +130,24 @@ fn load<F: Family>(settings: &Settings, context: Context) -> Result<Lvlm<F>> {
     })
 }
 
-/// These weights with noise in place of the top `layers` of `depth` decoder layers (cascading randomisation, Adebayo et
-/// al., NeurIPS 2018). More layers keep the noise of fewer.
-fn randomised<F: Family>(
-    weights: Weights,
-    depth: usize,
-    layers: usize,
-    seed: u64,
-) -> Result<Weights> {
-    let Some(first) = depth.checked_sub(layers) else {
-        return Err(Error::Request(format!(
-            "{layers} decoder layers cannot be randomised: this model has {depth}"
-        )));
+/// What begins the names of the parameters of the top `layers`, or with -1 of all (cascading randomisation, Adebayo et al., NeurIPS
+/// 2018). Those of more layers hold those of fewer.
+fn prefixes<F: Family>(config: &F::Config, weights: &Weights, layers: i64) -> Result<Vec<String>> {
+    let Ok(layers) = usize::try_from(layers) else {
+        return Ok(vec![String::new()]);
     };
-    let prefixes = (first..depth)
-        .map(|layer| F::layer_prefix(&weights, layer))
-        .collect::<Result<_>>()?;
-    Ok(weights.randomised(prefixes, seed))
+    let depth = F::facts(config).layers.len();
+    let decoder = (0..depth).rev();
+    let decoder = decoder.map(|layer| Ok(vec![F::layer_prefix(weights, layer)?]));
+    let mut stages = decoder.collect::<Result<Vec<_>>>()?;
+    stages.extend(F::image_prefixes(config, weights)?);
+    if layers > stages.len() {
+        return Err(Error::Request(format!(
+            "{layers} layers cannot be randomised: this model has {}, of which {depth} are the decoder's",
+            stages.len()
+        )));
+    }
+    Ok(stages.into_iter().take(layers).flatten().collect())
 }
 
 /// The network over weights that are only looked at. Whatever is wrong with them is told together.
@@ -223,7 +224,7 @@ fn kind_name(kind: Kind) -> &'static str {
 }
 
 fn circumstances(settings: &Settings, device: Device, kind: Kind) -> Circumstances {
-    let noise = (settings.randomise > 0).then_some((settings.randomise, settings.randomise_seed));
+    let noise = (settings.randomise != 0).then_some((settings.randomise, settings.randomise_seed));
     Circumstances {
         format: kind_name(kind),
         device: if device.is_cuda() { "cuda" } else { "cpu" },

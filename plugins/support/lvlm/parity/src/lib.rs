@@ -73,6 +73,7 @@ macro_rules! parity {
             weights_that_are_no_numbers_are_said_of_the_models_output);
         $crate::parity!(@tests $fixtures, randomise:
             only_the_top_layers_change,
+            below_the_decoder_the_images_features_change,
             the_seed_decides_the_noise,
             the_digest_tells_the_models_apart,
             more_layers_than_there_are_is_refused);

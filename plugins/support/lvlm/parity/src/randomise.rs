@@ -1,4 +1,4 @@
-//! Cascading randomisation: noise in the top layers, and in nothing else.
+//! Cascading randomisation: noise in the top layers, from the decoder's last to where patches come in, and in nothing else.
 
 use medfocus_lvlm::network::Family;
 use medfocus_lvlm::plugin::{Lvlm, Settings};
@@ -9,7 +9,7 @@ use medfocus_torch::tch::Tensor;
 
 use crate::fixture::{Fixture, Fixtures, host, torch};
 
-fn plugin<F: Family>(fixture: &Fixture<F>, randomise: u32, randomise_seed: u64) -> Result<Lvlm<F>> {
+fn plugin<F: Family>(fixture: &Fixture<F>, randomise: i64, randomise_seed: u64) -> Result<Lvlm<F>> {
     let settings = Settings {
         path: fixture.folder.display().to_string(),
         device: "cpu".to_owned(),
@@ -21,10 +21,25 @@ fn plugin<F: Family>(fixture: &Fixture<F>, randomise: u32, randomise_seed: u64) 
 }
 
 /// The states entering each layer, and the one after the final norm.
-fn states<F: Family>(fixture: &Fixture<F>, randomise: u32, randomise_seed: u64) -> Vec<Tensor> {
+fn states<F: Family>(fixture: &Fixture<F>, randomise: i64, randomise_seed: u64) -> Vec<Tensor> {
     let plugin = plugin(fixture, randomise, randomise_seed).unwrap();
     let depth = plugin.info().unwrap().layers.len();
-    let wants = (0..=depth).map(|layer| format!("hidden:{layer}").parse().unwrap());
+    let wants = (0..=depth).map(|layer| format!("hidden:{layer}"));
+    captured(fixture, &plugin, wants)
+}
+
+/// What the decoder is given of the image.
+fn features<F: Family>(fixture: &Fixture<F>, randomise: i64) -> Tensor {
+    let plugin = plugin(fixture, randomise, 3).unwrap();
+    captured(fixture, &plugin, ["features".to_owned()]).remove(0)
+}
+
+fn captured<F: Family>(
+    fixture: &Fixture<F>,
+    plugin: &Lvlm<F>,
+    wants: impl IntoIterator<Item = String>,
+) -> Vec<Tensor> {
+    let wants = wants.into_iter().map(|want| want.parse().unwrap());
     let trace = plugin
         .trace(&TraceRequest::new(
             fixture.image(0),
@@ -45,7 +60,7 @@ pub fn only_the_top_layers_change<F: Family>(fixtures: &Fixtures<F>) {
     let plain = states(&fixture, 0, 0);
     let depth = plain.len() - 1;
     for layers in 0..=depth {
-        let found = states(&fixture, layers as u32, 3);
+        let found = states(&fixture, layers as i64, 3);
         // The state entering the lowest layer with noise is the last that is the same.
         for (at, (found, plain)) in found.iter().zip(&plain).enumerate() {
             assert_eq!(
@@ -55,6 +70,32 @@ pub fn only_the_top_layers_change<F: Family>(fixtures: &Fixtures<F>) {
             );
         }
     }
+}
+
+pub fn below_the_decoder_the_images_features_change<F: Family>(fixtures: &Fixtures<F>) {
+    let fixture = fixtures.smallest();
+    let depth = states(&fixture, 0, 0).len() as i64 - 1;
+    let tower = image_stages(&fixture);
+    assert!(tower > 2, "projector, layers and patches");
+    let mut seen = vec![features(&fixture, depth)];
+    assert_eq!(seen[0], features(&fixture, 0));
+    for stage in 1..=tower {
+        seen.push(features(&fixture, depth + stage));
+    }
+    // All there is: the same features, and the table of words as well.
+    assert_eq!(features(&fixture, -1), seen[tower as usize]);
+    for (at, one) in seen.iter().enumerate() {
+        assert!(seen[..at].iter().all(|other| other != one), "stage {at}");
+    }
+    let first = |layers| states(&fixture, layers, 3).remove(0);
+    assert_ne!(first(-1), first(depth + tower));
+}
+
+/// Stages below the decoder: the most that is not refused.
+fn image_stages<F: Family>(fixture: &Fixture<F>) -> i64 {
+    let depth = states(fixture, 0, 0).len() as i64 - 1;
+    let allowed = |stage: &i64| plugin(fixture, depth + stage, 0).is_ok();
+    (1..).take_while(allowed).count() as i64
 }
 
 pub fn the_seed_decides_the_noise<F: Family>(fixtures: &Fixtures<F>) {
@@ -75,7 +116,8 @@ pub fn the_digest_tells_the_models_apart<F: Family>(fixtures: &Fixtures<F>) {
     };
     // Without noise there is nothing to seed.
     assert_eq!(digest(0, 0), digest(0, 1));
-    let digests = [digest(0, 0), digest(1, 0), digest(2, 0), digest(1, 1)];
+    let digests = [(0, 0), (1, 0), (2, 0), (1, 1), (-1, 0)];
+    let digests = digests.map(|(layers, seed)| digest(layers, seed));
     for (at, one) in digests.iter().enumerate() {
         assert!(digests[..at].iter().all(|other| other != one));
     }
@@ -83,11 +125,11 @@ pub fn the_digest_tells_the_models_apart<F: Family>(fixtures: &Fixtures<F>) {
 
 pub fn more_layers_than_there_are_is_refused<F: Family>(fixtures: &Fixtures<F>) {
     let fixture = fixtures.smallest();
-    let error = plugin(&fixture, 3, 0).err().unwrap();
+    let error = plugin(&fixture, 1000, 0).err().unwrap();
     assert_eq!(error.kind, ErrorKind::Invalid);
     let text = error.to_string();
     assert!(
-        text.contains("3 decoder layers") && text.contains("has 2"),
+        text.contains("1000 layers") && text.contains("2 are the decoder's"),
         "{text}"
     );
 }
