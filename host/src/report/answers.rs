@@ -12,9 +12,12 @@ const READING: &str = "The model was asked the same question about a black image
     answers that stay the same, right answers with the own image, and right ones, by the own patient's truth, with that. A model whose \
     answers stay the same, or stay right, reads them off the question and not off the image, whatever a map shows.";
 
+/// Whether an answer stayed the same, and was right before and after, where that is known.
+type Answer = (bool, Option<[bool; 2]>);
+
 /// A line for each model, mode and change; nothing if no answer was checked.
 pub fn sheet(records: &[SanityRecord]) -> Option<Sheet> {
-    let mut lines: BTreeMap<_, Vec<(bool, Option<[bool; 2]>)>> = BTreeMap::new();
+    let mut lines: BTreeMap<_, Vec<Answer>> = BTreeMap::new();
     for record in records {
         if let SanityOutcome::Answered { same, right, .. } = record.outcome {
             let case = &record.case;
