@@ -114,7 +114,8 @@ fn fifty_kills_change_nothing() {
 #[test]
 fn shards_build_the_same_benchmark() {
     let config = || {
-        let lab = Lab::of(5, "modes = [\"direct\", \"reasoning\"]", ORACLE);
+        let editor = "[[experiment.filter.editors]]\ncomponent = \"inpaint\"\n";
+        let lab = Lab::of(5, "modes = [\"direct\", \"reasoning\"]", editor);
         let path = lab.folder.path().join("lab.toml");
         let text = std::fs::read_to_string(&path).unwrap();
         let text = text.replace(

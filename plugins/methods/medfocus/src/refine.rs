@@ -21,7 +21,7 @@ impl Refinement {
     ///
     /// # Errors
     ///
-    /// As [`masks`].
+    /// The segmenter fails, or gives a mask of another size.
     pub fn of(
         regions: &mut [Option<Region>; CONCEPTS.len()],
         image: &GrayImage,

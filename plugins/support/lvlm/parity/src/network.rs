@@ -96,7 +96,11 @@ pub fn every_layer_matches_fused_and_mapped<F: Family>(fixtures: &Fixtures<F>) {
     }
 }
 
-pub fn bf16_is_exact_where_the_operations_are_the_same<F: Family>(fixtures: &Fixtures<F>) {
+/// Sixteen units in the last place of numbers from 1 to 2.
+const ROUNDINGS: f64 = 0.125;
+
+/// The reference's numbers to the bit on some processors; others sum in another order.
+pub fn bf16_differs_by_roundings_alone<F: Family>(fixtures: &Fixtures<F>) {
     let mut compared = 0;
     for fixture in fixtures.all().filter(|one| one.has("bf16.features")) {
         let network = fixture.network(Kind::BFloat16);
@@ -105,14 +109,14 @@ pub fn bf16_is_exact_where_the_operations_are_the_same<F: Family>(fixtures: &Fix
         let (hidden, _) = walk(&network, &fixture.answer(1).ids, grid, &features, true);
         for (layer, hidden) in hidden.iter().enumerate() {
             let name = format!("bf16.hidden.{layer}");
-            check_within(&name, &hidden.i(0), fixture.tensor(&name), 0.0);
+            check_within(&name, &hidden.i(0), fixture.tensor(&name), ROUNDINGS);
         }
         let logits = network.logits(hidden.last().unwrap()).unwrap();
         check_within(
             "bf16.logits",
             &logits.i(0).slice(0, -4, None, 1),
             fixture.tensor("bf16.logits"),
-            0.0,
+            ROUNDINGS,
         );
         compared += 1;
     }
