@@ -112,7 +112,6 @@ fn fifty_kills_change_nothing() {
 
 /// Two datasets and two models, so that the order of the plan is not the order in which models are loaded.
 #[test]
-#[ignore = "it was not yet seen to pass"]
 fn shards_build_the_same_benchmark() {
     let config = || {
         let editor = "[[experiment.filter.editors]]\ncomponent = \"inpaint\"\n";

@@ -119,7 +119,6 @@ fn every_command_is_on_its_page() {
 
 /// Shards may be resumed by a later version: a change of their manifest is a change of its version.
 #[test]
-#[ignore = "the manifest differs between checkouts"]
 fn the_manifest_of_shards_is_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let config = workspace().join("tests/fixtures/shards/lab.toml");

@@ -96,10 +96,15 @@ pub fn every_layer_matches_fused_and_mapped<F: Family>(fixtures: &Fixtures<F>) {
     }
 }
 
-/// Sixteen units in the last place of numbers from 1 to 2.
-const ROUNDINGS: f64 = 0.125;
+/// How far bf16 may be from the reference's: not at all where the processor multiplies as the reference's did; without AVX-512 sums come
+/// in another order, and what is sixteen units in the last place of numbers from 1 to 2 is forgiven.
+fn roundings() -> f64 {
+    match std::arch::is_x86_feature_detected!("avx512f") {
+        true => 0.0,
+        false => 0.125,
+    }
+}
 
-/// The reference's numbers to the bit on some processors; others sum in another order.
 pub fn bf16_differs_by_roundings_alone<F: Family>(fixtures: &Fixtures<F>) {
     let mut compared = 0;
     for fixture in fixtures.all().filter(|one| one.has("bf16.features")) {
@@ -109,14 +114,14 @@ pub fn bf16_differs_by_roundings_alone<F: Family>(fixtures: &Fixtures<F>) {
         let (hidden, _) = walk(&network, &fixture.answer(1).ids, grid, &features, true);
         for (layer, hidden) in hidden.iter().enumerate() {
             let name = format!("bf16.hidden.{layer}");
-            check_within(&name, &hidden.i(0), fixture.tensor(&name), ROUNDINGS);
+            check_within(&name, &hidden.i(0), fixture.tensor(&name), roundings());
         }
         let logits = network.logits(hidden.last().unwrap()).unwrap();
         check_within(
             "bf16.logits",
             &logits.i(0).slice(0, -4, None, 1),
             fixture.tensor("bf16.logits"),
-            ROUNDINGS,
+            roundings(),
         );
         compared += 1;
     }
