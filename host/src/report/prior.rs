@@ -7,7 +7,8 @@ use crate::experiment::record::Record;
 
 const READING: &str = "The mean probability of an answer's tokens on its image and on a black one, averaged over the explained \
     answers, and the share of answers, in percent, whose probability without the image is at least half, and at least nine \
-    tenths, of that with it. Such an answer follows from the question alone, and no region of the image can be evidence for it.";
+    tenths, of that with it. A direct answer of that kind follows from the question alone, and no region of the image can be evidence for it. Most tokens of a \
+    reasoned answer follow from those before them, which are given here: there the mean is high whatever the image shows.";
 
 /// The language priors of explained answers, added up.
 #[derive(Clone, Copy, Debug, Default)]
